@@ -1,0 +1,1 @@
+"""The adversaries: what a thief does with a picture."""

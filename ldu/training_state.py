@@ -1,0 +1,87 @@
+"""An interrupted training on disk: rho, the optimiser's moments, the price, the random state and the history.
+
+It continues with the very numbers that an uninterrupted training would have had.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .checkpoint import read_safetensors, require_tensors, write_safetensors
+from .errors import BadFileError, MismatchError
+from .shift_unet import ShiftUNet
+
+_FORMAT = "ldu.training_state"
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands.
+
+    Args:
+        step: optimiser steps done.
+        price: the dual variable.
+        losses: loss_personalize of each step.
+        evaluations: (step, loss of the picture as a thief loads it) of each evaluation.
+    """
+
+    step: int = 0
+    price: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    evaluations: list[tuple[int, float]] = field(default_factory=list)
+
+
+def save_training(
+    path: Path,
+    state: TrainingState,
+    rho: ShiftUNet,
+    optimizer: torch.optim.Adam,
+    generator: torch.Generator,
+    settings: str,
+) -> None:
+    """Write everything that `load_training` needs; `settings` names the run (a digest of its inputs)."""
+    tensors = {f"rho.{name}": tensor.detach().cpu().contiguous() for name, tensor in rho.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": tensor.cpu().contiguous() for name, tensor in moments.items()}
+    tensors["generator"] = generator.get_state()
+    metadata = {"ldu.format": _FORMAT, "ldu.settings": settings, "ldu.state": json.dumps(asdict(state))}
+    write_safetensors(path, tensors, metadata)
+
+
+def load_training(
+    path: Path, rho: ShiftUNet, optimizer: torch.optim.Adam, generator: torch.Generator, settings: str
+) -> TrainingState:
+    """Restore a training in place and return where it stood.
+
+    Raises:
+        BadFileError: not a complete training state.
+        MismatchError: it belongs to other inputs or settings.
+    """
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("ldu.format") != _FORMAT:
+        raise BadFileError(f"{path.name} is not a training state of this pack.")
+    if metadata.get("ldu.settings") != settings:
+        raise MismatchError(f"{path.name} belongs to a training with other pictures or settings: start anew.")
+    weights = {name.removeprefix("rho."): t for name, t in tensors.items() if name.startswith("rho.")}
+    require_tensors(path, weights, rho.state_dict())
+    try:
+        state = TrainingState(**json.loads(metadata["ldu.state"]))
+        moments = _moments(tensors)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        generator.set_state(tensors["generator"])
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise BadFileError(f"{path.name} is not a complete training state: {error}") from error
+    rho.load_state_dict(weights)
+    return state
+
+
+def _moments(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("adam."):
+            _, index, kind = name.split(".")
+            moments.setdefault(int(index), {})[kind] = tensor
+    return moments
