@@ -1,0 +1,99 @@
+"""Measure how far a protected picture is from its original, on whole 0..255 levels as a reader of the file sees them.
+
+d = protected - original        max|d| levels, mean|d| levels
+PSNR = 10 log10(255^2 / mean d^2) dB
+SSIM = Wang et al. 2004: Gaussian window of 11 pixels and sigma 1.5, valid positions only, mean over RGB
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from .errors import MismatchError
+from .shapes import Levels
+
+SSIM_WINDOW = 11  # pixels
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """How visible a change is, in numbers that JSON can hold.
+
+    Attributes:
+        max_abs_levels: Largest change of a value, whole levels.
+        mean_abs_levels: Mean change of a value, levels.
+        changed_share: Share of values, 0..1, that changed at all.
+        psnr_db: Peak signal-to-noise ratio; None if the pictures are identical.
+        ssim: Structural similarity, at most 1.
+    """
+
+    max_abs_levels: int
+    mean_abs_levels: float
+    changed_share: float
+    psnr_db: float | None
+    ssim: float
+
+    def __str__(self) -> str:
+        """Say it in one sentence."""
+        if self.psnr_db is None:
+            return "The pictures are identical, pixel for pixel."
+        return (
+            f"Largest change {self.max_abs_levels} of 255 levels, mean {self.mean_abs_levels:.2f}, "
+            f"{self.changed_share:.0%} of values changed, PSNR {self.psnr_db:.2f} dB, SSIM {self.ssim:.4f}."
+        )
+
+
+def measure_visibility(original: Levels, protected: Levels) -> Visibility:
+    """Compare whole levels 0..255 of two batches of equal shape.
+
+    Raises:
+        MismatchError: if their shapes differ.
+    """
+    psnr = psnr_db(original, protected)
+    return Visibility(
+        max_abs_levels=max_abs_levels(original, protected),
+        mean_abs_levels=_change(original, protected).abs().mean().item(),
+        changed_share=1 - share_within(original, protected, 0),
+        psnr_db=None if math.isinf(psnr) else psnr,
+        ssim=ssim(original, protected),
+    )
+
+
+def max_abs_levels(original: Levels, protected: Levels) -> int:
+    """Measure the largest change of a value, in levels."""
+    return round(_change(original, protected).abs().max().item())
+
+
+def share_within(original: Levels, protected: Levels, budget_levels: float) -> float:
+    """Measure the share of values, 0..1, that changed by at most the budget."""
+    within = _change(original, protected).abs() <= budget_levels
+    return within.count_nonzero().item() / within.numel()
+
+
+def psnr_db(original: Levels, protected: Levels) -> float:
+    """Measure the peak signal-to-noise ratio in dB over the whole batch, infinite for identical pictures."""
+    mean_square = _change(original, protected).square().mean(dtype=torch.float64).item()
+    return math.inf if mean_square == 0 else 10 * math.log10(255**2 / mean_square)
+
+
+def ssim(original: Levels, protected: Levels) -> float:
+    """Measure the mean structural similarity over the batch; a picture below 11 pixels gets a smaller window."""
+    from kornia.metrics import ssim as ssim_map  # a second to import, and brought by the host, not by torch
+
+    _change(original, protected)
+    shortest = min(original.shape[-2:])
+    window = min(SSIM_WINDOW, shortest - 1 + shortest % 2)
+    by_channel = [
+        ssim_map(clean[:, None] / 255, shown[:, None] / 255, window, eps=0.0, padding="valid").mean()
+        for clean, shown in zip(original.float().unbind(1), protected.float().unbind(1), strict=True)
+    ]
+    return torch.stack(by_channel).mean().item()
+
+
+def _change(original: Levels, protected: Levels) -> Levels:
+    if original.shape != protected.shape:
+        raise MismatchError(
+            f"Only pictures of one size can be compared, got {list(original.shape)} and {list(protected.shape)}."
+        )
+    return protected.float() - original.float()

@@ -1,0 +1,246 @@
+"""Read a picture file into 8-bit RGB levels, and write the protected one with nothing in its file but pixels.
+
+A budget is a promise about two files, max |levels of the saved file - levels of the original| <= budget, so both
+sides are decoded here and nowhere else: by Pillow, upright (EXIF orientation applied), first frame, 8 bits a channel.
+Alpha and an RGB colour profile travel beside the levels; everything else in the file (EXIF, GPS, XMP, thumbnail,
+texts) is left behind. What had to be converted on the way is said in one sentence, `PictureInfo.note`.
+"""
+
+import re
+import secrets
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from .errors import BadFileError, BadImageError
+from .shapes import Levels
+
+# Raster formats only: others start programs (EPS) or need a rendering size (WMF).
+_FORMATS = (
+    *("AVIF", "BMP", "DDS", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000"),
+    *("PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
+)
+_DECODER_FAILURES = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    LookupError,
+    TypeError,
+    OverflowError,
+    AttributeError,
+)
+_MODE_WORDS = {
+    "1": "1-bit black and white",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "P": "a palette",
+    "PA": "a palette with alpha",
+    "I": "32-bit grey, cut at 65535,",
+}
+_SIXTEEN_BIT_LAYOUT = re.compile(r"\b(I|L|LA|RGB|RGBA|RGBX|CMYK);16")
+
+
+@dataclass(frozen=True, eq=False)
+class PictureInfo:
+    """Everything about a picture file that its RGB levels do not hold.
+
+    Attributes:
+        name: File name without its folder.
+        mode: Pillow's mode of the file, e.g. "RGB", "CMYK", "I;16".
+        width: Pixels, after the EXIF orientation was applied.
+        height: Pixels, after the EXIF orientation was applied.
+        alpha: uint8 [height, width], 255 is opaque; None if the file has no transparency.
+        icc: The colour profile; None if there is none or if it does not describe RGB.
+        note: One sentence on what was converted.
+    """
+
+    name: str
+    mode: str
+    width: int
+    height: int
+    alpha: Tensor | None = None
+    icc: bytes | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded picture: uint8 levels [height, width, 3] in RGB and what else its file told."""
+
+    levels: Tensor
+    info: PictureInfo
+
+    @property
+    def alpha(self) -> Tensor | None:
+        """The alpha channel, uint8 [height, width], or None."""
+        return self.info.alpha
+
+    def as_batch(self) -> Levels:
+        """Give the levels as a batch of one for the core, float32 [1, 3, height, width]."""
+        return self.levels.permute(2, 0, 1)[None].float()
+
+
+def load_picture(path: str | Path) -> Picture:
+    """Decode a picture file into upright 8-bit RGB levels.
+
+    Raises:
+        BadFileError: if there is no such file, or it is no picture, damaged, cut short or too large.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadFileError(f"There is no picture file at {path}; check the name.")
+    try:
+        with Image.open(path, formats=_installed_formats()) as opened:
+            return _decode(opened, path.name)
+    except Image.DecompressionBombError as error:
+        raise BadFileError(
+            f"{path.name} is larger than Pillow's safety limit of {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; "
+            "give a smaller picture."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise BadFileError(
+            f"{path.name} is not a picture in a format known here; give a PNG, JPEG, WebP or TIFF file."
+        ) from error
+    except _DECODER_FAILURES as error:
+        raise BadFileError(
+            f"{path.name} cannot be read as a picture ({error}); it may be damaged or cut short."
+        ) from error
+
+
+def save_png(
+    path: str | Path,
+    levels: Tensor,
+    alpha: Tensor | None = None,
+    icc: bytes | None = None,
+    *,
+    force: bool = False,
+    text: Mapping[str, str] | None = None,
+) -> None:
+    """Write levels to a PNG file that is complete or absent, never half there.
+
+    Args:
+        path: The new file; its folder must exist.
+        levels: uint8 [height, width, 3], RGB.
+        alpha: uint8 [height, width], 255 is opaque.
+        icc: Colour profile to embed.
+        force: Whether an existing file may be replaced.
+        text: Texts to embed by keyword; none unless given.
+
+    Raises:
+        BadFileError: if the file exists already or cannot be written.
+        BadImageError: if levels or alpha do not have that shape and type.
+    """
+    path = Path(path)
+    if path.exists() and not force:
+        raise BadFileError(f"{path} exists already; choose another name or allow it to be replaced.")
+    image = _to_pillow(levels, alpha)
+    unfinished = path.with_name(f".ldu-{secrets.token_hex(8)}.part")
+    try:
+        with unfinished.open("xb") as file:
+            image.save(file, format="PNG", icc_profile=icc, pnginfo=_png_texts(text or {}))
+        unfinished.replace(path)
+    except OSError as error:
+        raise BadFileError(f"{path} cannot be written ({error.strerror or error}).") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _installed_formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
+
+
+def _decode(opened: Image.Image, name: str) -> Picture:
+    note = _note(opened)
+    upright = ImageOps.exif_transpose(opened)
+    rgb, alpha = _to_rgb(upright)
+    height, width = rgb.shape[:2]
+    info = PictureInfo(
+        name=name,
+        mode=opened.mode,
+        width=width,
+        height=height,
+        alpha=None if alpha is None else torch.from_numpy(alpha),
+        icc=_profile(opened) if _describes_rgb(opened) else None,
+        note=note,
+    )
+    return Picture(torch.from_numpy(rgb), info)
+
+
+def _to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    if image.mode == "F":
+        raise BadFileError("A floating-point picture does not say which value is white; save it with 8 bits a channel.")
+    if image.mode.startswith("I"):
+        return _deep_grey_to_rgb(image)
+    if not image.has_transparency_data:
+        return np.array(image.convert("RGB")), None
+    rgba = np.array(image.convert("RGBA"))
+    return rgba[..., :3].copy(), rgba[..., 3].copy()
+
+
+def _deep_grey_to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Take the high byte, as Pillow does for 16-bit colour; its own conversion of 16-bit grey cuts at 255."""
+    grey = np.asarray(image).astype(np.int64).clip(0, 65535)
+    transparent = image.info.get("transparency")
+    alpha = None if transparent is None else np.where(grey == transparent, 0, 255).astype(np.uint8)
+    return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=-1), alpha
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    return image.info.get("icc_profile") or None
+
+
+def _describes_rgb(image: Image.Image) -> bool:
+    """Tell by the colour space field of its header whether the profile still fits after conversion to RGB."""
+    return (_profile(image) or b"")[16:20] == b"RGB "
+
+
+def _note(image: Image.Image) -> str:
+    steps = "; ".join(_conversions(image)) or "8-bit RGB, nothing converted"
+    return f"{steps[0].upper()}{steps[1:]}."
+
+
+def _conversions(image: Image.Image) -> Iterator[str]:
+    if image.mode not in ("RGB", "RGBA"):
+        yield f"converted from {_MODE_WORDS.get(image.mode, image.mode)} to RGB"
+    if _SIXTEEN_BIT_LAYOUT.search(str(getattr(image, "tile", ""))):
+        yield "reduced from 16 to 8 bits a channel"
+    if image.getexif().get(0x0112, 1) != 1:
+        yield "turned upright as its EXIF orientation says"
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        yield f"the first of {frames} frames taken"
+    if _profile(image) and not _describes_rgb(image):
+        yield "its colour profile left out because it does not describe RGB"
+
+
+def _to_pillow(levels: Tensor, alpha: Tensor | None) -> Image.Image:
+    if levels.dtype != torch.uint8 or levels.ndim != 3 or levels.shape[-1] != 3 or 0 in levels.shape:
+        raise BadImageError(
+            f"Levels to save must be uint8 [height, width, 3], got {levels.dtype} {list(levels.shape)}."
+        )
+    if alpha is None:
+        return Image.fromarray(levels.cpu().numpy())
+    if alpha.dtype != torch.uint8 or alpha.shape != levels.shape[:2]:
+        raise BadImageError(
+            f"Alpha to save must be uint8 {list(levels.shape[:2])} like its picture, "
+            f"got {alpha.dtype} {list(alpha.shape)}."
+        )
+    return Image.fromarray(torch.cat([levels, alpha[..., None]], dim=-1).cpu().numpy())
+
+
+def _png_texts(text: Mapping[str, str]) -> PngInfo:
+    info = PngInfo()
+    for keyword, value in text.items():
+        info.add_text(keyword, value)
+    return info

@@ -1,0 +1,302 @@
+"""Reading picture files into levels and writing them back."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms, TiffImagePlugin
+
+from ldu.errors import BadFileError, BadImageError
+from ldu.picture import load_picture, save_png
+
+SRGB_PROFILE = ImageCms.createProfile("sRGB")
+SRGB = ImageCms.ImageCmsProfile(SRGB_PROFILE).tobytes()
+
+
+def colours(height=6, width=9, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def saved(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "webp"])
+def test_a_plain_rgb_file_gives_the_levels_that_pillow_decodes(tmp_path, suffix):
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(colours()), lossless=True)
+    picture = load_picture(path)
+    assert np.array_equal(picture.levels, colours())
+    assert picture.alpha is None
+    assert (picture.info.name, picture.info.mode) == (f"a.{suffix}", "RGB")
+    assert (picture.info.width, picture.info.height) == (9, 6)
+    assert picture.info.note == "8-bit RGB, nothing converted."
+
+
+def test_a_jpeg_gives_the_levels_that_pillow_decodes(tmp_path):
+    path = saved(tmp_path / "a.jpg", Image.fromarray(colours(40, 30)), subsampling="4:2:0")
+    assert np.array_equal(load_picture(path).levels, np.asarray(Image.open(path)))
+
+
+def test_a_batch_for_the_core_is_nchw_float(tmp_path):
+    picture = load_picture(saved(tmp_path / "a.png", Image.fromarray(colours())))
+    assert picture.as_batch().shape == (1, 3, 6, 9)
+    assert torch.equal(picture.as_batch()[0, :, 2, 4], picture.levels[2, 4].float())
+
+
+def test_rgba_keeps_its_alpha_and_the_colours_under_it(tmp_path):
+    rgba = colours(channels=4)
+    rgba[0, 0, 3] = 0
+    picture = load_picture(saved(tmp_path / "a.png", Image.fromarray(rgba)))
+    assert np.array_equal(picture.levels, rgba[..., :3])
+    assert np.array_equal(picture.alpha, rgba[..., 3])
+
+
+def in_mode(mode):
+    image = Image.fromarray(colours(16, 24))
+    if mode != "LAB":
+        return image.convert(mode)
+    return ImageCms.profileToProfile(image, SRGB_PROFILE, ImageCms.createProfile("LAB"), outputMode="LAB")
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "word"),
+    [
+        ("1", "png", "1-bit"),
+        ("L", "png", "grey"),
+        ("LA", "png", "grey with alpha"),
+        ("P", "gif", "palette"),
+        ("CMYK", "jpg", "CMYK"),
+        ("CMYK", "tiff", "CMYK"),
+        ("YCbCr", "tiff", "YCbCr"),
+        ("LAB", "tiff", "LAB"),
+    ],
+)
+def test_other_modes_are_converted_as_pillow_does_and_it_is_said(tmp_path, mode, suffix, word):
+    path = saved(tmp_path / f"a.{suffix}", in_mode(mode))
+    picture = load_picture(path)
+    reread = Image.open(path)
+    assert picture.info.mode == reread.mode == mode
+    assert np.array_equal(picture.levels, np.asarray(reread.convert("RGB")))
+    assert word in picture.info.note
+    assert (picture.alpha is not None) == (mode == "LA")
+
+
+@pytest.mark.parametrize("transparency", [3, bytes([255, 0, 128, 7])])
+def test_a_transparent_palette_gives_alpha(tmp_path, transparency):
+    indices = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    image = Image.fromarray(indices, mode="P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120])
+    picture = load_picture(saved(tmp_path / "a.png", image, transparency=transparency))
+    expected = [255, 255, 255, 0] if transparency == 3 else list(transparency)
+    assert picture.alpha.flatten().tolist() == expected
+    assert picture.levels[0, 1].tolist() == [40, 50, 60]
+
+
+def test_a_transparent_colour_key_gives_alpha(tmp_path):
+    image = Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], dtype=np.uint8))
+    assert load_picture(saved(tmp_path / "a.png", image, transparency=(4, 5, 6))).alpha.tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_16_bit_grey_keeps_its_high_byte_and_it_is_said(tmp_path, suffix):
+    deep = np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)
+    picture = load_picture(saved(tmp_path / f"a.{suffix}", Image.fromarray(deep)))
+    assert picture.levels[0, :, 1].tolist() == [0, 0, 1, 128, 255]
+    assert "16 to 8 bits" in picture.info.note
+
+
+def test_a_transparent_16_bit_grey_gives_alpha(tmp_path):
+    deep = np.array([[0, 257, 40000]], dtype=np.uint16)
+    assert load_picture(saved(tmp_path / "a.png", Image.fromarray(deep), transparency=257)).alpha.tolist() == [
+        [255, 0, 255]
+    ]
+
+
+def test_32_bit_grey_is_cut_at_16_bits(tmp_path):
+    path = saved(tmp_path / "a.tiff", Image.fromarray(np.array([[-5, 256, 70000]], dtype=np.int32)))
+    assert load_picture(path).levels[0, :, 0].tolist() == [0, 1, 255]
+
+
+def test_16_bit_colour_is_said(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(deep_colour_png())
+    picture = load_picture(path)
+    assert picture.levels.tolist() == [[[18, 171, 255]]]
+    assert "16 to 8 bits" in picture.info.note
+
+
+def deep_colour_png():
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + struct.pack(">HHH", 0x12F0, 0xAB00, 0xFFFF))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_exif_orientation_is_applied(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "a.png", Image.fromarray(colours()), exif=exif)
+    picture = load_picture(path)
+    upright = colours()
+    if orientation in (2, 4, 5, 7):
+        upright = upright[:, ::-1]
+    quarter_turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation]
+    upright = np.rot90(upright, quarter_turns)
+    assert np.array_equal(picture.levels, upright)
+    assert (picture.info.height, picture.info.width) == upright.shape[:2]
+    assert ("upright" in picture.info.note) == (orientation != 1)
+
+
+def test_the_first_frame_of_an_animation_is_taken_and_it_is_said(tmp_path):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "lime", "blue")]
+    path = saved(tmp_path / "a.png", frames[0], save_all=True, append_images=frames[1:])
+    picture = load_picture(path)
+    assert picture.levels[0, 0].tolist() == [255, 0, 0]
+    assert "the first of 3 frames" in picture.info.note.lower()
+
+
+def test_only_a_profile_that_describes_rgb_is_kept(tmp_path):
+    grey_profile = SRGB[:16] + b"GRAY" + SRGB[20:]
+    kept = load_picture(saved(tmp_path / "a.png", Image.fromarray(colours()), icc_profile=SRGB))
+    dropped = load_picture(saved(tmp_path / "b.png", Image.new("L", (4, 4)), icc_profile=grey_profile))
+    assert kept.info.icc == SRGB
+    assert dropped.info.icc is None
+    assert "profile left out" in dropped.info.note
+
+
+def png_bytes():
+    file = io.BytesIO()
+    Image.fromarray(colours(64, 64)).save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not a picture"),
+        (b"hello, I am a text", "not a picture"),
+        (png_bytes()[:40], "not a picture"),
+        (png_bytes()[:6000], "cannot be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    ],
+    ids=["empty", "text", "header only", "cut short", "program"],
+)
+def test_a_file_that_is_no_whole_picture_gets_one_sentence(tmp_path, content, reason):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(BadFileError, match=reason) as caught:
+        load_picture(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_get_one_sentence(tmp_path):
+    for path in (tmp_path / "missing.png", tmp_path):
+        with pytest.raises(BadFileError, match="no picture file"):
+            load_picture(path)
+
+
+def test_a_decompression_bomb_gets_one_sentence(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.png", Image.new("L", (40, 40)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(BadFileError, match="safety limit of 200 pixels"):
+        load_picture(path)
+
+
+def test_a_floating_point_picture_is_refused(tmp_path):
+    with pytest.raises(BadFileError, match="floating-point"):
+        load_picture(saved(tmp_path / "a.tiff", Image.new("F", (4, 4))))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_saving_and_loading_returns_the_same_pixels(tmp_path, channels):
+    pixels = torch.from_numpy(colours(channels=channels))
+    alpha = pixels[..., 3] if channels == 4 else None
+    save_png(tmp_path / "a.png", pixels[..., :3], alpha, SRGB)
+    reread = load_picture(tmp_path / "a.png")
+    assert torch.equal(reread.levels, pixels[..., :3])
+    assert reread.alpha is None if alpha is None else torch.equal(reread.alpha, alpha)
+    assert reread.info.icc == SRGB
+
+
+def photo_with_everything(path):
+    """Write a JPEG with EXIF, GPS, an embedded thumbnail, XMP, a comment and a colour profile."""
+    exif = Image.Exif()
+    exif[0x010F] = "SecretCamera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (TiffImagePlugin.IFDRational(52), 31, 12)})
+    exif.get_ifd(0x8769)[0x9286] = b"SecretComment"
+    thumbnail = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(thumbnail, format="JPEG", comment=b"SecretThumbnail")
+    Image.fromarray(colours(32, 32)).save(
+        path,
+        exif=exif.tobytes() + thumbnail.getvalue(),
+        xmp=b"<x:xmpmeta>SecretPlace</x:xmpmeta>",
+        comment=b"SecretNote",
+        icc_profile=SRGB,
+    )
+    return path
+
+
+def test_nothing_but_pixels_and_the_colour_profile_reaches_the_saved_file(tmp_path):
+    source = photo_with_everything(tmp_path / "photo.jpg")
+    assert source.read_bytes().count(b"Secret") == 5
+    picture = load_picture(source)
+    save_png(tmp_path / "a.png", picture.levels, picture.alpha, picture.info.icc)
+    with Image.open(tmp_path / "a.png") as reread:
+        reread.load()
+        assert dict(reread.getexif()) == {}
+        assert set(reread.info) == {"icc_profile"}
+    assert b"Secret" not in (tmp_path / "a.png").read_bytes()
+
+
+def test_texts_are_embedded_only_when_asked_for(tmp_path):
+    save_png(tmp_path / "a.png", torch.from_numpy(colours()), text={"prompt": "a photo of ☃"})
+    assert Image.open(tmp_path / "a.png").text == {"prompt": "a photo of ☃"}
+
+
+def test_an_existing_file_is_replaced_only_by_force(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"mine")
+    with pytest.raises(BadFileError, match="exists already"):
+        save_png(path, torch.from_numpy(colours()))
+    assert path.read_bytes() == b"mine"
+    save_png(path, torch.from_numpy(colours()), force=True)
+    assert np.array_equal(load_picture(path).levels, colours())
+
+
+def test_a_failed_save_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
+    def break_off(image, file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", break_off)
+    (tmp_path / "a.png").write_bytes(b"mine")
+    with pytest.raises(BadFileError, match="No space left"):
+        save_png(tmp_path / "a.png", torch.from_numpy(colours()), force=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"mine"
+
+
+def test_saving_into_a_missing_folder_gets_one_sentence(tmp_path):
+    with pytest.raises(BadFileError, match="cannot be written"):
+        save_png(tmp_path / "missing" / "a.png", torch.from_numpy(colours()))
+
+
+@pytest.mark.parametrize(
+    ("levels", "alpha"),
+    [
+        (torch.zeros(4, 4, 3), None),
+        (torch.zeros(4, 4, 1, dtype=torch.uint8), None),
+        (torch.zeros(0, 4, 3, dtype=torch.uint8), None),
+        (torch.zeros(4, 4, 3, dtype=torch.uint8), torch.zeros(4, 5, dtype=torch.uint8)),
+    ],
+)
+def test_arrays_that_are_no_picture_are_refused(tmp_path, levels, alpha):
+    with pytest.raises(BadImageError, match="must be uint8"):
+        save_png(tmp_path / "a.png", levels, alpha)
