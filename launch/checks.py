@@ -1,0 +1,35 @@
+"""Passes everything that must hold before a change is shared: style, types, import direction, tests."""
+
+import os
+import shutil
+import subprocess
+
+from launch import PACK
+from launch.console import say
+from launch.host import Host
+from launch.setup import prepare
+
+STATIC = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("pyright",),
+    ("lint-imports",),
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
+    """Set up what the checks need, run them in order until one fails, and return its exit status."""
+    host = prepare(for_tests=True)
+    for command in STATIC:
+        if status := _call(host, str(host.python.parent / command[0]), *command[1:]):
+            return status
+    if not fast and not any(map(shutil.which, BROWSERS)):
+        say("No Chromium on the PATH: the browser tests will be skipped.")
+    return _call(host, str(host.python), "-m", "pytest", *(["tests/core"] if fast else []), *pytest_options)
+
+
+def _call(host: Host, *command: str) -> int:
+    here = {**os.environ, "COMFYUI_DIR": os.environ.get("COMFYUI_DIR") or str(host.comfyui)}
+    path = os.pathsep.join([str(host.python.parent), here.get("PATH", os.defpath)])
+    return subprocess.run(command, cwd=PACK, env={**here, "PATH": path}, check=False).returncode

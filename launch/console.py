@@ -1,0 +1,65 @@
+"""One line that tells how far things are: rewritten in place on a terminal, written now and then elsewhere."""
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SECONDS_BETWEEN_LINES = 15.0
+LINE_LENGTH = 100
+
+
+def say(text: str) -> None:
+    """Write one line for the person at the keyboard; standard output stays free for results."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def clock(seconds: float) -> str:
+    """Write a duration as minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that says something, without its colours; empty when there is none."""
+    lines = log.read_text("utf-8", errors="replace").splitlines() if log.is_file() else []
+    plain = (re.sub(r"\x1b\[[\d;]*m", "", line).strip() for line in reversed(lines))
+    return next(filter(None, plain), "")
+
+
+class StatusLine:
+    """The line itself; `status_line` hands one out and ends it."""
+
+    live = False
+    _last = ""
+    _written_at = float("-inf")
+
+    def show(self, text: str) -> None:
+        """Put `text` in the line."""
+        if self.live:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write("\r" + text[:width].ljust(min(len(self._last), width)))
+            sys.stderr.flush()
+        elif time.monotonic() - self._written_at >= SECONDS_BETWEEN_LINES:
+            say(text[:LINE_LENGTH])
+            self._written_at = time.monotonic()
+        self._last = text
+
+    def end(self) -> None:
+        """Leave the line as it stands and go to the next."""
+        if self.live and self._last:
+            say("")
+
+
+@contextmanager
+def status_line() -> Iterator[StatusLine]:
+    """Hand out a status line and end it however the block ends."""
+    line = StatusLine()
+    line.live = sys.stderr.isatty()
+    try:
+        yield line
+    finally:
+        line.end()

@@ -1,0 +1,151 @@
+"""Reads the command line and opens what it asks for."""
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from launch import LaunchError
+from launch.checks import run_checks
+from launch.console import say
+from launch.files import plan, require_free, require_safetensors
+from launch.host import Host, own_host, require_version
+from launch.protect import Order, protect
+from launch.result import in_words
+from launch.setup import prepare
+from launch.ui import serve
+
+SUBJECTS = ("person", "object", "art", "animal")
+TOKEN = "S*"
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says and return the exit status."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _leave)
+    options, rest = _parser().parse_known_args(arguments)
+    if rest and options.command != "test":
+        _parser().error(f"unknown option: {' '.join(rest)}")
+    try:
+        if options.command == "test":
+            return run_checks(fast=options.fast, pytest_options=rest)
+        return _open_ui(options) if options.command == "ui" else _protect(options)
+    except LaunchError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return INTERRUPTED
+
+
+def _leave(*_: object) -> NoReturn:
+    raise SystemExit(TERMINATED)
+
+
+def _protect(options: argparse.Namespace) -> int:
+    jobs = plan(options.images, options.out, force=options.force)
+    targets = [job.target for job in jobs]
+    for extra in filter(None, (options.json, options.keep_log)):
+        require_free(extra, [*options.images, *targets], force=options.force)
+    for weights in filter(None, (options.checkpoint, options.rho)):
+        require_safetensors(weights)
+    order = Order(jobs, _wishes(options), options.checkpoint, options.rho, options.cpu, options.force, options.keep_log)
+    reports = protect(order, _host(options))
+    sys.stdout.write("\n\n".join(map(in_words, reports)) + "\n")
+    if options.json:
+        content = reports[0] if len(reports) == 1 else reports
+        options.json.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    return 0
+
+
+def _open_ui(options: argparse.Namespace) -> int:
+    serve(_host(options), cpu=options.cpu, port=options.port)
+    return 0
+
+
+def _host(options: argparse.Namespace) -> Host:
+    chosen = options.comfyui or os.environ.get("COMFYUI_DIR")
+    if not chosen:
+        return prepare()
+    host = own_host(Path(chosen))
+    require_version(host.comfyui)
+    return host
+
+
+def _wishes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked of the workflow; what was not keeps the workflow's own value."""
+    asked = {name: getattr(options, name) for name in ("budget", "strength", "k", "depth", "train_steps", "seed")}
+    wishes = {name: value for name, value in asked.items() if value is not None}
+    if options.subject or options.prompt:
+        subject = options.subject or SUBJECTS[0]
+        wishes["prompt"] = options.prompt or f"a photo of {TOKEN} {subject}"
+        wishes["initial_word"] = subject
+    return wishes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run.py", description="Protect pictures against personalization.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{protect,ui,test}")
+    _add_protect(commands.add_parser("protect", help="protect one picture, or several of one subject"))
+    ui = commands.add_parser("ui", help="open ComfyUI with the LDU nodes in place")
+    ui.add_argument("--port", type=int, help="port of the address (default: a free one)")
+    _add_host(ui)
+    test = commands.add_parser("test", help="pass all checks; further options go to pytest", allow_abbrev=False)
+    test.add_argument("--fast", action="store_true", help="the core's tests only")
+    return parser
+
+
+def _add_protect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    files = parser.add_argument_group("files")
+    files.add_argument("--out", type=Path, metavar="FILE|DIR", help="default: NAME_protected.png beside the picture")
+    files.add_argument("--json", type=Path, metavar="FILE", help="save the report (several pictures: a list of them)")
+    files.add_argument("--force", action="store_true", help="replace existing files, never an input")
+    files.add_argument("--keep-log", type=Path, metavar="FILE", help="save ComfyUI's log; it names your files")
+    method = parser.add_argument_group("method (defaults are the workflow's)")
+    method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help="largest change of a level (10)")
+    method.add_argument("--strength", type=_number(-8, 8), help="of the shift (1)")
+    method.add_argument("--k", type=int, choices=(1, 2, 4, 8), help="steps of the walk")
+    method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
+    method.add_argument("--train-steps", type=_count, metavar="STEPS")
+    method.add_argument("--subject", choices=SUBJECTS, help="what the pictures show (person)")
+    method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')
+    method.add_argument("--seed", type=_count)
+    models = parser.add_argument_group("models")
+    models.add_argument("--checkpoint", type=Path, metavar="FILE.safetensors", help="your SD checkpoint")
+    models.add_argument("--rho", type=Path, metavar="FILE.safetensors", help="a trained rho: skips training")
+    _add_host(parser)
+
+
+def _add_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--comfyui", type=Path, metavar="DIR", help="your own ComfyUI (default: COMFYUI_DIR)")
+    parser.add_argument("--cpu", action="store_true", help="leave the GPU alone")
+
+
+def _number(least: float, most: float) -> Any:  # noqa: ANN401  (argparse wants a callable that it can name)
+    def number(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value) or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not within {least}..{most}")
+        return value
+
+    return number
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _prompt(text: str) -> str:
+    if TOKEN not in text:
+        raise argparse.ArgumentTypeError(f"the prompt must contain {TOKEN}, which stands for the subject")
+    return text

@@ -1,0 +1,102 @@
+"""Which file goes where, and the rules that keep what people already have safe."""
+
+import json
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from launch import LaunchError
+
+HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture and the file that its protected version goes to."""
+
+    source: Path
+    target: Path
+
+
+def plan(images: list[Path], out: Path | None, *, force: bool) -> list[Job]:
+    """Decide where each picture's protected version goes.
+
+    Raises:
+        LaunchError: A picture is not there, or a target is taken.
+    """
+    for image in images:
+        if not image.is_file():
+            raise LaunchError(f"There is no picture at {image}.")
+    jobs = [Job(image, _target(image, out, several=len(images) > 1)) for image in images]
+    if len({job.target.resolve() for job in jobs}) < len(jobs):
+        raise LaunchError("Two of the pictures would be saved under one name: give them different names.")
+    for job in jobs:
+        require_free(job.target, images, force=force)
+    return jobs
+
+
+def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
+    """Refuse a target that is an input, or that exists and may not be replaced."""
+    if any(target.exists() and target.samefile(path) for path in inputs):
+        raise LaunchError(f"{target} is one of the inputs, and an input is never written over: choose another name.")
+    if target.is_dir():
+        raise LaunchError(f"{target} is a folder, but a file's name is needed.")
+    if target.exists() and not force:
+        raise LaunchError(f"{target} is there already: move it, choose another name, or add --force.")
+    if not target.parent.is_dir():
+        raise LaunchError(f"There is no folder {target.parent} to save {target.name} in.")
+
+
+def require_safetensors(file: Path) -> None:
+    """Refuse a file that is not safetensors, whatever it is called.
+
+    Raises:
+        LaunchError: It is missing, of another format, or cut short.
+    """
+    if not file.is_file():
+        raise LaunchError(f"There is no file at {file}.")
+    if file.suffix.lower() != ".safetensors":
+        raise LaunchError(f"{file} is not a .safetensors file; other formats can run code and are not loaded.")
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = stream.read(length) if 2 <= length <= HEADER_LIMIT else b""
+    try:
+        is_sound = len(header) == length and isinstance(json.loads(header), dict)
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise LaunchError(f"{file} is not a safetensors file, or it is cut short.")
+
+
+def deliver(content: Path, target: Path, *, force: bool) -> None:
+    """Put a copy of `content` at `target`, complete or not at all.
+
+    Raises:
+        LaunchError: The target has come into being meanwhile, or cannot be written.
+    """
+    unfinished = target.with_name(f".ldu-{secrets.token_hex(8)}.part")
+    try:
+        shutil.copyfile(content, unfinished)
+        if target.exists() and not force:
+            raise LaunchError(f"{target} has come into being meanwhile and is left alone: choose another name.")
+        unfinished.replace(target)
+    except OSError as error:
+        raise LaunchError(f"{target} cannot be written ({error.strerror or error}).") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _target(image: Path, out: Path | None, *, several: bool) -> Path:
+    name = f"{image.stem}_protected.png"
+    if out is None:
+        return image.with_name(name)
+    if out.is_dir() or several or str(out).endswith(("/", os.sep)):
+        if out.suffix and not out.is_dir():
+            raise LaunchError(f"Several pictures are saved in a folder, but --out names the file {out}.")
+        out.mkdir(parents=True, exist_ok=True)
+        return out / name
+    if out.suffix.lower() != ".png":
+        raise LaunchError(f"--out must end in .png, the one format that keeps every level: got {out}.")
+    return out

@@ -1,0 +1,44 @@
+"""A lock on a file that the operating system lets go of when its holder dies, however it dies."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+if os.name == "nt":
+    import msvcrt
+
+    def _grab(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _grab(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock until it is closed, or None when somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _grab(descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextmanager
+def locked(path: Path, on_wait: Callable[[], None], *, pause: float = 0.5) -> Iterator[None]:
+    """Hold the lock at `path` while the block runs; `on_wait` is called once when it must be waited for."""
+    descriptor = try_lock(path)
+    if descriptor is None:
+        on_wait()
+    while descriptor is None:
+        time.sleep(pause)
+        descriptor = try_lock(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,94 @@
+"""A private folder for one run: copies of the photos, ComfyUI's own folders, logs; gone when the run ends.
+
+Only this user can look inside. A run that was killed outright cannot tidy up; the next run does it, for each folder
+carries a lock that dies with its owner.
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from launch import PACK
+from launch.lock import try_lock
+
+PREFIX = "ldu-private-"
+JUST_MADE = 60.0  # seconds in which a folder may not hold its lock yet
+HOST_FOLDERS = ("custom_nodes", "models", "input", "output", "user", "temp")
+NOT_NEEDED_IN_A_COPY = (".git", "tests", "benchmarks", "__pycache__", ".*_cache")
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Make a base directory for ComfyUI with the pack in place, and remove it however the block ends."""
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    lock = try_lock(folder / "lock")
+    try:
+        lay_out(folder)
+        yield folder
+    finally:
+        with undisturbed():
+            if lock is not None:
+                os.close(lock)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C cut the tidying short."""
+    signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def sweep() -> None:
+    """Remove the folders of runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        with suppress(OSError):
+            lock = try_lock(folder / "lock") if time.time() - folder.stat().st_mtime > JUST_MADE else None
+            if lock is not None:
+                os.close(lock)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def lay_out(base: Path) -> None:
+    """Make the folders that ComfyUI wants in its base directory, with the pack as custom_nodes/ldu."""
+    for name in HOST_FOLDERS:
+        (base / name).mkdir(exist_ok=True)
+    if not (base / "custom_nodes" / "ldu").exists():
+        link_folder(PACK, base / "custom_nodes" / "ldu")
+
+
+def link_folder(source: Path, link: Path) -> None:
+    """Make `link` lead to the folder `source`; where links are not allowed, copy it."""
+    with suppress(OSError):
+        link.symlink_to(source, target_is_directory=True)
+        return
+    if os.name == "nt":
+        import _winapi
+
+        with suppress(OSError):
+            _winapi.CreateJunction(str(source), str(link))
+            return
+    shutil.copytree(source, link, ignore=shutil.ignore_patterns(*NOT_NEEDED_IN_A_COPY))
+
+
+def link_file(source: Path, link: Path) -> None:
+    """Make `link` lead to the file `source`; where links are not allowed, copy it."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        link.symlink_to(source)
+        return
+    with suppress(OSError):
+        link.hardlink_to(source)
+        return
+    shutil.copyfile(source, link)

@@ -1,0 +1,57 @@
+"""Turns the nodes' own progress into how much is done and how long the rest will take.
+
+Work is counted in seconds on a reference machine: `COST` says what one step of a node costs there. What has been done
+against the time it took gives this machine's speed, and with it the time left.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from launch.console import clock
+
+# Seconds of one step on two CPU cores with the demo checkpoint; nodes that are not listed cost ONE_OFF in all.
+COST = {"LDU_TrainRho": 1.0, "LDU_TextualInversion": 0.3}
+ONE_OFF = 1.0
+STEPS = ("steps", "train_steps", "ti_steps")
+
+
+@dataclass
+class Progress:
+    """What one graph has to do and has done."""
+
+    graph: dict[str, Any]
+    started: float
+    _work: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:  # noqa: D105
+        self._work = {node: _cost(content) for node, content in self.graph.items()}
+
+    def line(self, nodes: dict[str, Any], now: float) -> str:
+        """Describe where things are.
+
+        Args:
+            nodes: The host's progress of each node that has begun: value, max, state.
+            now: In seconds, on the clock of `started`.
+        """
+        done = sum(self._work.get(node, 0.0) * _share(state) for node, state in nodes.items())
+        part = done / sum(self._work.values())
+        running = next((node for node, state in nodes.items() if state["state"] == "running"), None)
+        left = f"{clock((now - self.started) * (1 - part) / part)} left" if part > 0.02 else "time left: not known yet"
+        return f"{part:4.0%}  {left}  {self._describe(running, nodes)}"
+
+    def _describe(self, node: str | None, nodes: dict[str, Any]) -> str:
+        if node is None or node not in self.graph:
+            return ""
+        title = self.graph[node].get("_meta", {}).get("title") or self.graph[node]["class_type"]
+        value, total = nodes[node]["value"], nodes[node]["max"]
+        return f"{title} {value:.0f}/{total:.0f}" if total > 1 else title
+
+
+def _cost(content: dict[str, Any]) -> float:
+    per_step = COST.get(content["class_type"])
+    steps = next((content["inputs"][name] for name in STEPS if isinstance(content["inputs"].get(name), int)), 1)
+    return ONE_OFF if per_step is None else per_step * steps
+
+
+def _share(state: dict[str, Any]) -> float:
+    return 1.0 if state["state"] == "finished" else min(1.0, state["value"] / max(state["max"], 1))

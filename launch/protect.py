@@ -1,0 +1,141 @@
+"""Protects pictures: runs the shipped workflow in a private ComfyUI and reports what came out, read from the files."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launch import PACK, LaunchError
+from launch.console import status_line
+from launch.files import Job, deliver
+from launch.graph import Graph, fill, load_workflow, nodes_of, use_checkpoint
+from launch.host import Host, probe
+from launch.private import link_file, private_folder
+from launch.progress import Progress
+from launch.result import Report, compose
+from launch.server import Server, serving
+
+PICTURE = "LDU_LoadPicture"
+SAVER = "LDU_SaveProtected"
+# The same as `-m ldu.report`; an embedded Python does not look for modules where it was started.
+REPORT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('ldu.report', run_name='__main__')"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to protect, with what.
+
+    Attributes:
+        jobs: The pictures; several are one subject.
+        wishes: Values for the workflow, by the option names of `graph.SETTINGS`.
+        checkpoint: The user's own checkpoint; None for the demo model.
+        rho: A trained rho, which saves the training.
+        cpu: Whether to leave a GPU alone.
+        force: Whether existing files may be replaced.
+        keep_log: Where the server's log is to be kept; None to drop it.
+    """
+
+    jobs: list[Job]
+    wishes: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    rho: Path | None = None
+    cpu: bool = False
+    force: bool = False
+    keep_log: Path | None = None
+
+
+def protect(order: Order, host: Host) -> list[Report]:
+    """Protect the pictures of one order, save them, and return one report for each.
+
+    Raises:
+        LaunchError: Something in the way, in one sentence.
+    """
+    started = time.monotonic()
+    cpu = order.cpu or not probe(host)
+    with private_folder() as base:
+        graph = prepare_graph(order, base)
+        with _keeping_log(order, base), serving(host, base, cpu=cpu) as server:
+            device = _device_name(server)
+            entry = _run_with_progress(server, graph)
+        saved = saved_files(entry, graph, base / "output")
+        measured = _measure(host, [(job.source, file) for job, file in zip(order.jobs, saved, strict=True)])
+        for job, file in zip(order.jobs, saved, strict=True):
+            deliver(file, job.target, force=order.force)
+    run = {"seconds": round(time.monotonic() - started, 1), "device": device}
+    return [
+        compose(job, order.checkpoint, graph, entry, found | run)
+        for job, found in zip(order.jobs, measured, strict=True)
+    ]
+
+
+def prepare_graph(order: Order, base: Path) -> Graph:
+    """Put copies of the pictures and links to the models into the base directory, and fill the workflow with them."""
+    graph = load_workflow("protect_with_trained_rho" if order.rho else "protect")
+    names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(order.jobs)]
+    wishes = dict(order.wishes)
+    if order.rho:
+        link_file(order.rho.resolve(), base / "models" / "ldu" / order.rho.name)
+        wishes["rho"] = order.rho.name
+    if order.checkpoint:
+        link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
+        graph = use_checkpoint(graph, order.checkpoint.name)
+    return fill(with_pictures(graph, names), wishes)
+
+
+def with_pictures(graph: Graph, names: list[str]) -> Graph:
+    """Return the graph with the pictures in it."""
+    for node, name in zip(nodes_of(graph, PICTURE), names, strict=True):
+        node["inputs"]["image"] = name
+    return graph
+
+
+def saved_files(entry: dict[str, Any], graph: Graph, output: Path) -> list[Path]:
+    """Return the pictures that the workflow's saving nodes wrote, in the order of those nodes.
+
+    Raises:
+        LaunchError: One of them wrote nothing.
+    """
+    savers = [node for node, content in graph.items() if content["class_type"] == SAVER]
+    images = [image for node in savers for image in entry["outputs"].get(node, {}).get("images", [])]
+    files = [output / image["subfolder"] / image["filename"] for image in images if image["type"] == "output"]
+    if len(files) != len(savers) or not all(file.is_file() for file in files):
+        raise LaunchError("The workflow ended without saving a protected picture; --keep-log FILE keeps its log.")
+    return files
+
+
+def _copy_picture(number: int, source: Path, folder: Path) -> str:
+    name = f"{number:03d}_{source.name}"
+    (folder / name).write_bytes(source.read_bytes())
+    return name
+
+
+@contextmanager
+def _keeping_log(order: Order, base: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if order.keep_log:
+            deliver(base / "server.log", order.keep_log, force=order.force)
+
+
+def _device_name(server: Server) -> str:
+    return server.ask("/system_stats")["devices"][0]["name"]
+
+
+def _run_with_progress(server: Server, graph: Graph) -> dict[str, Any]:
+    progress = Progress(graph, time.monotonic())
+    with status_line() as status:
+        return server.run(graph, lambda nodes: status.show(progress.line(nodes, time.monotonic())))
+
+
+def _measure(host: Host, pairs: list[tuple[Path, Path]]) -> list[Report]:
+    names = [str(path.resolve()) for pair in pairs for path in pair]
+    command = [str(host.python), "-c", REPORT, str(PACK), *names]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise LaunchError((answer.stderr.strip().splitlines() or ["The saved picture could not be measured."])[-1])
+    return json.loads(answer.stdout)

@@ -1,0 +1,104 @@
+"""What a run has to say at its end: the same numbers as JSON and as a few lines for people."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from launch.files import Job
+from launch.graph import Graph, value_of
+
+Report = dict[str, Any]
+
+KEYS = (
+    "input",
+    "output",
+    "width",
+    "height",
+    "budget_levels",
+    "max_abs_levels",
+    "psnr_db",
+    "ssim",
+    "loss_before",
+    "loss_after",
+    "loss_random",
+    "k_steps",
+    "depth",
+    "train_steps",
+    "nfe",
+    "seconds",
+    "device",
+    "checkpoint",
+    "seed",
+    "protects_against",
+)
+NFE = ("protect", "train", "textual_inversion", "evaluate")
+SET_IN_GRAPH = {
+    "budget_levels": "budget",
+    "k_steps": "k",
+    "depth": "depth",
+    "train_steps": "train_steps",
+    "seed": "seed",
+}
+DEMO = "demo model only"
+DEMO_WARNING = "Made with the demo model: it shows how it works, it does not protect against Stable Diffusion."
+
+
+def compose(job: Job, checkpoint: Path | None, graph: Graph, entry: dict[str, Any], found: Report) -> Report:
+    """Make the report on one picture, under exactly KEYS; what nobody told is None.
+
+    Args:
+        job: The picture and where it was saved.
+        checkpoint: The user's own; None for the demo model.
+        graph: As it ran.
+        entry: The server's history of it.
+        found: What was measured outside the graph.
+    """
+    known: Report = {key: value_of(graph, option) for key, option in SET_IN_GRAPH.items()}
+    known |= {
+        "input": str(job.source),
+        "output": str(job.target),
+        "checkpoint": checkpoint.name if checkpoint else "demo",
+        "protects_against": f"{checkpoint.name} and models trained from it" if checkpoint else DEMO,
+    }
+    known |= told_by_nodes(entry) | found
+    return {key: known.get(key) for key in KEYS}
+
+
+def told_by_nodes(entry: dict[str, Any]) -> Report:
+    """Merge what the nodes told under "ldu" in their outputs; model evaluations (nfe) are summed by kind."""
+    told: Report = {}
+    nfe = dict.fromkeys(NFE, 0)
+    for output in entry["outputs"].values():
+        for text in output.get("ldu", []):
+            numbers = json.loads(text)
+            for kind, count in numbers.pop("nfe", {}).items():
+                nfe[kind] += count
+            told |= numbers
+    return told | {"nfe": nfe}
+
+
+def in_words(report: Report) -> str:
+    """Write a report for people."""
+    lines = [DEMO_WARNING] if report["protects_against"] == DEMO else []
+    lines.append(f"{report['input']} -> {report['output']}  ({report['width']} x {report['height']} pixels)")
+    lines.append(_visibility(report))
+    if report["loss_after"] is not None:
+        lines.append(_losses(report))
+    lines.append(
+        f"{report['seconds']} s on {report['device']}, {sum(report['nfe'].values())} model evaluations, "
+        f"checkpoint {report['checkpoint']}, seed {report['seed']}"
+    )
+    return "\n".join(lines)
+
+
+def _visibility(report: Report) -> str:
+    changed = f"Largest change {report['max_abs_levels']} of 255 levels (budget {report['budget_levels']})"
+    if report["psnr_db"] is None:
+        return f"{changed}: the picture is the same, pixel for pixel"
+    return f"{changed}, PSNR {report['psnr_db']:.1f} dB, SSIM {report['ssim']:.3f}"
+
+
+def _losses(report: Report) -> str:
+    random = report["loss_random"]
+    beside = "" if random is None else f" (random noise of the same strength: {random:.4f})"
+    return f"A thief's loss {report['loss_before']:.4f} -> {report['loss_after']:.4f}{beside}"

@@ -1,0 +1,205 @@
+"""Starts a ComfyUI server for one run, hands it a graph, and makes sure that it ends.
+
+It listens on 127.0.0.1 only, keeps everything in the base directory it is given, asks nothing of the internet and
+loads no other node pack.
+"""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch import LaunchError
+from launch.console import clock, last_line, status_line
+from launch.host import Host
+from launch.websocket import messages
+
+CHILD = Path(__file__).with_name("child.py")
+START_TIMEOUT = 300.0
+STOP_TIMEOUT = 10.0
+OPTIONS = (
+    "--listen=127.0.0.1",
+    "--disable-auto-launch",
+    "--disable-api-nodes",
+    "--disable-metadata",
+    "--disable-all-custom-nodes",
+    "--whitelist-custom-nodes=ldu",
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, known by its port."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds it."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
+        """GET `path`, or POST `body` to it, and return the JSON that comes back (None for an empty answer).
+
+        Raises:
+            LaunchError: The server refuses; the message is its own.
+        """
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            headers = {"Content-Type": "application/json"}
+            method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
+            connection.request(method, path, content, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        if answer.status != 200:
+            raise LaunchError(refusal(text))
+        return json.loads(text) if text else None
+
+    def run(self, graph: dict[str, Any], on_progress: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Run a graph in API format and return its entry in the server's history.
+
+        Args:
+            graph: Nodes by id.
+            on_progress: Called with the nodes' progress (id -> value, max, state), once a second at least.
+
+        Raises:
+            LaunchError: The graph was refused, a node failed, or the server ended.
+        """
+        client = uuid.uuid4().hex
+        events = messages(self.port, client)
+        next(events)  # the channel stands once the first message is there
+        job = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
+        nodes: dict[str, Any] = {}
+        try:
+            for event in events:
+                if event is not None and event["type"] == "progress_state":
+                    nodes = event["data"]["nodes"]
+                on_progress(nodes)
+                if _may_be_over(event) and (entry := self.ask(f"/history/{job}").get(job)):
+                    return _successful(entry)
+        except BaseException:
+            self._interrupt()
+            raise
+        raise LaunchError(f"ComfyUI ended before its work was done ({last_line(self.log)}).")
+
+    def _interrupt(self) -> None:
+        with suppress(OSError, LaunchError, http.client.HTTPException):
+            self.ask("/interrupt", {})
+
+
+@contextmanager
+def serving(
+    host: Host, base: Path, *, cpu: bool, port: int | None = None, options: tuple[str, ...] = ()
+) -> Iterator[Server]:
+    """Start ComfyUI on the base directory `base`, wait until it answers, and stop it however the block ends.
+
+    Raises:
+        LaunchError: It does not start.
+    """
+    server = _start(host, base, port or _free_port(), [*OPTIONS, *options, *(["--cpu"] if cpu else [])])
+    try:
+        _wait_until_it_answers(server)
+        yield server
+    finally:
+        _stop(server.process)
+
+
+def refusal(content: bytes) -> str:
+    """Put a server's refusal of a graph into one sentence."""
+    try:
+        answer = json.loads(content)
+        errors = [e for node in answer["node_errors"].values() for e in node["errors"]] or [answer["error"]]
+        return _sentence("; ".join(dict.fromkeys(f"{e['message']}: {e['details']}" for e in errors)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "ComfyUI refused the request without a reason."
+
+
+def failure(entry: dict[str, Any]) -> str | None:
+    """Return what went wrong in a history entry as one sentence; None when all went well."""
+    status = entry["status"]
+    if status["status_str"] == "success":
+        return None
+    for kind, data in status["messages"]:
+        if kind == "execution_error":
+            return _sentence(data["exception_message"])
+    return "The work was interrupted."
+
+
+def _sentence(text: str) -> str:
+    line = " ".join(text.split())
+    return line if line.endswith((".", "!", "?")) else line + "."
+
+
+def _successful(entry: dict[str, Any]) -> dict[str, Any]:
+    if reason := failure(entry):
+        raise LaunchError(reason)
+    return entry
+
+
+def _may_be_over(event: dict[str, Any] | None) -> bool:
+    return event is None or event["type"].startswith("execution_") or event["type"] == "status"
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _start(host: Host, base: Path, port: int, options: list[str]) -> Server:
+    folders = [f"--base-directory={base}", f"--database-url=sqlite:///{base / 'user' / 'comfyui.db'}", f"--port={port}"]
+    log = base / "server.log"
+    scratch = base / "scratch"
+    scratch.mkdir(exist_ok=True)
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [str(host.python), str(CHILD), str(host.comfyui / "main.py"), *folders, *options],
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            cwd=host.comfyui,
+            env=_environment(scratch),
+            start_new_session=os.name != "nt",
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+    return Server(process, port, log)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    private = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
+    return {**kept, **private, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+
+
+def _wait_until_it_answers(server: Server) -> None:
+    started = time.monotonic()
+    with status_line() as status:
+        while time.monotonic() - started < START_TIMEOUT:
+            if server.process.poll() is not None:
+                raise LaunchError(f"ComfyUI did not start: {last_line(server.log)}")
+            with suppress(OSError, http.client.HTTPException):
+                server.ask("/system_stats")
+                return
+            status.show(f"Starting ComfyUI  {clock(time.monotonic() - started)}")
+            time.sleep(0.25)
+    raise LaunchError(f"ComfyUI did not answer within {START_TIMEOUT:.0f} seconds.")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdin is not None:
+        process.stdin.close()

