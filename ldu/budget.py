@@ -139,6 +139,12 @@ def working_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     return sides
 
 
+def to_working_size(original_levels: Levels, short_side: int) -> Levels:
+    """Resize a picture to the size at which the model sees it, in whole levels (see `working_size`)."""
+    width, height = working_size(original_levels.shape[-1], original_levels.shape[-2], short_side)
+    return quantise(clip(resize(original_levels, height, width), 0, WHITE))
+
+
 def _multiple_of_8(length: float) -> int:
     return 8 * round(length / 8)
 

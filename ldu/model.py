@@ -5,11 +5,12 @@ pixels to latents and back. Hosts and libraries implement them (`nodes/host.py`,
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .shapes import Latent, PerSample, Pixels, TokenEmbedding
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """The model's estimate of the clean latent, D(z_sigma, sigma).
 
@@ -26,6 +27,7 @@ class Denoiser(Protocol):
         ...
 
 
+@runtime_checkable
 class Autoencoder(Protocol):
     """The checkpoint's VAE, in the model's own latent scale (what its denoiser was trained on)."""
 

@@ -17,8 +17,8 @@ if not TYPE_CHECKING:
         pass
     else:
         Latent = Float[Tensor, "batch channel latent_height latent_width"]
-        Pixels = Float[Tensor, "batch 3 height width"]
+        Pixels = Float[Tensor, "pictures 3 _ _"]
         Levels = Float[Tensor, "batch colour height width"]
-        Mask = Float[Tensor, "batch 1 height width"]
+        Mask = Float[Tensor, "masks 1 height width"]
         PerSample = Float[Tensor, " batch"]
         TokenEmbedding = Float[Tensor, "vectors width"]

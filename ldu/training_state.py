@@ -39,14 +39,14 @@ def save_training(
     state: TrainingState,
     rho: ShiftUNet,
     optimizer: torch.optim.Adam,
-    generator: torch.Generator,
+    random_state: Tensor,
     settings: str,
 ) -> None:
     """Write everything that `load_training` needs; `settings` names the run (a digest of its inputs)."""
     tensors = {f"rho.{name}": tensor.detach().cpu().contiguous() for name, tensor in rho.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{name}": tensor.cpu().contiguous() for name, tensor in moments.items()}
-    tensors["generator"] = generator.get_state()
+    tensors["generator"] = random_state
     metadata = {"ldu.format": _FORMAT, "ldu.settings": settings, "ldu.state": json.dumps(asdict(state))}
     write_safetensors(path, tensors, metadata)
 

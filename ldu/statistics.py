@@ -1,0 +1,16 @@
+"""Intervals for what was measured in pairs."""
+
+from collections.abc import Sequence
+
+import torch
+
+
+def bootstrap_interval(values: Sequence[float], *, resamples: int = 4000, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the mean of `values`, for paired data of their differences.
+
+    Source: Efron & Tibshirani 1993, chapter 13.
+    """
+    sample = torch.tensor(values, dtype=torch.float64)
+    picks = torch.randint(len(sample), (resamples, len(sample)), generator=torch.Generator().manual_seed(seed))
+    low, high = sample[picks].mean(dim=1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high

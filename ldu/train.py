@@ -1,0 +1,326 @@
+"""Train rho so that a personalizer fails on the published file while the eye sees no difference.
+
+One step, for each picture of the batch:
+    z_T_shifted = z_T + rho(z_T)                      shift
+    x_protected = compose(x, D(denoise(z_T_shifted)) - D(z_0))   publish: clipped to the budget and rounded to 8 bits
+    loss        = loss_personalize(E(purify(x_protected)))        attack: what the thief will load, not the latent before
+    minimise    - loss + price * (visibility - target)            descend, then the price rises or falls
+Every walk step is evaluated again in the backward pass, so memory does not grow with k.
+
+Source: LDU (arXiv 2510.03089), training objective.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .attacks.thief import thief_view
+from .budget import clip, clipped_share, compose, fit_to_budget, residual_levels, resize, to_pixels, to_working_size
+from .errors import BadImageError, BadValueError
+from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
+from .losses import expected_loss, noise_prediction_loss, require_finite
+from .model import Autoencoder, Denoiser
+from .schedule import NoiseSchedule
+from .shapes import Latent, Levels, Mask, Pixels
+from .shift_unet import ShiftUNet
+from .training_state import TrainingState, load_training, save_training
+from .trajectory import Record, denoise, invert
+
+Purifier = Callable[[Pixels, torch.Generator], Pixels]
+"""What a thief may do to a picture first; differentiable, drawn once per step."""
+
+Refit = Callable[[Sequence[Latent]], Denoiser]
+"""Fits the personalizer to the current protected pictures and returns it as a denoiser."""
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """The frozen models that rho is trained against.
+
+    Args:
+        walker: the denoiser of the walk, usually with the empty prompt.
+        adversary: the personalizer: the denoiser with the condition "a photo of S* ...".
+        autoencoder: the checkpoint's VAE.
+        schedule: the checkpoint's noise levels.
+        resolution: its training resolution in pixels.
+    """
+
+    walker: Denoiser
+    adversary: Denoiser
+    autoencoder: Autoencoder
+    schedule: NoiseSchedule
+    resolution: int
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How rho is trained.
+
+    Args:
+        budget_levels: largest change of a pixel value, in levels of 0..255.
+        k_steps: steps of the walk.
+        depth: where T lies, as a fraction of the training timesteps, in (0, 1].
+        rounds: how often invert - shift - denoise is repeated.
+        train_steps: optimiser steps.
+        learning_rate: of Adam.
+        batch: pictures per optimiser step, one after the other (memory stays that of one).
+        draws: draws of t and noise per picture and step.
+        visibility_target: the RMS of the residual before clipping, as a share of the budget.
+        price: the starting price of visibility.
+        price_rate: its rate of ascent.
+        evaluate_every: steps between evaluations of the full-size picture; 0 = never.
+        patience: stop after this many evaluations without a gain of 1 %; 0 = never.
+        refit_every: steps between re-fits of the personalizer; 0 = never.
+        seed: of all draws.
+    """
+
+    budget_levels: float = 10.0
+    k_steps: int = 4
+    depth: float = 0.5
+    rounds: int = 1
+    train_steps: int = 100
+    learning_rate: float = 2e-3
+    batch: int = 1
+    draws: int = 2
+    visibility_target: float = 0.5
+    price: float = 0.0
+    price_rate: float = 0.05
+    evaluate_every: int = 10
+    patience: int = 0
+    refit_every: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = (self.rounds, self.batch, self.draws)
+        optional = (self.train_steps, self.evaluate_every, self.patience, self.refit_every, self.price, self.price_rate)
+        if min(counts) < 1 or min(optional) < 0 or not (self.learning_rate > 0 and self.visibility_target > 0):
+            raise BadValueError(
+                "Training takes rounds, batch and draws of at least 1, other counts of at least 0, and a positive "
+                f"learning rate and visibility target, but {self} came."
+            )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One picture, prepared: everything about it that does not change in training.
+
+    Args:
+        original: at its own size, (1, 3, H, W).
+        working: at working size, whole levels.
+        mask: where to protect, at the original's size, or None for everywhere.
+        decoded_clean: D(z_0).
+        record: of the unshifted walk.
+    """
+
+    original: Levels
+    working: Levels
+    mask: Mask | None
+    decoded_clean: Pixels
+    record: Record
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one training step measured.
+
+    Args:
+        step: its number, from 1.
+        loss: loss_personalize, higher = better protected.
+        visibility: RMS of the residual before clipping, as a share of the budget.
+        price: the dual variable after the step.
+        clipped_share: share of residual values beyond the budget.
+        bound_share: mean |shift| as a share of rho's bound.
+        evaluation: loss of the full-size picture as a thief loads it, on fixed draws; None between evaluations.
+    """
+
+    step: int
+    loss: float
+    visibility: float
+    price: float
+    clipped_share: float
+    bound_share: float
+    evaluation: float | None = None
+
+
+def prepare(surrogate: Surrogate, original: Levels, mask: Mask | None, config: TrainConfig) -> Subject:
+    """Encode, invert and decode one picture (1, 3, H, W) without gradient; k + 1 evaluations."""
+    working = to_working_size(original, surrogate.resolution)
+    with torch.no_grad():
+        z_0 = surrogate.autoencoder.encode(to_pixels(working))
+        sigmas = surrogate.schedule.grid(config.k_steps, config.depth)
+        record = invert(surrogate.walker, z_0, surrogate.schedule, sigmas)
+        return Subject(original, working, mask, _decode(surrogate, z_0), record)
+
+
+class ShiftTraining:
+    """A training of rho that can be watched, interrupted, saved and resumed."""
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        subjects: Sequence[Subject],
+        rho: ShiftUNet,
+        config: TrainConfig,
+        *,
+        refit: Refit | None = None,
+        purifiers: Sequence[Purifier] = (),
+        visibility: VisibilityMeasure = root_mean_square,
+    ) -> None:
+        if not subjects:
+            raise BadImageError("Training needs at least one picture, but none came.")
+        self.surrogate, self.subjects, self.rho, self.config = surrogate, subjects, rho, config
+        self.refit, self.purifiers, self.visibility = refit, purifiers, visibility
+        self.optimizer = torch.optim.Adam(rho.parameters(), lr=config.learning_rate)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.dual = DualVariable(config.price, rate=config.price_rate)
+        self.state = TrainingState(price=config.price)
+        self.last: StepReport | None = None
+        self._random_state = self.generator.get_state()
+        self.fingerprint = self._fingerprint()
+
+    def run(self) -> Iterator[StepReport]:
+        """Train to the last step, or until `patience` evaluations brought nothing, and report each step."""
+        while self.state.step < self.config.train_steps and not self._settled():
+            yield self.step()
+
+    def step(self) -> StepReport:
+        """Do one optimiser step."""
+        if self.refit and self.config.refit_every and self.state.step % self.config.refit_every == 0:
+            self._refit_personalizer(self.refit)
+        self.optimizer.zero_grad(set_to_none=True)
+        first = self.state.step * self.config.batch
+        chosen = [self.subjects[(first + i) % len(self.subjects)] for i in range(self.config.batch)]
+        measured = torch.tensor([self._accumulate(subject) for subject in chosen]).mean(dim=0).tolist()
+        self.optimizer.step()
+        loss, visibility, clipped, bound_share = measured
+        self.dual.update(visibility - self.config.visibility_target)
+        return self._book(StepReport(self.state.step + 1, loss, visibility, self.dual.price, clipped, bound_share))
+
+    def _accumulate(self, subject: Subject) -> tuple[float, float, float, float]:
+        """Add one picture's gradient and return its loss, visibility, clipped share and used share of the bound."""
+        z_0, shift = shifted_walk(self.surrogate, self.rho, subject.record, self.config, self.generator, recompute=True)
+        residual = residual_levels(subject.decoded_clean, _decode(self.surrogate, z_0))
+        mask = None if subject.mask is None else resize(subject.mask, *residual.shape[-2:]).clamp(0, 1)
+        published = compose(subject.working, residual, self.config.budget_levels, mask)
+        loss = self._attack(published)
+        visibility = self.visibility(residual, self.config.budget_levels)
+        objective = -loss + self.dual.price * (visibility - self.config.visibility_target)
+        require_finite(objective, "training objective", self.state.step)
+        (objective / self.config.batch).backward()
+        beyond = clipped_share(residual, self.config.budget_levels)
+        used = shift.detach().abs().mean().item() / self.rho.config.bound
+        return loss.item(), visibility.item(), float(beyond), used
+
+    def _attack(self, published: Levels) -> Tensor:
+        """Return loss_personalize of a published picture, purified as a thief might."""
+        x = to_pixels(published)
+        if self.purifiers:
+            x = self.purifiers[self._draw(len(self.purifiers))](x, self.generator)
+        z_0 = self.surrogate.autoencoder.encode(x).expand(self.config.draws, -1, -1, -1)
+        return noise_prediction_loss(
+            self.surrogate.adversary, z_0, self.surrogate.schedule, generator=self.generator
+        ).mean()
+
+    def _draw(self, count: int) -> int:
+        return int(torch.randint(count, (1,), generator=self.generator))
+
+    def _refit_personalizer(self, refit: Refit) -> None:
+        with torch.no_grad():
+            views = [thief_view(self.protected(s), self.surrogate.resolution) for s in self.subjects]
+            latents = [self.surrogate.autoencoder.encode(to_pixels(view)) for view in views]
+        self.surrogate = replace(self.surrogate, adversary=refit(latents))
+
+    def protected(self, subject: Subject) -> Levels:
+        """Return the picture as it would be saved now, at its own size, without gradient."""
+        key_source = torch.Generator().manual_seed(self.config.seed)
+        with torch.no_grad():
+            z_0, _ = shifted_walk(self.surrogate, self.rho, subject.record, self.config, key_source)
+            decoded = _decode(self.surrogate, z_0)
+        return fit_to_budget(subject.original, subject.decoded_clean, decoded, self.config.budget_levels, subject.mask)
+
+    def evaluate(self, draws: int = 16) -> float:
+        """Return the mean personalization loss of the pictures as a thief loads them, on fixed draws."""
+        losses = [thief_loss(self.surrogate, self.protected(subject), draws=draws) for subject in self.subjects]
+        return sum(map(sum, losses)) / (len(losses) * draws)
+
+    def _book(self, report: StepReport) -> StepReport:
+        """Enter a step into the state; evaluate if it is time."""
+        self.state.step, self.state.price, self.last = report.step, report.price, report
+        self._random_state = self.generator.get_state()  # of whole steps: an interrupted one is done again
+        self.state.losses.append(report.loss)
+        every = self.config.evaluate_every
+        if every and (report.step % every == 0 or report.step == self.config.train_steps):
+            report = replace(report, evaluation=self.evaluate())
+            self.state.evaluations.append((report.step, report.evaluation or 0.0))
+        return report
+
+    def _settled(self) -> bool:
+        values = [value for _, value in self.state.evaluations]
+        patience = self.config.patience
+        if not patience or len(values) <= patience:
+            return False
+        return max(values[-patience:]) < 1.01 * max(values[:-patience])
+
+    def save(self, path: Path) -> None:
+        """Write the state of the training to a file."""
+        save_training(path, self.state, self.rho, self.optimizer, self._random_state, self.fingerprint)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a file written by `save` in a training with the same inputs.
+
+        Raises:
+            BadFileError: the file is not a complete training state.
+            MismatchError: it belongs to other pictures or settings.
+        """
+        self.state = load_training(path, self.rho, self.optimizer, self.generator, self.fingerprint)
+        self.dual.price = self.state.price
+        self._random_state = self.generator.get_state()
+
+    def _fingerprint(self) -> str:
+        """Return a digest of the models, the pictures and the settings (more steps may be asked for later)."""
+        digest = hashlib.sha256(repr((self.rho.config, replace(self.config, train_steps=0))).encode())
+        digest.update(f"{self.surrogate.walker.key} {self.surrogate.adversary.key}".encode())
+        for subject in self.subjects:
+            digest.update(subject.working.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _decode(surrogate: Surrogate, z_0: Latent) -> Pixels:
+    """Decode and clamp as every host does; the gradient passes straight through."""
+    return clip(surrogate.autoencoder.decode(z_0), -1, 1)
+
+
+def shifted_walk(
+    surrogate: Surrogate,
+    rho: ShiftUNet,
+    record: Record,
+    config: TrainConfig,
+    generator: torch.Generator,
+    *,
+    recompute: bool = False,
+) -> tuple[Latent, Tensor]:
+    """Shift z_T and denoise, `rounds` times; return the protected latent and the last shift."""
+    for done in range(1, config.rounds + 1):
+        sigma = record.z_T.new_full((record.z_T.shape[0],), record.sigmas[0])
+        shift = rho(record.z_T, sigma, rho.draw_key(record.z_T, generator=generator))
+        z_T = record.z_T + shift
+        z_0 = denoise(surrogate.walker, z_T, surrogate.schedule, record.sigmas, record=record, recompute=recompute)
+        if done < config.rounds:
+            record = invert(surrogate.walker, z_0, surrogate.schedule, record.sigmas)
+    return z_0, shift
+
+
+def thief_loss(surrogate: Surrogate, levels: Levels, *, draws: int, seed: int = 0) -> list[float]:
+    """Return `draws` values of the personalization loss of one picture as a thief loads it.
+
+    The draws of t and noise depend on the seed alone, so that pictures can be compared in pairs.
+    """
+    view = thief_view(levels, surrogate.resolution)
+    with torch.no_grad():
+        z_0 = surrogate.autoencoder.encode(to_pixels(view))
+        generator = torch.Generator().manual_seed(seed)
+        return expected_loss(surrogate.adversary, z_0, surrogate.schedule, draws=draws, generator=generator)

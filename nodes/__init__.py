@@ -1,0 +1,17 @@
+"""The nodes: thin layers between ComfyUI and `ldu`."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import evaluation, personalization, pictures, training, walk, weights
+
+
+class LduExtension(ComfyExtension):
+    """What the host loads."""
+
+    async def on_load(self) -> None:
+        """Register the folders of rho files before any node lists them."""
+        weights.register_folder()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Return all nodes."""
+        return [node for module in (pictures, walk, personalization, training, evaluation, weights) for node in module.NODES]

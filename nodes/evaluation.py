@@ -1,0 +1,90 @@
+"""Adversary's Loss: what the protection does to a personalizer that it was not trained against."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ldu.attacks.random_noise import noise_at_equal_psnr
+from ..ldu.errors import MismatchError
+from ..ldu.model import CountedDenoiser
+from ..ldu.shapes import Levels
+from ..ldu.statistics import bootstrap_interval
+from ..ldu.train import Surrogate, thief_loss
+from .host import latent_shape, normal, training_resolution, training_session
+from .personalization import split_pictures
+from .walk import ALIASES, CATEGORY, report
+
+
+class MeasureLoss(io.ComfyNode):
+    """Measure the loss on the original, the protected picture and random noise."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LDU_MeasureLoss",
+            display_name="Adversary's Loss",
+            category=CATEGORY,
+            search_aliases=[*ALIASES, "evaluate", "measure"],
+            description="A personalizer's noise-prediction loss on the original, on the protected picture and on the original "
+            "with random noise of equal visibility, each loaded as a thief does. Higher = harder to learn.",
+            inputs=[
+                io.Model.Input("model"),
+                io.Vae.Input("vae"),
+                io.Conditioning.Input("conditioning", tooltip="A personalization prompt that was not used in training."),
+                io.Image.Input("original"),
+                io.Image.Input("protected"),
+                io.Int.Input("draws", default=64, min=2, max=4096, tooltip="Draws of timestep and noise, the same for all three."),
+                io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Of the draws and the random noise."),
+            ],
+            outputs=[io.String.Output(display_name="report")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,  # noqa: ANN401
+        vae: Any,  # noqa: ANN401
+        conditioning: list[Any],
+        original: Tensor,
+        protected: Tensor,
+        draws: int,
+        seed: int,
+    ) -> io.NodeOutput:
+        """Return the report."""
+        pairs = list(zip(split_pictures([original]), split_pictures([protected]), strict=True))
+        if original.shape != protected.shape:
+            raise MismatchError(f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came.")
+        side = training_resolution(model)
+        with training_session(model, vae, latent_shape(model, side, side, 8)) as (session, coder), torch.no_grad():
+            adversary = CountedDenoiser(session.bind(normal(conditioning)))
+            surrogate = Surrogate(adversary, adversary, coder, session.schedule, side)
+            before, after, noisy = measure(surrogate, pairs, draws, seed, session.device)
+        gain = [a - b for a, b in zip(after, noisy, strict=True)]
+        low, high = bootstrap_interval(gain)
+        means = [sum(values) / len(values) for values in (before, after, noisy)]
+        text = (
+            f"original {means[0]:.4f}   protected {means[1]:.4f}   random noise {means[2]:.4f}\n"
+            f"protected - random noise: {sum(gain) / len(gain):+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
+        )
+        numbers = dict(zip(("loss_before", "loss_after", "loss_random"), means, strict=True))
+        interval = {"loss_gain_over_random": [low, high], "nfe": {"evaluate": adversary.evaluations}}
+        return io.NodeOutput(text, ui=report(numbers | interval, text))
+
+
+def measure(
+    surrogate: Surrogate, pairs: list[tuple[Levels, Levels]], draws: int, seed: int, device: torch.device
+) -> tuple[list[float], list[float], list[float]]:
+    """Return the losses of originals, protected and noisy pictures, draw by draw, one picture after the other."""
+    losses: tuple[list[float], list[float], list[float]] = ([], [], [])
+    for original, protected in pairs:
+        noisy = noise_at_equal_psnr(original, protected, generator=torch.Generator().manual_seed(seed))
+        for values, levels in zip(losses, (original, protected, noisy), strict=True):
+            values += thief_loss(surrogate, levels.to(device), draws=draws, seed=seed)
+    return losses
+
+
+NODES = [MeasureLoss]

@@ -1,0 +1,174 @@
+"""Textual Inversion as a node, and the pieces of it that Train ρ uses."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ldu.attacks.textual_inversion import InversionConfig, fit_token
+from ..ldu.attacks.thief import thief_view
+from ..ldu.budget import to_pixels
+from ..ldu.checkpoint import write_safetensors
+from ..ldu.errors import BadValueError
+from ..ldu.model import CountedDenoiser
+from ..ldu.shapes import Latent, Levels, TokenEmbedding
+from .host import HostAutoencoder, HostSession, TokenEncoder, latent_shape, progress_bar, training_resolution, training_session
+from .pictures import to_levels
+from .types import Personalizer, PersonalizerSocket
+from .walk import ALIASES, CATEGORY, report
+
+
+class TextualInversion(io.ComfyNode):
+    """Learn the word S* for the pictures, as a thief would."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LDU_TextualInversion",
+            display_name="Textual Inversion",
+            category=CATEGORY,
+            search_aliases=[*ALIASES, "embedding", "train"],
+            is_input_list=True,
+            description="Learns a new word for what the pictures show. The protection is trained against it.",
+            inputs=[
+                io.Model.Input("model"),
+                io.Clip.Input("clip"),
+                io.Vae.Input("vae"),
+                io.Image.Input("image", tooltip="Pictures of one subject, of any size."),
+                io.String.Input("prompt", default="a photo of S* person", tooltip="Must hold the placeholder once."),
+                io.String.Input("placeholder", default="S*", tooltip="The word to learn."),
+                io.String.Input("initial_word", default="person", tooltip="A coarse word to start from."),
+                io.Int.Input("vectors", default=1, min=1, max=16, tooltip="Token embeddings per word."),
+                io.Int.Input("steps", default=150, min=0, max=20000, tooltip="Optimiser steps."),
+                io.Float.Input("learning_rate", default=5e-3, min=1e-6, max=1.0, step=1e-6, tooltip="Of Adam."),
+                io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Of all draws."),
+                io.String.Input(
+                    "save_as",
+                    default="",
+                    advanced=True,
+                    tooltip="Name of an embedding file to save the learnt word to. Empty = nothing is saved.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="conditioning", tooltip="The prompt with the learnt word."),
+                PersonalizerSocket.Output(display_name="personalizer", tooltip="Lets Train ρ learn the word again while it trains."),
+                io.LossMap.Output(display_name="loss_map", tooltip="For the stock Plot Loss Graph."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: list[Any],
+        clip: list[Any],
+        vae: list[Any],
+        image: list[Tensor],
+        prompt: list[str],
+        placeholder: list[str],
+        initial_word: list[str],
+        vectors: list[int],
+        steps: list[int],
+        learning_rate: list[float],
+        seed: list[int],
+        save_as: list[str],
+    ) -> io.NodeOutput:
+        """Return the prompt's conditioning with the learnt word, the personalizer and the losses."""
+        encoder = TokenEncoder(clip[0], prompt[0], initial_word[0], placeholder[0])
+        target = _embedding_path(save_as[0]) if save_as[0] else None
+        config, pictures = InversionConfig(steps[0], learning_rate[0]), split_pictures(image)
+        side = training_resolution(model[0])
+        with training_session(model[0], vae[0], latent_shape(model[0], side, side, config.draws), clip=clip[0]) as (session, coder):
+            latents = encode_views(coder, pictures, side, session.device)
+            fitted = Fitting(session, encoder, config, seed[0]).fit(latents, encoder.initial(vectors[0]))
+        if target is not None:
+            write_safetensors(target, {name: part.contiguous() for name, part in encoder.split(fitted.token).items()}, {})
+        personalizer = Personalizer(clip[0], encoder.prompt, initial_word[0], fitted.token, config, seed[0])
+        numbers = {"nfe": {"textual_inversion": fitted.evaluations}, "ti_steps": steps[0]}
+        return io.NodeOutput(fitted.conditioning, personalizer, {"loss": fitted.losses}, ui=report(numbers))
+
+
+class Fitting:
+    """Textual Inversion against an opened model; keeps the result, the losses and the evaluations."""
+
+    def __init__(self, session: HostSession, encoder: TokenEncoder, config: InversionConfig, seed: int) -> None:
+        self._session, self._encoder, self._config, self._seed = session, encoder, config, seed
+        self.losses: list[float] = []
+        self.evaluations = 0
+        self.token: TokenEmbedding
+        self.conditioning: list[Any]
+
+    def fit(self, latents: Sequence[Latent], initial: TokenEmbedding) -> "Fitting":
+        """Fit the token to the latents, starting from `initial`."""
+        bar = progress_bar(self._config.ti_steps)
+
+        def bind(token: TokenEmbedding) -> CountedDenoiser:
+            self.evaluations += self._config.draws
+            return CountedDenoiser(self._session.bind(self._encoder.encode(token)))
+
+        def on_step(step: int, loss: float) -> None:
+            self.losses.append(loss)
+            bar.update_absolute(step)
+
+        generator = torch.Generator().manual_seed(self._seed)
+        token = fit_token(
+            bind, latents, self._session.schedule, initial, self._config, generator=generator, on_step=on_step
+        )
+        with torch.no_grad():
+            self.conditioning = self._encoder.encode(token)
+        self.token = token.cpu()
+        return self
+
+
+def fit_personalizer(
+    prompt: str, initial_word: str, clip: Any, session: HostSession, latents: Sequence[Latent], seed: int  # noqa: ANN401
+) -> Fitting:
+    """Run Textual Inversion with its defaults, for a Train ρ that was given a CLIP only."""
+    encoder = TokenEncoder(clip, prompt, initial_word)
+    return Fitting(session, encoder, InversionConfig(), seed).fit(latents, encoder.initial(1))
+
+
+def refit(personalizer: Personalizer, session: HostSession) -> Callable[[Sequence[Latent]], CountedDenoiser]:
+    """Return what fits a personalizer again to the current protected pictures, each time from where it stood."""
+    encoder = TokenEncoder(personalizer.clip, personalizer.prompt, personalizer.initial_word)
+    token = personalizer.token
+    config = replace(personalizer.config, ti_steps=max(1, personalizer.config.ti_steps // 5))
+
+    def again(latents: Sequence[Latent]) -> CountedDenoiser:
+        nonlocal token
+        fitted = Fitting(session, encoder, config, personalizer.seed).fit(latents, token)
+        token = fitted.token
+        return CountedDenoiser(session.bind(fitted.conditioning))
+
+    return again
+
+
+def encode_views(coder: HostAutoencoder, pictures: Sequence[Levels], side: int, device: torch.device) -> list[Latent]:
+    """Return the latents of pictures as a thief loads them."""
+    with torch.no_grad():
+        return [coder.encode(to_pixels(thief_view(picture.to(device), side))) for picture in pictures]
+
+
+def split_pictures(image: Sequence[Tensor]) -> list[Levels]:
+    """Return the pictures of a list of IMAGEs one by one, (1, 3, h, w) in whole levels and outside inference mode."""
+    levels = [to_levels(batch, "image") for batch in image]
+    with torch.inference_mode(False):
+        return [picture[None].clone() for batch in levels for picture in batch]
+
+
+def _embedding_path(name: str) -> Path:
+    folder = Path(folder_paths.get_folder_paths("embeddings")[0])
+    target = folder / f"{name}.safetensors"
+    if Path(name).name != name or not folder_paths.is_within_directory(str(folder), str(target)):
+        raise BadValueError(f"An embedding is saved under a plain name, but {name!r} came.")
+    if target.exists():
+        raise BadValueError(f"There is an embedding named {name!r} already: choose another name.")
+    return target
+
+
+NODES = [TextualInversion]

@@ -1,0 +1,269 @@
+"""Train ρ as a node: progress with a preview, cancel that loses nothing, a result that no cache can lose."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import torch
+from comfy_api.latest import io
+from PIL import Image
+from torch import Tensor
+
+from ..ldu.budget import working_size
+from ..ldu.checkpoint import RhoCard, require_fit, save_rho
+from ..ldu.errors import BadValueError
+from ..ldu.model import CountedDenoiser
+from ..ldu.shapes import Levels, Mask
+from ..ldu.shift_unet import ShiftConfig, ShiftUNet
+from ..ldu.train import ShiftTraining, Surrogate, TrainConfig, prepare
+from .host import (
+    HostAutoencoder,
+    HostSession,
+    default_conditioning,
+    latent_shape,
+    normal,
+    progress_bar,
+    tag_model,
+    training_resolution,
+    training_session,
+    under_manager,
+)
+from .personalization import encode_views, fit_personalizer, refit, split_pictures
+from .pictures import fit_mask
+from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
+from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, report
+
+_PREVIEW_SIDE = 512
+_SAVE_EVERY = 10
+
+
+class TrainRho(io.ComfyNode):
+    """Train the shift on the pictures it is to protect."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LDU_TrainRho",
+            display_name="Train ρ",
+            category=CATEGORY,
+            search_aliases=[*ALIASES, "train"],
+            is_input_list=True,
+            description="Trains ρ so that a personalizer fails on the published pictures. Interrupt it whenever you like: "
+            "running it again continues, and a finished ρ is kept in output/ldu.",
+            inputs=[
+                io.Model.Input("model"),
+                io.Vae.Input("vae"),
+                io.Image.Input("image", tooltip="The original pictures, of any size."),
+                io.Conditioning.Input("conditioning", optional=True, tooltip="The personalization prompt, from Textual Inversion."),
+                io.Clip.Input("clip", optional=True, tooltip="Without a conditioning: learn the word S* here."),
+                io.String.Input("prompt", default="a photo of S* person", tooltip="For clip. Must hold S* once."),
+                io.String.Input("initial_word", default="person", tooltip="For clip: a coarse word to start from."),
+                io.Float.Input(
+                    "budget",
+                    default=10.0,
+                    min=0.0,
+                    max=255.0,
+                    step=0.5,
+                    tooltip="Largest change of a pixel value, in levels of 0 to 255.",
+                ),
+                io.Int.Input("k", default=4, min=1, max=64, tooltip=K_TOOLTIP),
+                io.Float.Input("depth", default=0.5, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
+                io.Int.Input("steps", default=100, min=0, max=100000, tooltip="Optimiser steps."),
+                io.Float.Input("learning_rate", default=2e-3, min=1e-7, max=1.0, step=1e-7, tooltip="Of Adam."),
+                io.Int.Input("batch", default=1, min=1, max=64, tooltip="Pictures per step, one after the other in memory."),
+                io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Of all draws."),
+                io.Float.Input(
+                    "visibility",
+                    default=0.5,
+                    min=0.05,
+                    max=2.0,
+                    step=0.05,
+                    advanced=True,
+                    tooltip="Target of the change before clipping: its root mean square as a share of the budget.",
+                ),
+                io.Int.Input(
+                    "patience",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    advanced=True,
+                    tooltip="Stop after this many evaluations (one every 10 steps) without a gain of 1 %. 0 = never.",
+                ),
+                io.Int.Input(
+                    "refit_every",
+                    default=0,
+                    min=0,
+                    max=10000,
+                    advanced=True,
+                    tooltip="With a personalizer: learn S* again on the protected pictures every so many steps. 0 = never.",
+                ),
+                PersonalizerSocket.Input("personalizer", optional=True, tooltip="From Textual Inversion."),
+                PurifiersSocket.Input("purifiers", optional=True, tooltip="What a thief may do to a picture first."),
+                io.Mask.Input("mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."),
+                RhoSocket.Input("rho", display_name="ρ", optional=True, tooltip="Continue from this ρ."),
+                io.Conditioning.Input(
+                    "walk_conditioning", optional=True, tooltip="Condition of the walk, the same as for Invert to z_T."
+                ),
+            ],
+            outputs=[
+                RhoSocket.Output(display_name="ρ"),
+                io.LossMap.Output(display_name="loss_map", tooltip="For the stock Plot Loss Graph."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: list[Tensor], mask: list[Tensor] | None = None, **inputs: list[Any]) -> io.NodeOutput:
+        """Return the trained rho and its losses; `inputs` are the schema's, each a list of one."""
+        one = {name: values[0] for name, values in inputs.items() if values}
+        config = TrainConfig(
+            budget_levels=one["budget"],
+            k_steps=one["k"],
+            depth=one["depth"],
+            train_steps=one["steps"],
+            learning_rate=one["learning_rate"],
+            batch=one["batch"],
+            visibility_target=one["visibility"],
+            patience=one["patience"],
+            refit_every=one["refit_every"],
+            seed=one["seed"],
+        )
+        pictures = split_pictures(image)
+        return _train(one, pictures, _masks(mask, pictures), config)
+
+
+def _train(one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None], config: TrainConfig) -> io.NodeOutput:
+    model, tag = one["model"], tag_model(one["model"])
+    side = training_resolution(model)
+    net = _start(one.get("rho"), model, tag)
+    sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
+    shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
+    clip, patcher = _clip_to_train_through(one), under_manager(net)
+    with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):
+        condition, ti_spent = _personalization(one, session, coder, pictures, side, config.seed)
+        walker = CountedDenoiser(session.bind(normal(default_conditioning(model, one.get("walk_conditioning")))))
+        adversary = CountedDenoiser(session.bind(condition))
+        surrogate = Surrogate(walker, adversary, coder, session.schedule, side)
+        subjects = [
+            prepare(surrogate, picture.to(session.device), mask if mask is None else mask.to(session.device), config)
+            for picture, mask in zip(pictures, masks, strict=True)
+        ]
+        again = refit(one["personalizer"], session) if config.refit_every and one.get("personalizer") else None
+        training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=one.get("purifiers") or ())
+        _run(training)
+    rho = TrainedRho(net.requires_grad_(False).eval(), _card(tag, config, one["prompt"], training))
+    save_rho(_folder() / f"rho_{training.fingerprint[:12]}.safetensors", rho.net, rho.card)
+    _state_path(training).unlink(missing_ok=True)
+    spent = {"train": walker.evaluations + adversary.evaluations, "textual_inversion": ti_spent}
+    losses = {"loss": training.state.losses}
+    return io.NodeOutput(rho, losses, ui=report({"nfe": spent, "train_steps": training.state.step}, _summary(training)))
+
+
+def _run(training: ShiftTraining) -> None:
+    """Train with progress and preview; what is on disk is at most ten steps old, also after a crash."""
+    path = _state_path(training)
+    if path.is_file():
+        training.resume(path)
+    bar = progress_bar(training.config.train_steps)
+    preview = _preview(training)
+    try:
+        for done in training.run():
+            preview = _preview(training) if done.evaluation is not None else preview
+            bar.update_absolute(done.step, training.config.train_steps, preview)
+            if done.step % _SAVE_EVERY == 0:
+                training.save(path)
+    finally:  # an interrupt of the user's too
+        training.save(path)
+
+
+def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  # noqa: ANN401
+    """Return a fresh rho for this model, or a copy of the given one."""
+    channels = model.get_model_object("latent_format").latent_channels
+    with torch.inference_mode(False):
+        if given is None:
+            torch.manual_seed(0)
+            return ShiftUNet(ShiftConfig(channels))
+        require_fit(
+            given.card, model_family=tag.family, prediction=tag.prediction, latent_channels=channels, rho=given.net
+        )
+        net = ShiftUNet(given.net.config)
+        net.load_state_dict({name: weight.clone() for name, weight in given.net.state_dict().items()})
+        return net
+
+
+def _clip_to_train_through(one: dict[str, Any]) -> Any:  # noqa: ANN401
+    if one.get("personalizer") and one["refit_every"]:
+        return one["personalizer"].clip
+    return one.get("clip") if one.get("conditioning") is None else None
+
+
+def _personalization(
+    one: dict[str, Any], session: HostSession, coder: HostAutoencoder, pictures: list[Levels], side: int, seed: int
+) -> tuple[list[Any], int]:
+    """Return the adversary's conditioning, and what it cost if it had to be learnt here."""
+    if one.get("conditioning") is not None:
+        return normal(one["conditioning"]), 0
+    if one.get("clip") is None:
+        raise BadValueError("Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP.")
+    latents = encode_views(coder, pictures, side, session.device)
+    fitted = fit_personalizer(one["prompt"], one["initial_word"], one["clip"], session, latents, seed)
+    return fitted.conditioning, fitted.evaluations
+
+
+def _masks(mask: list[Tensor] | None, pictures: list[Levels]) -> list[Mask | None]:
+    """Return one mask per picture at its size, outside inference mode."""
+    if not mask or mask[0] is None:
+        return [None] * len(pictures)
+    planes = [plane for batch in mask for plane in batch.reshape(-1, *batch.shape[-2:])]
+    chosen = planes * len(pictures) if len(planes) == 1 else planes
+    if len(chosen) != len(pictures):
+        raise BadValueError(f"There are {len(planes)} masks for {len(pictures)} pictures: give one, or one for each.")
+    with torch.inference_mode(False):
+        return [fit_mask(plane[None].clone(), picture) for plane, picture in zip(chosen, pictures, strict=True)]
+
+
+def _card(tag: ModelTag, config: TrainConfig, prompt: str, training: ShiftTraining) -> RhoCard:
+    measured = {"losses": training.state.losses, "evaluations": training.state.evaluations}
+    settings = {name: value for name, value in asdict(config).items() if name not in RhoCard.__dataclass_fields__}
+    return RhoCard(
+        model_family=tag.family,
+        model_hash=tag.fingerprint,
+        prediction=tag.prediction,
+        k_steps=config.k_steps,
+        depth=config.depth,
+        rounds=config.rounds,
+        budget_levels=config.budget_levels,
+        prompt=prompt,
+        training=settings | measured,
+    )
+
+
+def _summary(training: ShiftTraining) -> str:
+    """Return the text that the node shows."""
+    lines = [f"{training.state.step} steps, price of visibility {training.state.price:.3f}"]
+    if training.last is not None:
+        lines.append(
+            f"change before clipping {training.last.visibility:.0%} of the budget (root mean square), "
+            f"{training.last.clipped_share:.1%} clipped, {training.last.bound_share:.1%} of the shift's bound used"
+        )
+    return "\n".join(lines)
+
+
+def _preview(training: ShiftTraining) -> tuple[str, Image.Image, int]:
+    """Return the first protected picture as the host's preview tuple."""
+    levels = training.protected(training.subjects[0])[0]
+    picture = Image.fromarray(levels.movedim(0, -1).round().byte().cpu().numpy())
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+    return ("JPEG", picture, _PREVIEW_SIDE)
+
+
+def _folder() -> Path:
+    return Path(folder_paths.get_output_directory()) / "ldu"
+
+
+def _state_path(training: ShiftTraining) -> Path:
+    return _folder() / "unfinished" / f"{training.fingerprint[:16]}.safetensors"
+
+
+NODES = [TrainRho]

@@ -1,0 +1,91 @@
+"""The sockets of this pack and what travels through them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ldu.attacks.textual_inversion import InversionConfig
+from ..ldu.checkpoint import RhoCard
+from ..ldu.schedule import Prediction
+from ..ldu.shift_unet import ShiftUNet
+from ..ldu.trajectory import Record
+
+PictureInfoSocket = io.Custom("LDU_PICTURE_INFO")
+RecordSocket = io.Custom("LDU_RECORD")
+RhoSocket = io.Custom("LDU_RHO")
+PersonalizerSocket = io.Custom("LDU_PERSONALIZER")
+PurifiersSocket = io.Custom("LDU_PURIFIERS")
+
+
+@dataclass(frozen=True)
+class ModelTag:
+    """What a z_T or a rho must know of the model it belongs to.
+
+    Args:
+        family: the host's name of the architecture, such as "SD15".
+        fingerprint: digest of the checkpoint's weights and patches.
+        prediction: what the model predicts.
+    """
+
+    family: str
+    fingerprint: str
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class ZTag:
+    """Travels in a LATENT under the key "ldu" and says that its samples are a z_T in unit variance.
+
+    Args:
+        model: the model of the walk.
+        sigmas: the grid, falling, 0 last.
+        depth: where T lies, as a fraction of the training timesteps.
+    """
+
+    model: ModelTag
+    sigmas: tuple[float, ...]
+    depth: float
+
+    @property
+    def k_steps(self) -> int:
+        """The number of steps of the walk."""
+        return len(self.sigmas) - 1
+
+
+@dataclass(frozen=True)
+class HostRecord:
+    """A walk's record with the very LATENT samples it started from, which an unshifted walk gives back bit for bit."""
+
+    record: Record
+    samples: Tensor
+
+
+@dataclass(frozen=True)
+class TrainedRho:
+    """rho with its card, as it travels between nodes."""
+
+    net: ShiftUNet
+    card: RhoCard
+
+
+@dataclass(frozen=True)
+class Personalizer:
+    """A fitted personalizer that can be fitted again.
+
+    Args:
+        clip: the host's CLIP object.
+        prompt: with S* for the token.
+        initial_word: what a text encoder that learns nothing reads in its place.
+        token: the learnt embedding, (vectors, width), on the CPU.
+        config: how it is fitted.
+        seed: of its draws.
+    """
+
+    clip: Any
+    prompt: str
+    initial_word: str
+    token: Tensor
+    config: InversionConfig
+    seed: int

@@ -1,0 +1,260 @@
+"""The walk as three nodes: Invert to z_T, Apply ρ Shift, Few-step Denoise."""
+
+import json
+from typing import Any
+
+import comfy.model_management as mm
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..ldu.checkpoint import require_fit
+from ..ldu.errors import BadImageError, MismatchError
+from ..ldu.trajectory import denoise, invert
+from .host import WatchedDenoiser, default_conditioning, sampling_session, tag_model, under_manager
+from .types import HostRecord, ModelTag, RecordSocket, RhoSocket, TrainedRho, ZTag
+
+CATEGORY = "LDU"
+ALIASES = ["cloak", "glaze", "anti-dreambooth", "protect", "poison", "unlearning"]
+K_TOOLTIP = "Steps of the walk, up and down. Few steps let the shift survive; 1, 2, 4 and 8 are usual."
+DEPTH_TOOLTIP = "Where T lies, as a fraction of the training timesteps: 1 = pure noise, 0.25 = a quarter of the way."
+
+
+class FixedNoise:
+    """z_T as a NOISE that stock samplers add to an empty latent."""
+
+    def __init__(self, noise: Tensor) -> None:
+        self.seed = 0
+        self._noise = noise
+
+    def generate_noise(self, _latent: dict[str, Any]) -> Tensor:
+        """Return z_T in the host's noise scale."""
+        return self._noise.clone()
+
+
+class InvertToZT(io.ComfyNode):
+    """Walk a latent up to z_T and keep the record."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LDU_InvertToZT",
+            display_name="Invert to z_T",
+            category=CATEGORY,
+            search_aliases=[*ALIASES, "ddim inversion", "unsample"],
+            description="Walks an encoded picture up the model's noise levels to z_T and records the way back.",
+            inputs=[
+                io.Model.Input("model"),
+                io.Latent.Input("latent", tooltip="The encoded picture."),
+                io.Int.Input("k", default=4, min=1, max=64, tooltip=K_TOOLTIP),
+                io.Float.Input("depth", default=0.5, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
+                io.Int.Input(
+                    "refine",
+                    default=0,
+                    min=0,
+                    max=50,
+                    advanced=True,
+                    tooltip="Fixed-point iterations per step. Only needed when a stock sampler is to replay z_T without the record.",
+                ),
+                io.Conditioning.Input(
+                    "conditioning",
+                    optional=True,
+                    tooltip="Condition of the walk, usually the empty prompt; zeros if nothing is connected.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output("z_T", display_name="z_T"),
+                RecordSocket.Output("record", display_name="record"),
+                io.Noise.Output("noise", display_name="z_T as noise", tooltip="For a stock sampler with an empty latent."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,  # noqa: ANN401
+        latent: dict[str, Any],
+        k: int,
+        depth: float,
+        refine: int,
+        conditioning: list[Any] | None = None,
+    ) -> io.NodeOutput:
+        """Return z_T, the record and z_T as noise."""
+        samples = _require_latent(model, latent)
+        bound = default_conditioning(model, conditioning)
+        with sampling_session(model, bound, samples.shape) as session:
+            sigmas = session.schedule.grid(k, depth)
+            denoiser = WatchedDenoiser(session.bind(bound), k + 1 + refine * k)
+            record = invert(denoiser, session.latent_in(samples), session.schedule, sigmas, refine=refine)
+            at_end = session.inner.model_sampling.sigma_max.item() <= sigmas[0] * 1.0001
+            scale = session.schedule.spread(sigmas[0]) / _noise_factor(session.inner.model_sampling, sigmas[0], at_end)
+        home = mm.intermediate_device()
+        z_T = latent | {"samples": record.z_T.to(home), "ldu": ZTag(tag_model(model), sigmas, depth)}
+        norms = " ".join(f"{c.square().mean().sqrt().item():.3g}" for c in reversed(record.corrections))
+        text = f"z_T at sigma {sigmas[0]:.3g}, spread {record.z_T.std().item():.3f}\ncorrections, first step first: {norms}"
+        return io.NodeOutput(
+            z_T,
+            HostRecord(record, samples),
+            FixedNoise(record.z_T.to(home) * scale),
+            ui=report({"nfe": {"protect": denoiser.evaluations}, "k_steps": k, "depth": depth}, text),
+        )
+
+
+class ApplyRhoShift(io.ComfyNode):
+    """Shift z_T by rho."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LDU_ApplyRhoShift",
+            display_name="Apply ρ Shift",
+            category=CATEGORY,
+            search_aliases=ALIASES,
+            description="Adds the trained shift ρ(z_T) to z_T. Strength 0 gives back z_T itself.",
+            inputs=[
+                io.Latent.Input("z_T", tooltip="From Invert to z_T."),
+                RhoSocket.Input("rho", display_name="ρ"),
+                io.Float.Input(
+                    "strength", default=1.0, min=-4.0, max=4.0, step=0.05, tooltip="Factor of the shift: 0 = none, 1 = as trained."
+                ),
+                io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Key of this picture's shift."),
+                io.Boolean.Input(
+                    "other_checkpoint",
+                    default=False,
+                    advanced=True,
+                    tooltip="Allow a ρ that was trained on another checkpoint of the same family. Its effect is then unknown.",
+                ),
+            ],
+            outputs=[io.Latent.Output("z_T", display_name="z_T")],
+        )
+
+    @classmethod
+    def execute(
+        cls, z_T: dict[str, Any], rho: TrainedRho, strength: float, seed: int, other_checkpoint: bool = False
+    ) -> io.NodeOutput:
+        """Return the shifted z_T."""
+        tag, samples = require_z_T(z_T)
+        _require_same(rho, tag, samples, other_checkpoint)
+        if strength == 0:
+            return io.NodeOutput(z_T)
+        patcher = under_manager(rho.net)
+        mm.load_models_gpu([patcher])
+        z = samples.to(patcher.load_device, torch.float32)
+        key = rho.net.draw_key(z, generator=torch.Generator().manual_seed(seed))
+        shift = rho.net(z, z.new_full((z.shape[0],), tag.sigmas[0]), key)
+        return io.NodeOutput(z_T | {"samples": samples + strength * shift.to(samples)})
+
+
+class FewStepDenoise(io.ComfyNode):
+    """Walk z_T down to the protected latent."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LDU_FewStepDenoise",
+            display_name="Few-step Denoise",
+            category=CATEGORY,
+            search_aliases=[*ALIASES, "ddim"],
+            description="Walks a (shifted) z_T down to a latent. With its record, an unshifted z_T gives back the picture's own latent.",
+            inputs=[
+                io.Model.Input("model"),
+                io.Latent.Input("z_T"),
+                RecordSocket.Input(
+                    "record", optional=True, tooltip="Makes the way back exact; without it the few steps miss the picture."
+                ),
+                io.Conditioning.Input("conditioning", optional=True, tooltip="The same as for Invert to z_T."),
+            ],
+            outputs=[io.Latent.Output("latent")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,  # noqa: ANN401
+        z_T: dict[str, Any],
+        record: HostRecord | None = None,
+        conditioning: list[Any] | None = None,
+    ) -> io.NodeOutput:
+        """Return the protected latent."""
+        tag, samples = require_z_T(z_T)
+        _require_same_kind(tag_model(model), tag.model)
+        out = {key: value for key, value in z_T.items() if key != "ldu"}
+        if record is not None and torch.equal(samples, record.record.z_T.to(samples)):
+            return io.NodeOutput(out | {"samples": record.samples})
+        bound = default_conditioning(model, conditioning)
+        with sampling_session(model, bound, samples.shape) as session:
+            denoiser = WatchedDenoiser(session.bind(bound), tag.k_steps)
+            kept = None if record is None else record.record
+            z = samples.to(session.device, torch.float32)
+            z_0 = denoise(denoiser, z, session.schedule, tag.sigmas, record=kept)
+            out["samples"] = session.latent_out(z_0)
+        return io.NodeOutput(out, ui=report({"nfe": {"protect": denoiser.evaluations}}))
+
+
+def report(numbers: dict[str, Any], text: str | None = None) -> dict[str, Any]:
+    """Return a node's UI output: numbers as JSON under "ldu" for programs, and a text shown on the node."""
+    shown = {} if text is None else ui.PreviewText(text).as_dict()
+    return {"ldu": (json.dumps(numbers),), **shown}
+
+
+def require_z_T(latent: dict[str, Any]) -> tuple[ZTag, Tensor]:
+    """Return the tag and the samples of a z_T.
+
+    Raises:
+        MismatchError: the latent is not a z_T.
+    """
+    tag = latent.get("ldu")
+    if not isinstance(tag, ZTag):
+        raise MismatchError("This latent is not a z_T: connect the z_T output of Invert to z_T.")
+    return tag, latent["samples"]
+
+
+def _require_latent(model: Any, latent: dict[str, Any]) -> Tensor:  # noqa: ANN401
+    samples = latent["samples"]
+    channels = model.get_model_object("latent_format").latent_channels
+    if samples.ndim != 4 or samples.shape[0] == 0 or samples.shape[1] != channels:
+        raise MismatchError(
+            f"This model's latents are (batch, {channels}, height, width), but {tuple(samples.shape)} came: "
+            "encode the picture with the VAE of the same checkpoint."
+        )
+    if not torch.isfinite(samples).all():
+        raise BadImageError("The latent holds values that are infinite or not numbers: run the VAE in float32 (--fp32-vae).")
+    if isinstance(latent.get("ldu"), ZTag):
+        raise MismatchError("This latent is a z_T already: connect an encoded picture.")
+    return samples
+
+
+def _noise_factor(model_sampling: Any, sigma: float, max_denoise: bool) -> float:  # noqa: ANN401
+    """Return by what the host's sampler multiplies a NOISE added to an empty latent at this noise level."""
+    one = torch.ones(1, 1, 1, 1, device=model_sampling.sigmas.device)
+    return model_sampling.noise_scaling(one.flatten() * sigma, one, torch.zeros_like(one), max_denoise).item()
+
+
+def _require_same(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoint: bool) -> None:
+    card = rho.card
+    require_fit(
+        card, model_family=tag.model.family, prediction=tag.model.prediction, latent_channels=samples.shape[1], rho=rho.net
+    )
+    if (card.k_steps, round(card.depth, 4)) != (tag.k_steps, round(tag.depth, 4)):
+        raise MismatchError(
+            f"This rho was trained for k = {card.k_steps} and depth = {card.depth:g}, but z_T was made with "
+            f"k = {tag.k_steps} and depth = {tag.depth:g}: set Invert to z_T to the same."
+        )
+    if card.model_hash != tag.model.fingerprint and not other_checkpoint:
+        raise MismatchError(
+            "This rho was trained on another checkpoint (or with other LoRAs) than the one loaded: load that checkpoint, train a "
+            "new rho, or allow it on Apply ρ Shift, knowing that the effect is then unknown."
+        )
+
+
+def _require_same_kind(model: ModelTag, made_by: ModelTag) -> None:
+    if (model.family, model.prediction == "flow") != (made_by.family, made_by.prediction == "flow"):
+        raise MismatchError(
+            f"z_T was made with a {made_by.family} model, but this one is {model.family}: use a model of the same family."
+        )
+
+
+NODES = [InvertToZT, ApplyRhoShift, FewStepDenoise]
