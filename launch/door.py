@@ -110,13 +110,13 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--keep-log", type=Path, metavar="FILE", help="save ComfyUI's log; it names your files")
     method = parser.add_argument_group("method (defaults are the workflow's)")
     method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help="largest change of a level (10)")
-    method.add_argument("--strength", type=_number(-8, 8), help="of the shift (1)")
-    method.add_argument("--k", type=int, choices=(1, 2, 4, 8), help="steps of the walk")
+    method.add_argument("--strength", type=_number(-4, 4), help="of the shift (1)")
+    method.add_argument("--k", type=whole_number, help="steps of the walk: 1, 2, 4 or 8 are usual")
     method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
-    method.add_argument("--train-steps", type=_count, metavar="STEPS")
+    method.add_argument("--train-steps", type=whole_number, metavar="STEPS")
     method.add_argument("--subject", choices=SUBJECTS, help="what the pictures show (person)")
     method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')
-    method.add_argument("--seed", type=_count)
+    method.add_argument("--seed", type=whole_number)
     models = parser.add_argument_group("models")
     models.add_argument("--checkpoint", type=Path, metavar="FILE.safetensors", help="your SD checkpoint")
     models.add_argument("--rho", type=Path, metavar="FILE.safetensors", help="a trained rho: skips training")
@@ -138,7 +138,8 @@ def _number(least: float, most: float) -> Any:  # noqa: ANN401  (argparse wants 
     return number
 
 
-def _count(text: str) -> int:
+def whole_number(text: str) -> int:
+    """Read a whole number from 0 on; argparse names this function in its own message."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")

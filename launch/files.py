@@ -6,6 +6,7 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from launch import LaunchError
 
@@ -59,15 +60,17 @@ def require_safetensors(file: Path) -> None:
         raise LaunchError(f"There is no file at {file}.")
     if file.suffix.lower() != ".safetensors":
         raise LaunchError(f"{file} is not a .safetensors file; other formats can run code and are not loaded.")
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        header = stream.read(length) if 2 <= length <= HEADER_LIMIT else b""
-    try:
-        is_sound = len(header) == length and isinstance(json.loads(header), dict)
-    except ValueError:
-        is_sound = False
-    if not is_sound:
+    if _header(file) is None:
         raise LaunchError(f"{file} is not a safetensors file, or it is cut short.")
+
+
+def rho_settings(file: Path) -> dict[str, Any]:
+    """Read from a rho's card what the walk must be set to; empty where it does not tell."""
+    try:
+        card = json.loads((_header(file) or {})["__metadata__"]["ldu.rho"])["card"]
+        return {"k": card["k_steps"], "depth": card["depth"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def deliver(content: Path, target: Path, *, force: bool) -> None:
@@ -86,6 +89,17 @@ def deliver(content: Path, target: Path, *, force: bool) -> None:
         raise LaunchError(f"{target} cannot be written ({error.strerror or error}).") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _header(file: Path) -> dict[str, Any] | None:
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = stream.read(length) if 2 <= length <= HEADER_LIMIT else b""
+    try:
+        content = json.loads(header) if len(header) == length else None
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _target(image: Path, out: Path | None, *, several: bool) -> Path:

@@ -6,6 +6,7 @@ added: an option that finds no place is refused, so that nobody believes it took
 
 import copy
 import json
+from collections.abc import Collection
 from typing import Any
 
 from launch import PACK, LaunchError
@@ -22,10 +23,12 @@ SETTINGS = {
     "prompt": (("LDU_TrainRho", "prompt"), ("LDU_TextualInversion", "prompt")),
     "initial_word": (("LDU_TrainRho", "initial_word"), ("LDU_TextualInversion", "initial_word")),
     "seed": (("LDU_TrainRho", "seed"), ("LDU_TextualInversion", "seed"), ("LDU_ApplyRhoShift", "seed")),
-    "rho": (("LDU_LoadRho", "rho"),),
+    "rho": (("LDU_LoadRho", "file"),),
 }
 DEMO_LOADER = "LDU_LoadDemoCheckpoint"
 CHECKPOINT_LOADER = "CheckpointLoaderSimple"
+PICTURE_LOADER = "LDU_LoadPicture"
+TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion")  # learn from all pictures of a subject at once
 
 
 def load_workflow(name: str) -> Graph:
@@ -62,6 +65,32 @@ def use_checkpoint(graph: Graph, file_name: str) -> Graph:
     return changed
 
 
+def with_pictures(graph: Graph, names: list[str]) -> Graph:
+    """Return the graph for pictures of one subject: what belongs to a picture is repeated, the trainers get them all.
+
+    Args:
+        graph: The workflow, which has one picture.
+        names: Files in the input folder.
+    """
+    own = _belongs_to_picture(graph)
+    whole = copy.deepcopy({node: content for node, content in graph.items() if node not in own})
+    for number, name in enumerate(names):
+        for node in own:
+            content = copy.deepcopy(graph[node])
+            content["inputs"] = {key: _relinked(value, own, number) for key, value in content["inputs"].items()}
+            content["_meta"] = {**content.get("_meta", {}), "picture": number}
+            whole[_id(node, number)] = content
+        for loader in nodes_of(whole, PICTURE_LOADER):
+            if loader["_meta"]["picture"] == number:
+                loader["inputs"]["image"] = name
+    return whole if len(names) == 1 else _with_lists(whole, own, len(names))
+
+
+def belongs_to(graph: Graph, node: str, number: int) -> bool:
+    """Tell whether a node works for the picture of this number, alone or with others."""
+    return graph[node].get("_meta", {}).get("picture", number) == number
+
+
 def nodes_of(graph: Graph, class_type: str) -> list[dict[str, Any]]:
     """Return the nodes of one class."""
     return [node for node in graph.values() if node["class_type"] == class_type]
@@ -74,3 +103,43 @@ def _places(graph: Graph, option: str) -> list[tuple[dict[str, Any], str]]:
         for node in nodes_of(graph, class_type)
         if name in node["inputs"]
     ]
+
+
+def _belongs_to_picture(graph: Graph) -> list[str]:
+    """Return the loader of the picture and all that follows from it without going through a trainer."""
+    own: set[str] = set()
+    grown = {node for node, content in graph.items() if content["class_type"] == PICTURE_LOADER}
+    while grown != own:
+        own = grown
+        grown = own | {
+            node
+            for node, content in graph.items()
+            if content["class_type"] not in TRAINERS
+            and any(_links_to(value, own) for value in content["inputs"].values())
+        }
+    return [node for node in graph if node in own]
+
+
+def _with_lists(whole: Graph, own: list[str], count: int) -> Graph:
+    """Let each trainer take a list of what it took of one picture."""
+    lists: Graph = {}
+    for content in whole.values():
+        for key, value in content["inputs"].items():
+            if content["class_type"] in TRAINERS and _links_to(value, own):
+                node, slot = value
+                gathered = {f"inputs.input{number}": [_id(node, number), slot] for number in range(count)}
+                lists[f"all_{node}_{slot}"] = {"class_type": "CreateList", "inputs": gathered}
+                content["inputs"][key] = [f"all_{node}_{slot}", 0]
+    return whole | lists
+
+
+def _links_to(value: Any, nodes: Collection[str]) -> bool:  # noqa: ANN401
+    return isinstance(value, list) and len(value) == 2 and value[0] in nodes
+
+
+def _relinked(value: Any, own: Collection[str], number: int) -> Any:  # noqa: ANN401
+    return [_id(value[0], number), value[1]] if _links_to(value, own) else value
+
+
+def _id(node: str, number: int) -> str:
+    return node if number == 0 else f"{node}_{number}"

@@ -64,8 +64,9 @@ def lay_out(base: Path) -> None:
     """Make the folders that ComfyUI wants in its base directory, with the pack as custom_nodes/ldu."""
     for name in HOST_FOLDERS:
         (base / name).mkdir(exist_ok=True)
-    if not (base / "custom_nodes" / "ldu").exists():
-        link_folder(PACK, base / "custom_nodes" / "ldu")
+    pack = base / "custom_nodes" / "ldu"
+    _remove_link(pack)
+    link_folder(PACK, pack)
 
 
 def link_folder(source: Path, link: Path) -> None:
@@ -80,6 +81,16 @@ def link_folder(source: Path, link: Path) -> None:
             _winapi.CreateJunction(str(source), str(link))
             return
     shutil.copytree(source, link, ignore=shutil.ignore_patterns(*NOT_NEEDED_IN_A_COPY))
+
+
+def _remove_link(link: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        try:
+            link.rmdir()  # a junction, whose target stays
+        except OSError:
+            shutil.rmtree(link)  # a copy
 
 
 def link_file(source: Path, link: Path) -> None:

@@ -11,15 +11,14 @@ from typing import Any
 
 from launch import PACK, LaunchError
 from launch.console import status_line
-from launch.files import Job, deliver
-from launch.graph import Graph, fill, load_workflow, nodes_of, use_checkpoint
+from launch.files import Job, deliver, rho_settings
+from launch.graph import Graph, fill, load_workflow, use_checkpoint, with_pictures
 from launch.host import Host, probe
 from launch.private import link_file, private_folder
 from launch.progress import Progress
-from launch.result import Report, compose
+from launch.result import Report, compose, told_by_nodes
 from launch.server import Server, serving
 
-PICTURE = "LDU_LoadPicture"
 SAVER = "LDU_SaveProtected"
 # The same as `-m ldu.report`; an embedded Python does not look for modules where it was started.
 REPORT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('ldu.report', run_name='__main__')"
@@ -67,8 +66,8 @@ def protect(order: Order, host: Host) -> list[Report]:
             deliver(file, job.target, force=order.force)
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
     return [
-        compose(job, order.checkpoint, graph, entry, found | run)
-        for job, found in zip(order.jobs, measured, strict=True)
+        compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
+        for number, (job, found) in enumerate(zip(order.jobs, measured, strict=True))
     ]
 
 
@@ -79,18 +78,11 @@ def prepare_graph(order: Order, base: Path) -> Graph:
     wishes = dict(order.wishes)
     if order.rho:
         link_file(order.rho.resolve(), base / "models" / "ldu" / order.rho.name)
-        wishes["rho"] = order.rho.name
+        wishes = {**rho_settings(order.rho), **wishes, "rho": order.rho.name}
     if order.checkpoint:
         link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
         graph = use_checkpoint(graph, order.checkpoint.name)
     return fill(with_pictures(graph, names), wishes)
-
-
-def with_pictures(graph: Graph, names: list[str]) -> Graph:
-    """Return the graph with the pictures in it."""
-    for node, name in zip(nodes_of(graph, PICTURE), names, strict=True):
-        node["inputs"]["image"] = name
-    return graph
 
 
 def saved_files(entry: dict[str, Any], graph: Graph, output: Path) -> list[Path]:

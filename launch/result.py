@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.files import Job
-from launch.graph import Graph, value_of
+from launch.graph import Graph, belongs_to, value_of
 
 Report = dict[str, Any]
 
@@ -43,37 +43,38 @@ DEMO = "demo model only"
 DEMO_WARNING = "Made with the demo model: it shows how it works, it does not protect against Stable Diffusion."
 
 
-def compose(job: Job, checkpoint: Path | None, graph: Graph, entry: dict[str, Any], found: Report) -> Report:
+def compose(job: Job, checkpoint: Path | None, graph: Graph, found: Report) -> Report:
     """Make the report on one picture, under exactly KEYS; what nobody told is None.
 
     Args:
         job: The picture and where it was saved.
         checkpoint: The user's own; None for the demo model.
         graph: As it ran.
-        entry: The server's history of it.
-        found: What was measured outside the graph.
+        found: What the nodes told and what was measured outside the graph.
     """
     known: Report = {key: value_of(graph, option) for key, option in SET_IN_GRAPH.items()}
     known |= {
         "input": str(job.source),
         "output": str(job.target),
         "checkpoint": checkpoint.name if checkpoint else "demo",
-        "protects_against": f"{checkpoint.name} and models trained from it" if checkpoint else DEMO,
+        "protects_against": f"personalization of {checkpoint.name}; others were not tried" if checkpoint else DEMO,
     }
-    known |= told_by_nodes(entry) | found
-    return {key: known.get(key) for key in KEYS}
+    return {key: found.get(key, known.get(key)) for key in KEYS}
 
 
-def told_by_nodes(entry: dict[str, Any]) -> Report:
-    """Merge what the nodes told under "ldu" in their outputs; model evaluations (nfe) are summed by kind."""
+def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
+    """Merge what the nodes told of one picture under "ldu" in their outputs.
+
+    Model evaluations (nfe) are summed over the whole run, by kind: pictures of one subject share their training.
+    """
     told: Report = {}
     nfe = dict.fromkeys(NFE, 0)
-    for output in entry["outputs"].values():
+    for node, output in entry["outputs"].items():
         for text in output.get("ldu", []):
             numbers = json.loads(text)
             for kind, count in numbers.pop("nfe", {}).items():
                 nfe[kind] += count
-            told |= numbers
+            told |= numbers if belongs_to(graph, node, number) else {}
     return told | {"nfe": nfe}
 
 

@@ -7,6 +7,7 @@ loads no other node pack.
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -111,6 +112,7 @@ def serving(
         yield server
     finally:
         _stop(server.process)
+        shutil.rmtree(base / "scratch", ignore_errors=True)
 
 
 def refusal(content: bytes) -> str:

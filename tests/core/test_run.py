@@ -10,6 +10,7 @@ import sys
 import tarfile
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,29 @@ class TestPrivateFolder:
         assert list(tmp_path.iterdir()) == []
         assert (PACK / "run.py").is_file()
 
+    def test_the_pack_is_linked_anew_when_it_has_moved(self, tmp_path):
+        (tmp_path / "custom_nodes").mkdir()
+        (tmp_path / "custom_nodes" / "ldu").symlink_to(tmp_path / "gone", target_is_directory=True)
+        for _ in range(2):
+            private.lay_out(tmp_path)
+            assert (tmp_path / "custom_nodes" / "ldu" / "run.py").is_file()
+
+    def test_a_copy_stands_in_where_links_are_not_allowed(self, tmp_path, monkeypatch):
+        def forbid(*_, **__):
+            raise OSError
+
+        monkeypatch.setattr(Path, "symlink_to", forbid)
+        monkeypatch.setattr(Path, "hardlink_to", forbid)
+        source = tmp_path / "pack"
+        (source / "nodes").mkdir(parents=True)
+        make_file(source / "nodes" / "a.py")
+        private.link_folder(source, tmp_path / "link")
+        private.link_file(source / "nodes" / "a.py", tmp_path / "models" / "b.py")
+        assert (tmp_path / "link" / "nodes" / "a.py").is_file()
+        assert (tmp_path / "models" / "b.py").is_file()
+        private._remove_link(tmp_path / "link")
+        assert not (tmp_path / "link").exists()
+
     def test_what_a_killed_run_left_is_removed_but_not_what_is_in_use(self, tmp_path):
         for name in ("dead", "alive"):
             folder = tmp_path / f"{private.PREFIX}{name}"
@@ -254,11 +278,14 @@ class TestWhichFileGoesWhere:
             files.deliver(tmp_path / "gone", target, force=True)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["content", "target"]
 
+    def test_a_rho_tells_how_the_walk_must_be_set(self, tmp_path):
+        card = {"k_steps": 2, "depth": 0.3, "budget_levels": 10}
+        rho = make_safetensors(tmp_path / "rho.safetensors", {"ldu.rho": json.dumps({"card": card})})
+        assert files.rho_settings(rho) == {"k": 2, "depth": 0.3}
+        assert files.rho_settings(make_safetensors(tmp_path / "other.safetensors", {})) == {}
+
     def test_only_safetensors_are_taken(self, tmp_path):
-        header = json.dumps({"__metadata__": {}}).encode()
-        good = tmp_path / "good.safetensors"
-        good.write_bytes(struct.pack("<Q", len(header)) + header)
-        files.require_safetensors(good)
+        files.require_safetensors(make_safetensors(tmp_path / "good.safetensors", {}))
         for content in (b"", b"\x80\x04.", struct.pack("<Q", 2**60), struct.pack("<Q", 99) + b"{}", b"PK\x03\x04" * 8):
             bad = tmp_path / "bad.safetensors"
             bad.write_bytes(content)
@@ -305,10 +332,52 @@ MEASURED = {"width": 8, "height": 9, "max_abs_levels": 10, "psnr_db": 31.0, "ssi
 RUN = {"seconds": 5.0, "device": "cpu"}
 
 
+class TestSeveralPictures:
+    WORKFLOW = types.MappingProxyType(
+        {
+            "load": {"class_type": "LDU_LoadPicture", "inputs": {"image": "x"}},
+            "learn": {"class_type": "LDU_TextualInversion", "inputs": {"image": ["load", 0], "steps": 5}},
+            "train": {"class_type": "LDU_TrainRho", "inputs": {"image": ["load", 0], "conditioning": ["learn", 0]}},
+            "keep": {"class_type": "LDU_SaveRho", "inputs": {"rho": ["train", 0]}},
+            "shift": {"class_type": "LDU_ApplyRhoShift", "inputs": {"z_T": ["load", 0], "rho": ["train", 0]}},
+            "save": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["shift", 0], "info": ["load", 2]}},
+        }
+    )
+
+    def test_one_picture_leaves_the_workflow_as_it_is_shipped(self):
+        single = graph.with_pictures(dict(self.WORKFLOW), ["a.png"])
+        assert single.keys() == self.WORKFLOW.keys()
+        assert single["load"]["inputs"] == {"image": "a.png"}
+        assert all(single[node]["inputs"] == self.WORKFLOW[node]["inputs"] for node in single if node != "load")
+
+    def test_each_has_its_own_way_and_training_takes_them_all(self):
+        several = graph.with_pictures(dict(self.WORKFLOW), ["a.png", "b.png"])
+        assert several.keys() == {*self.WORKFLOW, "load_1", "shift_1", "save_1", "all_load_0"}
+        assert several["load_1"]["inputs"]["image"] == "b.png"
+        assert several["shift_1"]["inputs"] == {"z_T": ["load_1", 0], "rho": ["train", 0]}
+        assert several["save_1"]["inputs"] == {"image": ["shift_1", 0], "info": ["load_1", 2]}
+        assert several["train"]["inputs"] == {"image": ["all_load_0", 0], "conditioning": ["learn", 0]}
+        assert several["learn"]["inputs"]["image"] == ["all_load_0", 0]
+        gathered = {"inputs.input0": ["load", 0], "inputs.input1": ["load_1", 0]}
+        assert several["all_load_0"] == {"class_type": "CreateList", "inputs": gathered}
+
+    def test_a_report_tells_of_its_own_picture_and_counts_all_work(self):
+        several = graph.with_pictures(dict(self.WORKFLOW), ["a.png", "b.png"])
+        outputs = {
+            "save": {"ldu": [json.dumps({"loss_after": 0.1, "nfe": {"protect": 9}})]},
+            "save_1": {"ldu": [json.dumps({"loss_after": 0.2, "nfe": {"protect": 9}})]},
+            "train": {"ldu": [json.dumps({"train_steps": 3})]},
+        }
+        told = [result.told_by_nodes({"outputs": outputs}, several, number) for number in (0, 1)]
+        assert [one["loss_after"] for one in told] == [0.1, 0.2]
+        assert [one["train_steps"] for one in told] == [3, 3]
+        assert [one["nfe"]["protect"] for one in told] == [18, 18]
+
+
 class TestResult:
     def report(self, checkpoint=None):
         job = files.Job(Path("a.png"), Path("a_protected.png"))
-        return result.compose(job, checkpoint, WORKFLOW, ENTRY, MEASURED | RUN)
+        return result.compose(job, checkpoint, WORKFLOW, result.told_by_nodes(ENTRY, WORKFLOW, 0) | MEASURED | RUN)
 
     def test_it_has_exactly_the_promised_keys(self):
         assert tuple(self.report()) == result.KEYS
@@ -375,7 +444,7 @@ class TestCommandLine:
             (["protect", "a.png", "--budget", "300"], "300 is not within 0..255"),
             (["protect", "a.png", "--budget", "nan"], "nan is not within"),
             (["protect", "a.png", "--prompt", "a photo"], "the prompt must contain S*"),
-            (["protect", "a.png", "--k", "3"], "invalid choice: 3"),
+            (["protect", "a.png", "--k", "two"], "invalid whole_number value: 'two'"),
             (["protect", "a.png", "--train-steps", "-1"], "-1"),
             (["protect", "a.png", "--nonsense"], "unknown option: --nonsense"),
         ],
@@ -437,6 +506,12 @@ def make_archive(folder, members):
 
 def make_file(path):
     path.write_bytes(path.name.encode())
+    return path
+
+
+def make_safetensors(path, metadata):
+    header = json.dumps({"__metadata__": metadata}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
     return path
 
 
