@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import BadImageError, BadValueError, MismatchError, NonFiniteError
-from .shapes import Levels, Mask, Pixels
+from .shapes import Levels, Mask, Pixels, Resized
 
 WHITE = 255
 SMALLEST_SIDE = 64  # working pixels: 8 latent cells at the usual factor of 8
@@ -139,7 +139,7 @@ def working_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     return sides
 
 
-def to_working_size(original_levels: Levels, short_side: int) -> Levels:
+def to_working_size(original_levels: Levels, short_side: int) -> Resized:
     """Resize a picture to the size at which the model sees it, in whole levels (see `working_size`)."""
     width, height = working_size(original_levels.shape[-1], original_levels.shape[-2], short_side)
     return quantise(clip(resize(original_levels, height, width), 0, WHITE))

@@ -25,7 +25,7 @@ from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
 from .model import Autoencoder, Denoiser
 from .schedule import NoiseSchedule
-from .shapes import Latent, Levels, Mask, Pixels
+from .shapes import Latent, Levels, Mask, Pixels, Resized
 from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
 from .trajectory import Record, denoise, invert
@@ -117,7 +117,7 @@ class Subject:
     """
 
     original: Levels
-    working: Levels
+    working: Resized
     mask: Mask | None
     decoded_clean: Pixels
     record: Record

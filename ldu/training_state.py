@@ -69,6 +69,7 @@ def load_training(
     require_tensors(path, weights, rho.state_dict())
     try:
         state = TrainingState(**json.loads(metadata["ldu.state"]))
+        state.evaluations = [(step, loss) for step, loss in state.evaluations]  # JSON knows no tuples
         moments = _moments(tensors)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         generator.set_state(tensors["generator"])

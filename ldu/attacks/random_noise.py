@@ -1,6 +1,7 @@
 """Random noise of a given visibility: what a protection must beat to be worth anything."""
 
 import torch
+from torch import Tensor
 
 from ..shapes import Levels
 
@@ -23,5 +24,5 @@ def noise_at_equal_psnr(original: Levels, protected: Levels, *, generator: torch
     return noisy
 
 
-def _root_mean_square(difference: Levels) -> Levels:
+def _root_mean_square(difference: Levels) -> Tensor:
     return difference.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()

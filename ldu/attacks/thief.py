@@ -6,10 +6,10 @@ Source: the data loaders of the Textual Inversion and DreamBooth training script
 from torch.nn import functional
 
 from ..errors import BadValueError
-from ..shapes import Levels
+from ..shapes import Levels, Resized
 
 
-def thief_view(levels: Levels, resolution: int) -> Levels:
+def thief_view(levels: Levels, resolution: int) -> Resized:
     """Return the square picture that a personalizer trains on, (b, c, resolution, resolution), differentiable.
 
     Args:
