@@ -51,7 +51,9 @@ def test_the_largest_change_counts_in_both_directions():
     assert share_within(original, protected, 5) == pytest.approx(1 - 1 / original.numel())
 
 
-def test_ssim_agrees_with_scikit_image():
+@pytest.mark.parametrize("strip", [3, 512])
+def test_ssim_agrees_with_scikit_image(monkeypatch, strip):
+    monkeypatch.setattr("ldu.metrics.STRIP", strip)
     original, protected = pair()
     expected = structural_similarity(
         *(np.moveaxis(levels[0].numpy(), 0, -1) for levels in (original, protected)),
