@@ -207,7 +207,7 @@ def _describes_rgb(image: Image.Image) -> bool:
 
 
 def _note(image: Image.Image) -> str:
-    steps = "; ".join(_conversions(image)) or "8-bit RGB, nothing converted"
+    steps = "; ".join(_conversions(image)) or f"8-bit {image.mode}, nothing converted"
     return f"{steps[0].upper()}{steps[1:]}."
 
 
@@ -216,7 +216,7 @@ def _conversions(image: Image.Image) -> Iterator[str]:
         yield f"converted from {_MODE_WORDS.get(image.mode, image.mode)} to RGB"
     if _SIXTEEN_BIT_LAYOUT.search(str(getattr(image, "tile", ""))):
         yield "reduced from 16 to 8 bits a channel"
-    if image.getexif().get(0x0112, 1) != 1:
+    if image.getexif().get(0x0112) in range(2, 9):
         yield "turned upright as its EXIF orientation says"
     if (frames := getattr(image, "n_frames", 1)) > 1:
         yield f"the first of {frames} frames taken"

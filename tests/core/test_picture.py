@@ -53,6 +53,7 @@ def test_rgba_keeps_its_alpha_and_the_colours_under_it(tmp_path):
     picture = load_picture(saved(tmp_path / "a.png", Image.fromarray(rgba)))
     assert np.array_equal(picture.levels, rgba[..., :3])
     assert np.array_equal(picture.alpha, rgba[..., 3])
+    assert picture.info.note == "8-bit RGBA, nothing converted."
 
 
 def in_mode(mode):
@@ -138,7 +139,7 @@ def deep_colour_png():
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", range(10))
 def test_the_exif_orientation_is_applied(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -147,11 +148,11 @@ def test_the_exif_orientation_is_applied(tmp_path, orientation):
     upright = colours()
     if orientation in (2, 4, 5, 7):
         upright = upright[:, ::-1]
-    quarter_turns = {1: 0, 2: 0, 3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}[orientation]
+    quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
     upright = np.rot90(upright, quarter_turns)
     assert np.array_equal(picture.levels, upright)
     assert (picture.info.height, picture.info.width) == upright.shape[:2]
-    assert ("upright" in picture.info.note) == (orientation != 1)
+    assert ("upright" in picture.info.note) == (2 <= orientation <= 8)
 
 
 def test_the_first_frame_of_an_animation_is_taken_and_it_is_said(tmp_path):
