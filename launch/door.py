@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from launch import LaunchError
 from launch.checks import run_checks
 from launch.console import say
-from launch.files import plan, require_free, require_safetensors
+from launch.files import plan, require_distinct, require_free, require_safetensors
 from launch.host import Host, own_host, require_version
 from launch.protect import Order, protect
 from launch.result import in_words
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         if options.command == "test":
             return run_checks(fast=options.fast, pytest_options=rest)
         return _open_ui(options) if options.command == "ui" else _protect(options)
-    except LaunchError as error:
+    except (LaunchError, OSError) as error:
         say(str(error))
         return 1
     except KeyboardInterrupt:
@@ -50,9 +50,10 @@ def _leave(*_: object) -> NoReturn:
 
 def _protect(options: argparse.Namespace) -> int:
     jobs = plan(options.images, options.out, force=options.force)
-    targets = [job.target for job in jobs]
-    for extra in filter(None, (options.json, options.keep_log)):
-        require_free(extra, [*options.images, *targets], force=options.force)
+    extras = [path for path in (options.json, options.keep_log) if path]
+    require_distinct([*(job.target for job in jobs), *extras])
+    for extra in extras:
+        require_free(extra, options.images, force=options.force)
     for weights in filter(None, (options.checkpoint, options.rho)):
         require_safetensors(weights)
     order = Order(jobs, _wishes(options), options.checkpoint, options.rho, options.cpu, options.force, options.keep_log)

@@ -31,16 +31,21 @@ def plan(images: list[Path], out: Path | None, *, force: bool) -> list[Job]:
         if not image.is_file():
             raise LaunchError(f"There is no picture at {image}.")
     jobs = [Job(image, _target(image, out, several=len(images) > 1)) for image in images]
-    if len({job.target.resolve() for job in jobs}) < len(jobs):
-        raise LaunchError("Two of the pictures would be saved under one name: give them different names.")
+    require_distinct([job.target for job in jobs])
     for job in jobs:
         require_free(job.target, images, force=force)
     return jobs
 
 
+def require_distinct(targets: list[Path]) -> None:
+    """Refuse to save two things in one file."""
+    if len({target.resolve() for target in targets}) < len(targets):
+        raise LaunchError("Two files would be saved under one name: choose different names.")
+
+
 def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
     """Refuse a target that is an input, or that exists and may not be replaced."""
-    if any(target.exists() and target.samefile(path) for path in inputs):
+    if target.exists() and any(target.samefile(path) for path in inputs):
         raise LaunchError(f"{target} is one of the inputs, and an input is never written over: choose another name.")
     if target.is_dir():
         raise LaunchError(f"{target} is a folder, but a file's name is needed.")

@@ -79,18 +79,30 @@ class Server:
         events = messages(self.port, client)
         next(events)  # the channel stands once the first message is there
         job = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
-        nodes: dict[str, Any] = {}
         try:
-            for event in events:
-                if event is not None and event["type"] == "progress_state":
-                    nodes = event["data"]["nodes"]
-                on_progress(nodes)
-                if _may_be_over(event) and (entry := self.ask(f"/history/{job}").get(job)):
-                    return _successful(entry)
+            entry = self._follow(job, events, on_progress)
+        except (OSError, http.client.HTTPException):
+            entry = None
         except BaseException:
             self._interrupt()
             raise
-        raise LaunchError(f"ComfyUI ended before its work was done ({last_line(self.log)}).")
+        if entry is None:
+            raise LaunchError(f"ComfyUI ended before its work was done ({last_line(self.log)}).")
+        if reason := failure(entry):
+            raise LaunchError(reason)
+        return entry
+
+    def _follow(
+        self, job: str, events: Iterator[dict[str, Any] | None], on_progress: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any] | None:
+        nodes: dict[str, Any] = {}
+        for event in events:
+            if event is not None and event["type"] == "progress_state":
+                nodes = event["data"]["nodes"]
+            on_progress(nodes)
+            if _may_be_over(event) and (entry := self.ask(f"/history/{job}").get(job)):
+                return entry
+        return None
 
     def _interrupt(self) -> None:
         with suppress(OSError, LaunchError, http.client.HTTPException):
@@ -132,19 +144,20 @@ def failure(entry: dict[str, Any]) -> str | None:
         return None
     for kind, data in status["messages"]:
         if kind == "execution_error":
-            return _sentence(data["exception_message"])
+            return _blame(data["node_type"], data["exception_type"], data["exception_message"])
     return "The work was interrupted."
+
+
+def _blame(node: str, kind: str, message: str) -> str:
+    """Quote an error of the pack's own as it stands; say of any other where it came from."""
+    if ".ldu.errors." in kind:
+        return _sentence(message)
+    return f"{node} failed, which should not happen; --keep-log FILE keeps the details ({kind}: {_sentence(message)})"
 
 
 def _sentence(text: str) -> str:
     line = " ".join(text.split())
     return line if line.endswith((".", "!", "?")) else line + "."
-
-
-def _successful(entry: dict[str, Any]) -> dict[str, Any]:
-    if reason := failure(entry):
-        raise LaunchError(reason)
-    return entry
 
 
 def _may_be_over(event: dict[str, Any] | None) -> bool:

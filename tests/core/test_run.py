@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -263,7 +264,7 @@ class TestWhichFileGoesWhere:
             files.plan([tmp_path / "none.png"], None, force=False)
         (tmp_path / "other").mkdir()
         twins = [make_file(tmp_path / "a.png"), make_file(tmp_path / "other" / "a.png")]
-        with pytest.raises(LaunchError, match="would be saved under one name"):
+        with pytest.raises(LaunchError, match="Two files would be saved under one name"):
             files.plan(twins, tmp_path, force=False)
         with pytest.raises(LaunchError, match="Several pictures are saved in a folder"):
             files.plan(twins, tmp_path / "one.png", force=False)
@@ -407,9 +408,16 @@ class TestServerAnswers:
         assert server.refusal(b"<html>") == "ComfyUI refused the request without a reason."
 
     def test_a_failed_node_is_quoted_in_one_line(self):
-        messages = [["execution_error", {"exception_message": "A picture\nis needed.\n"}]]
-        assert server.failure({"status": {"status_str": "error", "messages": messages}}) == "A picture is needed."
+        assert self.failure("custom_nodes.ldu.ldu.errors.BadImageError") == "A picture is needed."
         assert server.failure({"status": {"status_str": "success", "messages": []}}) is None
+
+    def test_an_error_that_nobody_foresaw_is_called_that(self):
+        assert re.match(r"LDU_X failed, which should not happen.*\(KeyError: A picture", self.failure("KeyError"))
+
+    @staticmethod
+    def failure(kind):
+        told = {"node_type": "LDU_X", "exception_type": kind, "exception_message": "A picture\nis needed.\n"}
+        return server.failure({"status": {"status_str": "error", "messages": [["execution_error", told]]}})
 
 
 class TestWebsocket:
@@ -460,6 +468,14 @@ class TestCommandLine:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         assert answer.returncode == 1
         assert answer.stderr == f"There is no picture at {tmp_path / 'none.png'}.\n"
+
+    def test_the_report_never_takes_the_pictures_place(self, tmp_path, capsys):
+        photo = make_file(tmp_path / "me.png")
+        assert door.main(["protect", str(photo), "--json", str(tmp_path / "me_protected.png"), "--force"]) == 1
+        assert door.main(["protect", str(photo), "--json", str(photo), "--force"]) == 1
+        told = capsys.readouterr().err.splitlines()
+        assert told[0] == "Two files would be saved under one name: choose different names."
+        assert told[1].endswith("is one of the inputs, and an input is never written over: choose another name.")
 
     def test_the_prompt_follows_the_subject(self):
         options = door._parser().parse_args(["protect", "a.png", "--subject", "animal"])
