@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import evaluation, personalization, pictures, training, walk, weights
+from . import evaluation, files, personalization, pictures, training, walk, weights
 
 
 class LduExtension(ComfyExtension):
@@ -14,4 +14,4 @@ class LduExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return all nodes."""
-        return [node for module in (pictures, walk, personalization, training, evaluation, weights) for node in module.NODES]
+        return [node for module in (files, pictures, walk, personalization, training, evaluation, weights) for node in module.NODES]

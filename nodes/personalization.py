@@ -18,7 +18,7 @@ from ..ldu.errors import BadValueError
 from ..ldu.model import CountedDenoiser
 from ..ldu.shapes import Latent, Levels, TokenEmbedding
 from .host import HostAutoencoder, HostSession, TokenEncoder, latent_shape, progress_bar, training_resolution, training_session
-from .pictures import to_levels
+from .images import to_levels
 from .types import Personalizer, PersonalizerSocket
 from .walk import ALIASES, CATEGORY, report
 

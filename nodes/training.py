@@ -30,7 +30,7 @@ from .host import (
     under_manager,
 )
 from .personalization import encode_views, fit_personalizer, refit, split_pictures
-from .pictures import fit_mask
+from .images import fit_mask
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, report
 
@@ -152,7 +152,8 @@ def _train(one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None]
         again = refit(one["personalizer"], session) if config.refit_every and one.get("personalizer") else None
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=one.get("purifiers") or ())
         _run(training)
-    rho = TrainedRho(net.requires_grad_(False).eval(), _card(tag, config, one["prompt"], training))
+    net.requires_grad_(False).eval()
+    rho = TrainedRho(patcher, _card(tag, config, one["prompt"], training))
     save_rho(_folder() / f"rho_{training.fingerprint[:12]}.safetensors", rho.net, rho.card)
     _state_path(training).unlink(missing_ok=True)
     spent = {"train": walker.evaluations + adversary.evaluations, "textual_inversion": ti_spent}

@@ -64,10 +64,20 @@ class HostRecord:
 
 @dataclass(frozen=True)
 class TrainedRho:
-    """rho with its card, as it travels between nodes."""
+    """rho with its card, as it travels between nodes.
 
-    net: ShiftUNet
+    Args:
+        patcher: rho under the host's memory manager, which must live as long as rho does.
+        card: what it was trained for.
+    """
+
+    patcher: Any
     card: RhoCard
+
+    @property
+    def net(self) -> ShiftUNet:
+        """The network itself."""
+        return self.patcher.model
 
 
 @dataclass(frozen=True)

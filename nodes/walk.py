@@ -11,7 +11,7 @@ from torch import Tensor
 from ..ldu.checkpoint import require_fit
 from ..ldu.errors import BadImageError, MismatchError
 from ..ldu.trajectory import denoise, invert
-from .host import WatchedDenoiser, default_conditioning, sampling_session, tag_model, under_manager
+from .host import WatchedDenoiser, default_conditioning, sampling_session, tag_model
 from .types import HostRecord, ModelTag, RecordSocket, RhoSocket, TrainedRho, ZTag
 
 CATEGORY = "LDU"
@@ -139,9 +139,8 @@ class ApplyRhoShift(io.ComfyNode):
         _require_same(rho, tag, samples, other_checkpoint)
         if strength == 0:
             return io.NodeOutput(z_T)
-        patcher = under_manager(rho.net)
-        mm.load_models_gpu([patcher])
-        z = samples.to(patcher.load_device, torch.float32)
+        mm.load_models_gpu([rho.patcher])
+        z = samples.to(rho.patcher.load_device, torch.float32)
         key = rho.net.draw_key(z, generator=torch.Generator().manual_seed(seed))
         shift = rho.net(z, z.new_full((z.shape[0],), tag.sigmas[0]), key)
         return io.NodeOutput(z_T | {"samples": samples + strength * shift.to(samples)})

@@ -14,7 +14,7 @@ from comfy_api.latest import io
 
 from ..ldu.checkpoint import load_rho, read_safetensors, save_rho
 from ..ldu.errors import BadValueError
-from .host import new_patcher
+from .host import new_patcher, under_manager
 from .types import RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, report
 
@@ -55,7 +55,7 @@ class LoadRho(io.ComfyNode):
         """Return the rho."""
         net, card = load_rho(Path(folder_paths.get_full_path_or_raise("ldu", file)))
         text = f"{card.model_family}, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels\n{card.prompt}"
-        return io.NodeOutput(TrainedRho(net, card), ui=report({}, text))
+        return io.NodeOutput(TrainedRho(under_manager(net), card), ui=report({}, text))
 
 
 class SaveRho(io.ComfyNode):
