@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -503,6 +504,30 @@ def test_a_child_ends_with_its_parent(tmp_path):
     assert child.poll() is None
     child.stdin.close()
     assert child.wait(10) == 1
+
+
+class TestInstall:
+    def run(self, pack):
+        answer = subprocess.run([sys.executable, "install.py"], cwd=pack, capture_output=True, text=True, check=True)
+        return answer.stdout
+
+    def copy_pack(self, folder):
+        shutil.copytree(PACK / "launch", folder / "launch")
+        for name in ("install.py", "pyproject.toml"):
+            shutil.copy(PACK / name, folder)
+        return folder
+
+    def test_inside_comfyui_it_makes_the_folder_for_rho_and_is_content(self, tmp_path):
+        make_comfyui(tmp_path)
+        pack = self.copy_pack(tmp_path / "custom_nodes" / "ldu")
+        assert self.run(pack) == "LDU: everything needed is there.\n"
+        assert (tmp_path / "models" / "ldu").is_dir()
+
+    def test_it_says_that_comfyui_is_too_old_or_not_there(self, tmp_path):
+        assert "not inside ComfyUI's custom_nodes" in self.run(self.copy_pack(tmp_path / "elsewhere"))
+        make_comfyui(tmp_path, version="0.29.9")
+        pack = self.copy_pack(tmp_path / "custom_nodes" / "ldu")
+        assert self.run(pack) == "LDU: ComfyUI 0.30.0 or newer is needed: update it.\n"
 
 
 def make_comfyui(folder, version="0.30.0"):

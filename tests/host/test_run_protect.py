@@ -1,14 +1,23 @@
 """What run.py does with a real ComfyUI server."""
 
+import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
+from PIL import Image
 
-from launch import LaunchError
+from launch import PACK, LaunchError
+from launch.graph import WORKFLOWS
 from launch.host import Host
-from launch.private import private_folder
+from launch.private import PREFIX, private_folder
+from launch.result import DEMO_WARNING, KEYS
 from launch.server import serving
 from launch.setup import cache_root
 
@@ -16,6 +25,7 @@ COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 HOST = Host(Path(sys.executable), COMFYUI)
 
 pytestmark = pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one")
+needs_workflow = pytest.mark.skipif(not (WORKFLOWS / "protect.json").is_file(), reason="needs the shipped workflow")
 
 
 def stock_graph(blurs=0, width=64):
@@ -94,3 +104,86 @@ def test_nothing_is_left_when_the_block_ends(tmp_path):
 def test_a_server_that_cannot_start_says_why(tmp_path):
     with pytest.raises(LaunchError, match="ComfyUI did not start: "), serving(HOST, tmp_path, cpu=True):
         pass
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A user's folder with a telling photo in it, a home and a place for temporary files."""
+    for name in ("photos", "home", "tmp"):
+        (tmp_path / name).mkdir()
+    levels = np.random.default_rng(0).integers(0, 255, (20, 16, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x010E] = "at home"  # ImageDescription
+    picture = Image.fromarray(levels).resize((160, 200), Image.Resampling.BICUBIC)
+    picture.save(tmp_path / "photos" / "me.jpg", exif=exif, quality=90)
+    return tmp_path
+
+
+def start_run(desk, *options):
+    """Start `run.py protect` on the photo as a user with that desk would."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("TMP", "TEMP")}
+    places = {"HOME": str(desk / "home"), "TMPDIR": str(desk / "tmp"), "COMFYUI_DIR": str(COMFYUI)}
+    command = [sys.executable, str(PACK / "run.py"), "protect", str(desk / "photos" / "me.jpg"), "--cpu", *options]
+    return subprocess.Popen(command, env=kept | places, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def files_in(*folders):
+    paths = (path for folder in folders for path in folder.rglob("*"))
+    return {path for path in paths if path.is_file() and "__pycache__" not in path.parts}
+
+
+def servers_of(desk):
+    """Processes that still work in the desk's private folder."""
+    mark = str(desk / "tmp" / PREFIX)
+    return [process for process in psutil.process_iter(["cmdline"]) if mark in " ".join(process.info["cmdline"] or [])]
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.2)
+    assert condition()
+
+
+@needs_workflow
+def test_a_photo_is_protected_and_nothing_else_is_left_on_disk(desk):
+    before = files_in(desk, COMFYUI, PACK)
+    run = start_run(desk, "--budget", "4", "--train-steps", "2", "--json", str(desk / "photos" / "me.json"))
+    told, complaints = run.communicate()
+    assert run.returncode == 0, complaints
+    new = files_in(desk, COMFYUI, PACK) - before
+    assert new == {desk / "photos" / "me_protected.png", desk / "photos" / "me.json"}
+    report = json.loads((desk / "photos" / "me.json").read_text())
+    assert tuple(report) == KEYS
+    assert None not in report.values()
+    assert report["max_abs_levels"] <= report["budget_levels"] == 4
+    assert (report["width"], report["height"], report["train_steps"]) == (160, 200, 2)
+    assert told.startswith(DEMO_WARNING)
+    with Image.open(desk / "photos" / "me_protected.png") as saved:
+        assert saved.format == "PNG"
+        assert saved.info == {}
+
+
+@needs_workflow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
+def test_a_stopped_run_leaves_nothing(desk, number, status):
+    before = files_in(desk, COMFYUI, PACK)
+    run = start_run(desk)
+    wait_for(lambda: any((desk / "tmp").glob(f"{PREFIX}*/user/comfyui.db")))
+    run.send_signal(number)
+    _, complaints = run.communicate(timeout=30)
+    assert run.returncode == status
+    assert "Traceback" not in complaints
+    assert files_in(desk, COMFYUI, PACK) == before
+    assert servers_of(desk) == []
+
+
+@needs_workflow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_the_server_of_a_killed_run_ends_too(desk):
+    run = start_run(desk)
+    wait_for(lambda: servers_of(desk))
+    run.kill()
+    run.communicate()
+    wait_for(lambda: not servers_of(desk), seconds=10)
