@@ -1,0 +1,89 @@
+"""Save the demo world as one ComfyUI-style file, and load diffusers models from that same file."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from . import architecture, convert
+
+WEIGHTS = Path(__file__).parent / "weights" / "ldu_demo.safetensors"
+CONFIG_KEY = "ldu_demo_config"
+
+Pipeline = tuple[AutoencoderKL, UNet2DConditionModel, CLIPTextModel, CLIPTokenizer, DDPMScheduler]
+
+
+def key_maps(
+    config: dict[str, Any], vae: nn.Module, unet: nn.Module, text: nn.Module
+) -> tuple[tuple[nn.Module, dict[str, str]], ...]:
+    """Pair each model with its map from single-file keys to its own keys."""
+    return (
+        (vae, convert.vae_keys(vae.state_dict(), config["vae"])),
+        (unet, convert.unet_keys(unet.state_dict(), config["unet"])),
+        (text, convert.clip_keys(key for key in text.state_dict() if not key.endswith("position_ids"))),
+    )
+
+
+def save_checkpoint(path: Path, vae: nn.Module, unet: nn.Module, text: nn.Module, note: str = "") -> None:
+    """Write the three models in fp16 to one safetensors file, with their configurations as metadata."""
+    config = {**architecture.CONFIG, "training": note}
+    weights: dict[str, Tensor] = {}
+    for model, names in key_maps(config, vae, unet, text):
+        weights |= convert.to_single_file(names, dict(model.state_dict()))
+    halves = {key: value.detach().to(torch.float16).contiguous() for key, value in weights.items()}
+    part = path.with_suffix(".part")
+    save_file(halves, part, metadata={CONFIG_KEY: json.dumps(config)})
+    part.replace(path)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the configuration and the weights of a demo checkpoint."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        if CONFIG_KEY not in metadata:
+            raise ValueError(f"{path.name} is no demo checkpoint: its metadata has no {CONFIG_KEY}")
+        return json.loads(metadata[CONFIG_KEY]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def find_tokenizer() -> Path:
+    """Return the host's folder of CLIP's tokenizer: under $COMFYUI_DIR, else in the cache."""
+    cache = Path(os.environ.get("LDU_CACHE", str(Path.home() / ".cache" / "comfyui-ldu")))
+    for host in (os.environ.get("COMFYUI_DIR"), cache / "ComfyUI"):
+        folder = Path(host or ".") / "comfy" / "sd1_tokenizer"
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError("no ComfyUI with a CLIP tokenizer: set COMFYUI_DIR to a checkout")
+
+
+def load_tokenizer() -> CLIPTokenizer:
+    """Load the host's tokenizer (49408 tokens, 77 a prompt, padded with the end token)."""
+    return CLIPTokenizer.from_pretrained(str(find_tokenizer()), pad_token="<|endoftext|>", model_max_length=77)
+
+
+def load_diffusers(path: Path | str = WEIGHTS) -> Pipeline:
+    """Build (vae, unet, text_encoder, tokenizer, scheduler) from the file, float32, frozen, in eval mode."""
+    config, weights = read_checkpoint(Path(path))
+    vae = architecture.make_vae(config["vae"])
+    unet = architecture.make_unet(config["unet"])
+    text = architecture.make_text_encoder(config["clip"])
+    for model, names in key_maps(config, vae, unet, text):
+        model.load_state_dict(convert.to_diffusers(names, weights, model.state_dict()), strict=False)
+        model.eval().requires_grad_(False)
+    return vae, unet, text, load_tokenizer(), architecture.make_scheduler()
+
+
+def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
+    """Return the token numbers (n, 77) of `prompts`."""
+    return tokenizer(prompts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+
+
+def encode_prompts(text: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
+    """Return the conditioning (n, 77, 128): the last hidden state after the final layer norm."""
+    return text(tokenize(tokenizer, prompts)).last_hidden_state

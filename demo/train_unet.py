@@ -1,0 +1,155 @@
+"""Train the UNet and the text encoder together on the VAE's latents, both from nothing.
+
+    z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) noise
+    loss = min(snr_t, 5) / snr_t * || noise_pred(z_t, t, c) - noise ||^2
+
+with the min-SNR weight of Hang et al. (2023); every tenth caption is left empty for guidance. A last
+folded VAE has to lie in the cache (`train_vae` leaves it there).
+
+    python -m demo.train_unet --minutes 50
+"""
+
+import argparse
+from collections.abc import Callable
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from . import architecture
+from .dataset import Dataset, cache_folder, load_dataset
+from .pipeline import load_tokenizer, save_checkpoint, tokenize
+from .train_identity import to_batch
+from .train_vae import fold_scale
+from .training import Run, log, start_run, train_together
+
+PEAK_RATE = 8e-4
+BATCH = 24
+EMPTY_SHARE = 0.1
+SNR_LIMIT = 5.0
+
+
+class World(nn.Module):
+    """The two networks that learn together."""
+
+    def __init__(self) -> None:
+        """Make both networks, untrained."""
+        super().__init__()
+        self.unet = architecture.make_unet()
+        self.text = architecture.make_text_encoder()
+
+    def forward(self, z_t: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+        """Predict the noise in z_t: (b, 4, h, w) at timesteps t: (b,) under captions (b, 77)."""
+        return self.unet(z_t, t, self.text(tokens).last_hidden_state).sample
+
+
+@torch.no_grad()  # a frozen encoder
+def encode_pictures(vae: AutoencoderKL, data: Dataset, path: Path) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of every picture's scaled latent, (n, 4, 16, 16) fp16; keep them at `path`."""
+    if path.exists():
+        kept = torch.load(path, weights_only=True)
+        return kept["mean"], kept["std"]
+    means, stds = [], []
+    for start in range(0, len(data.pictures), 20):
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = vae.encode(to_batch(data.pictures[start : start + 20])).latent_dist
+        means.append((posterior.mean.float() * architecture.LATENT_SCALE).half())
+        stds.append((posterior.std.float() * architecture.LATENT_SCALE).half())
+    mean, std = torch.cat(means), torch.cat(stds)
+    torch.save({"mean": mean, "std": std}, path)
+    return mean, std
+
+
+def fresh_vae(path: Path, data: Dataset) -> AutoencoderKL:
+    """Load the trained VAE, its scale folded in."""
+    vae = architecture.make_vae()
+    vae.load_state_dict(torch.load(path, weights_only=True))
+    rows = np.flatnonzero(data.identities >= 0)[:256]
+    fold_scale(vae, to_batch(data.pictures[rows]))
+    return vae.eval().requires_grad_(False)
+
+
+class LatentFeed:
+    """Draw (z_0, tokens): posterior samples and their captions, some left empty."""
+
+    def __init__(self, latents: tuple[Tensor, Tensor], tokens: Tensor, empty: Tensor, seed: int) -> None:
+        """Keep means and standard deviations (n, 4, h, w), tokens (n, 77) and the empty prompt's (77,)."""
+        self.mean, self.std = latents
+        self.tokens, self.empty = tokens, empty
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def batch(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return z_0 (count, 4, 16, 16) and tokens (count, 77)."""
+        rows = torch.randint(len(self.mean), (count,), generator=self.generator)
+        mean, std = self.mean[rows].float(), self.std[rows].float()
+        z_0 = mean + std * torch.randn(mean.shape, generator=self.generator)
+        tokens = self.tokens[rows].clone()
+        tokens[torch.rand(count, generator=self.generator) < EMPTY_SHARE] = self.empty
+        return z_0, tokens
+
+
+def denoising_loss(noise_pred: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Return the min-SNR weighted mean squared error; `alpha_bar` (b,)."""
+    snr = alpha_bar / (1 - alpha_bar)
+    weight = snr.clamp(max=SNR_LIMIT) / snr
+    return (weight * (noise_pred - noise).square().mean((1, 2, 3))).mean()
+
+
+def train(run: Run, feed: LatentFeed, forward: Callable[..., Tensor]) -> None:
+    """Train until the run's time is up."""
+    alphas = architecture.make_scheduler().alphas_cumprod
+    recent = 0.0
+    for progress in run.steps():
+        z_0, tokens = feed.batch(BATCH)
+        t = torch.randint(0, 1000, (BATCH,))
+        noise, alpha_bar = torch.randn_like(z_0), alphas[t]
+        mix = alpha_bar[:, None, None, None]
+        with torch.autocast("cpu", torch.bfloat16):
+            noise_pred = forward(mix.sqrt() * z_0 + (1 - mix).sqrt() * noise, t, tokens)
+        loss = denoising_loss(noise_pred.float(), noise, alpha_bar)
+        run.advance(loss, PEAK_RATE)
+        recent += 0.02 * (loss.item() - recent)
+        if run.step % 100 == 0:
+            log.info("step %d, %.3f of the time, loss %.4f", run.step, progress, recent)
+
+
+def publish(run_state: Path, vae: AutoencoderKL, path: Path) -> int:
+    """Write the averaged weights of the last saved state as a checkpoint; return its step."""
+    state = torch.load(run_state, weights_only=True)
+    world = World()
+    world.load_state_dict(state["average"])
+    note = f"{state['step']} steps of 2 x {BATCH} in {state['spent'] / 60:.0f} minutes"
+    save_checkpoint(path, vae, world.unet, world.text, note)
+    return state["step"]
+
+
+def work(
+    rank: int, compiled: Event, world: World, minutes: float, latents: tuple[Tensor, Tensor], captions: list[str]
+) -> None:
+    """Train as one of several workers."""
+    run = start_run(world, cache_folder() / "unet_state.pt", minutes, 0.999, rank=rank, compiled=compiled)
+    tokenizer = load_tokenizer()
+    feed = LatentFeed(latents, tokenize(tokenizer, captions), tokenize(tokenizer, [""])[0], run.step * 2 + rank)
+    train(run, feed, torch.compile(world, dynamic=False))
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--publish", type=Path, help="write the last state's average there and stop")
+    options = parser.parse_args()
+    folder, data = cache_folder(), load_dataset(cache_folder())
+    torch.manual_seed(0)
+    vae = fresh_vae(folder / "vae.pt", data)
+    if options.publish is None:
+        latents = encode_pictures(vae, data, folder / "latents.pt")
+        train_together(work, World(), options.minutes, latents, data.captions)
+    publish(folder / "unet_state.pt", vae, options.publish or folder / "ldu_demo.safetensors")
+
+
+if __name__ == "__main__":
+    main()
