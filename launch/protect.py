@@ -1,6 +1,7 @@
 """Protects pictures: runs the shipped workflow in a private ComfyUI and reports what came out, read from the files."""
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -100,9 +101,10 @@ def saved_files(entry: dict[str, Any], graph: Graph, output: Path) -> list[Path]
 
 
 def _copy_picture(number: int, source: Path, folder: Path) -> str:
-    name = f"{number:03d}_{source.name}"
-    (folder / name).write_bytes(source.read_bytes())
-    return name
+    """Copy a picture under its own name, which the messages of the nodes tell; twins lie in different folders."""
+    (folder / str(number)).mkdir()
+    shutil.copyfile(source, folder / str(number) / source.name)
+    return f"{number}/{source.name}"
 
 
 @contextmanager

@@ -152,7 +152,7 @@ def _blame(node: str, kind: str, message: str) -> str:
     """Quote an error of the pack's own as it stands; say of any other where it came from."""
     if ".ldu.errors." in kind:
         return _sentence(message)
-    return f"{node} failed, which should not happen; --keep-log FILE keeps the details ({kind}: {_sentence(message)})"
+    return f"{node} failed ({kind}: {_sentence(message)}) Add --keep-log FILE to see all of it."
 
 
 def _sentence(text: str) -> str:
