@@ -19,16 +19,15 @@ import torch
 from torch import Tensor
 
 from .attacks.thief import thief_view
-from .budget import clip, clipped_share, compose, fit_to_budget, residual_levels, resize, to_pixels, to_working_size
+from .budget import clipped_share, compose, residual_levels, resize, to_pixels
 from .errors import BadImageError, BadValueError
 from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
-from .model import Autoencoder, Denoiser
-from .schedule import NoiseSchedule
-from .shapes import Latent, Levels, Mask, Pixels, Resized
+from .model import Denoiser
+from .protect import Subject, WalkConfig, WalkModels, decode, publish, shifted_walk
+from .shapes import Latent, Levels, Pixels
 from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
-from .trajectory import Record, denoise, invert
 
 Purifier = Callable[[Pixels, torch.Generator], Pixels]
 """What a thief may do to a picture first; differentiable, drawn once per step."""
@@ -38,33 +37,21 @@ Refit = Callable[[Sequence[Latent]], Denoiser]
 
 
 @dataclass(frozen=True)
-class Surrogate:
+class Surrogate(WalkModels):
     """The frozen models that rho is trained against.
 
     Args:
-        walker: the denoiser of the walk, usually with the empty prompt.
         adversary: the personalizer: the denoiser with the condition "a photo of S* ...".
-        autoencoder: the checkpoint's VAE.
-        schedule: the checkpoint's noise levels.
-        resolution: its training resolution in pixels.
     """
 
-    walker: Denoiser
     adversary: Denoiser
-    autoencoder: Autoencoder
-    schedule: NoiseSchedule
-    resolution: int
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How rho is trained.
+class TrainConfig(WalkConfig):
+    """How rho is trained: budget and walk, and the following.
 
     Args:
-        budget_levels: largest change of a pixel value, in levels of 0..255.
-        k_steps: steps of the walk.
-        depth: where T lies, as a fraction of the training timesteps, in (0, 1].
-        rounds: how often invert - shift - denoise is repeated.
         train_steps: optimiser steps.
         learning_rate: of Adam.
         batch: pictures per optimiser step, one after the other (memory stays that of one).
@@ -78,10 +65,6 @@ class TrainConfig:
         seed: of all draws.
     """
 
-    budget_levels: float = 10.0
-    k_steps: int = 4
-    depth: float = 0.5
-    rounds: int = 1
     train_steps: int = 100
     learning_rate: float = 2e-3
     batch: int = 1
@@ -95,32 +78,14 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = (self.rounds, self.batch, self.draws)
+        super().__post_init__()
+        counts = (self.batch, self.draws)
         optional = (self.train_steps, self.evaluate_every, self.patience, self.refit_every, self.price, self.price_rate)
         if min(counts) < 1 or min(optional) < 0 or not (self.learning_rate > 0 and self.visibility_target > 0):
             raise BadValueError(
-                "Training takes rounds, batch and draws of at least 1, other counts of at least 0, and a positive "
+                "Training takes batch and draws of at least 1, other counts of at least 0, and a positive "
                 f"learning rate and visibility target, but {self} came."
             )
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One picture, prepared: everything about it that does not change in training.
-
-    Args:
-        original: at its own size, (1, 3, H, W).
-        working: at working size, whole levels.
-        mask: where to protect, at the original's size, or None for everywhere.
-        decoded_clean: D(z_0).
-        record: of the unshifted walk.
-    """
-
-    original: Levels
-    working: Resized
-    mask: Mask | None
-    decoded_clean: Pixels
-    record: Record
 
 
 @dataclass(frozen=True)
@@ -144,16 +109,6 @@ class StepReport:
     clipped_share: float
     bound_share: float
     evaluation: float | None = None
-
-
-def prepare(surrogate: Surrogate, original: Levels, mask: Mask | None, config: TrainConfig) -> Subject:
-    """Encode, invert and decode one picture (1, 3, H, W) without gradient; k + 1 evaluations."""
-    working = to_working_size(original, surrogate.resolution)
-    with torch.no_grad():
-        z_0 = surrogate.autoencoder.encode(to_pixels(working))
-        sigmas = surrogate.schedule.grid(config.k_steps, config.depth)
-        record = invert(surrogate.walker, z_0, surrogate.schedule, sigmas)
-        return Subject(original, working, mask, _decode(surrogate, z_0), record)
 
 
 class ShiftTraining:
@@ -203,7 +158,7 @@ class ShiftTraining:
     def _accumulate(self, subject: Subject) -> tuple[float, float, float, float]:
         """Add one picture's gradient and return its loss, visibility, clipped share and used share of the bound."""
         z_0, shift = shifted_walk(self.surrogate, self.rho, subject.record, self.config, self.generator, recompute=True)
-        residual = residual_levels(subject.decoded_clean, _decode(self.surrogate, z_0))
+        residual = residual_levels(subject.decoded_clean, decode(self.surrogate.autoencoder, z_0))
         mask = None if subject.mask is None else resize(subject.mask, *residual.shape[-2:]).clamp(0, 1)
         published = compose(subject.working, residual, self.config.budget_levels, mask)
         loss = self._attack(published)
@@ -236,11 +191,7 @@ class ShiftTraining:
 
     def protected(self, subject: Subject) -> Levels:
         """Return the picture as it would be saved now, at its own size, without gradient."""
-        key_source = torch.Generator().manual_seed(self.config.seed)
-        with torch.no_grad():
-            z_0, _ = shifted_walk(self.surrogate, self.rho, subject.record, self.config, key_source)
-            decoded = _decode(self.surrogate, z_0)
-        return fit_to_budget(subject.original, subject.decoded_clean, decoded, self.config.budget_levels, subject.mask)
+        return publish(self.surrogate, self.rho, subject, self.config, seed=self.config.seed)
 
     def evaluate(self, draws: int = 16) -> float:
         """Return the mean personalization loss of the pictures as a thief loads them, on fixed draws."""
@@ -287,31 +238,6 @@ class ShiftTraining:
         for subject in self.subjects:
             digest.update(subject.working.cpu().numpy().tobytes())
         return digest.hexdigest()
-
-
-def _decode(surrogate: Surrogate, z_0: Latent) -> Pixels:
-    """Decode and clamp as every host does; the gradient passes straight through."""
-    return clip(surrogate.autoencoder.decode(z_0), -1, 1)
-
-
-def shifted_walk(
-    surrogate: Surrogate,
-    rho: ShiftUNet,
-    record: Record,
-    config: TrainConfig,
-    generator: torch.Generator,
-    *,
-    recompute: bool = False,
-) -> tuple[Latent, Tensor]:
-    """Shift z_T and denoise, `rounds` times; return the protected latent and the last shift."""
-    for done in range(1, config.rounds + 1):
-        sigma = record.z_T.new_full((record.z_T.shape[0],), record.sigmas[0])
-        shift = rho(record.z_T, sigma, rho.draw_key(record.z_T, generator=generator))
-        z_T = record.z_T + shift
-        z_0 = denoise(surrogate.walker, z_T, surrogate.schedule, record.sigmas, record=record, recompute=recompute)
-        if done < config.rounds:
-            record = invert(surrogate.walker, z_0, surrogate.schedule, record.sigmas)
-    return z_0, shift
 
 
 def thief_loss(surrogate: Surrogate, levels: Levels, *, draws: int, seed: int = 0) -> list[float]:

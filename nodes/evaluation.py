@@ -61,7 +61,7 @@ class MeasureLoss(io.ComfyNode):
         side = training_resolution(model)
         with training_session(model, vae, latent_shape(model, side, side, 8)) as (session, coder), torch.no_grad():
             adversary = CountedDenoiser(session.bind(normal(conditioning)))
-            surrogate = Surrogate(adversary, adversary, coder, session.schedule, side)
+            surrogate = Surrogate(adversary, coder, session.schedule, side, adversary)
             before, after, noisy = measure(surrogate, pairs, draws, seed, session.device)
         gain = [a - b for a, b in zip(after, noisy, strict=True)]
         low, high = bootstrap_interval(gain)

@@ -14,9 +14,10 @@ from ..ldu.budget import working_size
 from ..ldu.checkpoint import RhoCard, require_fit, save_rho
 from ..ldu.errors import BadValueError
 from ..ldu.model import CountedDenoiser
+from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet
-from ..ldu.train import ShiftTraining, Surrogate, TrainConfig, prepare
+from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
 from .host import (
     HostAutoencoder,
     HostSession,
@@ -29,8 +30,8 @@ from .host import (
     training_session,
     under_manager,
 )
-from .personalization import encode_views, fit_personalizer, refit, split_pictures
 from .images import fit_mask
+from .personalization import encode_views, fit_personalizer, refit, split_pictures
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, report
 
@@ -144,7 +145,7 @@ def _train(one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None]
         condition, ti_spent = _personalization(one, session, coder, pictures, side, config.seed)
         walker = CountedDenoiser(session.bind(normal(default_conditioning(model, one.get("walk_conditioning")))))
         adversary = CountedDenoiser(session.bind(condition))
-        surrogate = Surrogate(walker, adversary, coder, session.schedule, side)
+        surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
         subjects = [
             prepare(surrogate, picture.to(session.device), mask if mask is None else mask.to(session.device), config)
             for picture, mask in zip(pictures, masks, strict=True)

@@ -8,9 +8,11 @@ import torch
 from ldu.budget import to_pixels
 from ldu.errors import BadImageError, BadValueError, MismatchError
 from ldu.lagrangian import DualVariable, root_mean_square, share_beyond
+from ldu.protect import prepare
 from ldu.shift_unet import ShiftConfig, ShiftUNet
+from ldu.train import ShiftTraining, Surrogate, TrainConfig, thief_loss
+
 from .conftest import GaussianDenoiser
-from ldu.train import ShiftTraining, Surrogate, TrainConfig, prepare, thief_loss
 
 CONFIG = TrainConfig(
     budget_levels=10, k_steps=2, depth=0.3, train_steps=6, learning_rate=5e-3, evaluate_every=3, visibility_target=0.5
@@ -19,7 +21,7 @@ CONFIG = TrainConfig(
 
 @pytest.fixture
 def surrogate(curved, autoencoder, eps_schedule):
-    return Surrogate(curved, curved, autoencoder, eps_schedule, 64)
+    return Surrogate(curved, autoencoder, eps_schedule, 64, curved)
 
 
 @pytest.fixture
