@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from launch import LaunchError
 from launch.checks import run_checks
 from launch.console import say
-from launch.files import plan, require_distinct, require_free, require_safetensors
+from launch.files import deliver, plan, require_distinct, require_free, require_safetensors
 from launch.host import Host, own_host, require_version
 from launch.protect import Order, protect
 from launch.result import in_words
@@ -61,7 +61,7 @@ def _protect(options: argparse.Namespace) -> int:
     sys.stdout.write("\n\n".join(map(in_words, reports)) + "\n")
     if options.json:
         content = reports[0] if len(reports) == 1 else reports
-        options.json.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        deliver(json.dumps(content, indent=2).encode() + b"\n", options.json, force=options.force)
     return 0
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
         raise LaunchError(f"{target} is a folder, but a file's name is needed.")
     if target.exists() and not force:
         raise LaunchError(f"{target} is there already: move it, choose another name, or add --force.")
-    if not target.parent.is_dir():
+    if not target.parent.is_dir() and not target.parent.parent.is_dir():
         raise LaunchError(f"There is no folder {target.parent} to save {target.name} in.")
 
 
@@ -78,22 +78,24 @@ def rho_settings(file: Path) -> dict[str, Any]:
         return {}
 
 
-def deliver(content: Path, target: Path, *, force: bool) -> None:
-    """Put a copy of `content` at `target`, complete or not at all.
+def deliver(content: bytes, target: Path, *, force: bool) -> None:
+    """Write a file, complete or not at all; its folder is made where it is missing.
 
     Raises:
         LaunchError: The target has come into being meanwhile, or cannot be written.
     """
     unfinished = target.with_name(f".ldu-{secrets.token_hex(8)}.part")
     try:
-        shutil.copyfile(content, unfinished)
+        target.parent.mkdir(exist_ok=True)
+        unfinished.write_bytes(content)
         if target.exists() and not force:
             raise LaunchError(f"{target} has come into being meanwhile and is left alone: choose another name.")
         unfinished.replace(target)
     except OSError as error:
         raise LaunchError(f"{target} cannot be written ({error.strerror or error}).") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _header(file: Path) -> dict[str, Any] | None:
@@ -114,7 +116,6 @@ def _target(image: Path, out: Path | None, *, several: bool) -> Path:
     if out.is_dir() or several or str(out).endswith(("/", os.sep)):
         if out.suffix and not out.is_dir():
             raise LaunchError(f"Several pictures are saved in a folder, but --out names the file {out}.")
-        out.mkdir(parents=True, exist_ok=True)
         return out / name
     if out.suffix.lower() != ".png":
         raise LaunchError(f"--out must end in .png, the one format that keeps every level: got {out}.")

@@ -55,7 +55,7 @@ def protect(order: Order, host: Host) -> list[Report]:
         LaunchError: Something in the way, in one sentence.
     """
     started = time.monotonic()
-    cpu = order.cpu or not probe(host)
+    cpu = not probe(host) or order.cpu
     with private_folder() as base:
         graph = prepare_graph(order, base)
         with _keeping_log(order, base), serving(host, base, cpu=cpu) as server:
@@ -64,7 +64,7 @@ def protect(order: Order, host: Host) -> list[Report]:
         saved = saved_files(entry, graph, base / "output")
         measured = _measure(host, [(job.source, file) for job, file in zip(order.jobs, saved, strict=True)])
         for job, file in zip(order.jobs, saved, strict=True):
-            deliver(file, job.target, force=order.force)
+            deliver(file.read_bytes(), job.target, force=order.force)
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
     return [
         compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
@@ -113,7 +113,7 @@ def _keeping_log(order: Order, base: Path) -> Iterator[None]:
         yield
     finally:
         if order.keep_log:
-            deliver(base / "server.log", order.keep_log, force=order.force)
+            deliver((base / "server.log").read_bytes(), order.keep_log, force=order.force)
 
 
 def _device_name(server: Server) -> str:

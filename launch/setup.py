@@ -129,6 +129,8 @@ def _venv(root: Path) -> Path:
     if python.is_file() and _has_pip(python):
         return python
     say(f"First run: setting up in {root} (about 6 GB, some minutes).")
+    if os.name == "nt":
+        say("It computes on the CPU on Windows; to use a GPU, name your own ComfyUI with --comfyui DIR.")
     if shutil.disk_usage(root).free < DISK_NEEDED:
         raise LaunchError(f"{root} has less than 9 GB free: make room, or name another folder in LDU_CACHE.")
     command = [sys.executable, "-m", "venv", "--clear", str(root / "venv")]

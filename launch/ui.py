@@ -19,7 +19,7 @@ def serve(host: Host, *, cpu: bool, port: int | None) -> None:
     base.mkdir(parents=True, exist_ok=True)
     lay_out(base)
     put_samples(base / "input")
-    with serving(host, base, cpu=cpu or not probe(host), port=port) as server:
+    with serving(host, base, cpu=not probe(host) or cpu, port=port) as server:
         say(f"ComfyUI with the LDU nodes: {server.address}")
         say("Open it in a browser; the workflows are under Workflow > Browse Templates > ldu. Ctrl-C ends it.")
         server.process.wait()

@@ -242,7 +242,7 @@ class TestWhichFileGoesWhere:
             ("there.png", "is there already: move it, choose another name, or add --force"),
             ("me.png", "is one of the inputs, and an input is never written over"),
             ("me.jpg", "must end in .png"),
-            ("missing/x.png", "There is no folder"),
+            ("missing/below/x.png", "There is no folder"),
         ],
     )
     def test_a_target_that_is_taken_or_cannot_be_is_refused(self, tmp_path, out, message):
@@ -270,14 +270,17 @@ class TestWhichFileGoesWhere:
             files.plan(twins, tmp_path / "one.png", force=False)
 
     def test_a_delivery_is_complete_or_absent(self, tmp_path):
-        content, target = make_file(tmp_path / "content"), tmp_path / "target"
-        files.deliver(content, target, force=False)
-        assert target.read_bytes() == content.read_bytes()
+        target = tmp_path / "new" / "target"
+        files.deliver(b"first", target, force=False)
         with pytest.raises(LaunchError, match="has come into being meanwhile"):
-            files.deliver(content, target, force=False)
+            files.deliver(b"second", target, force=False)
+        assert target.read_bytes() == b"first"
         with pytest.raises(LaunchError, match="cannot be written"):
-            files.deliver(tmp_path / "gone", target, force=True)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["content", "target"]
+            files.deliver(b"second", target / "below", force=True)
+        with pytest.raises(LaunchError, match="cannot be written"):
+            files.deliver(b"second", target.parent, force=True)
+        assert list(target.parent.iterdir()) == [target]
+        assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
     def test_a_rho_tells_how_the_walk_must_be_set(self, tmp_path):
         card = {"k_steps": 2, "depth": 0.3, "budget_levels": 10}
