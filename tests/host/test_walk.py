@@ -1,0 +1,221 @@
+"""The walk in the real host, on every family of models it claims to cover."""
+
+import copy
+
+import comfy_extras.nodes_custom_sampler as stock
+import pytest
+import torch
+
+from . import tiny_models as tiny
+
+pytestmark = pytest.mark.usefixtures("executor_mode")
+
+
+@pytest.fixture
+def nodes(host):
+    return host.classes
+
+
+def latents(family="sd1", batch=1):
+    channels = 16 if family == "sd3" else 4
+    scale = 1 / 0.18215 if channels == 4 else 1.0
+    return {"samples": scale * torch.randn(batch, channels, 8, 10, generator=torch.Generator().manual_seed(0))}
+
+
+def walk(nodes, model, latent, conditioning, k=4, depth=0.5, refine=0):
+    return nodes["LDU_InvertToZT"].execute(model, latent, k, depth, refine, conditioning).args
+
+
+def denoised(nodes, model, z_T, record, conditioning):
+    return nodes["LDU_FewStepDenoise"].execute(model, z_T, record, conditioning).args[0]["samples"]
+
+
+def moved(z_T, by=1e-6):
+    return {**z_T, "samples": z_T["samples"] + by}
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@pytest.mark.parametrize("k", [1, 2, 4, 8])
+def test_the_unshifted_walk_comes_back_exactly(nodes, family, k):
+    model, condition, latent = tiny.model(family), tiny.conditioning(family), latents(family)
+    z_T, record, _ = walk(nodes, model, latent, condition, k)
+    assert denoised(nodes, model, z_T, record, condition) is latent["samples"]
+    walked = denoised(nodes, model, moved(z_T, 1e-7), record, condition)
+    assert (walked - latent["samples"]).abs().max() < 1e-3 * latent["samples"].abs().max()
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_shift_moves_the_latent_and_strength_0_does_not(host, nodes, family):
+    model, condition, latent = tiny.model(family), tiny.conditioning(family), latents(family)
+    z_T, record, _ = walk(nodes, model, latent, condition)
+    rho = random_rho(host, model, latent["samples"].shape[1])
+    assert nodes["LDU_ApplyRhoShift"].execute(z_T, rho, 0.0, 0).args[0] is z_T
+    shifted = nodes["LDU_ApplyRhoShift"].execute(z_T, rho, 1.0, 0).args[0]
+    change = denoised(nodes, model, shifted, record, condition) - latent["samples"]
+    assert change.isfinite().all()
+    assert change.abs().mean() > 1e-3
+    again = nodes["LDU_ApplyRhoShift"].execute(z_T, rho, 1.0, 0).args[0]
+    assert torch.equal(shifted["samples"], again["samples"])
+    other = nodes["LDU_ApplyRhoShift"].execute(z_T, rho, 1.0, 1).args[0]
+    assert not torch.equal(shifted["samples"], other["samples"])
+
+
+def random_rho(host, model, channels, **card):
+    ldu, types, nodes = host.module("ldu.shift_unet"), host.module("nodes.types"), host.module("nodes.host")
+    torch.manual_seed(0)
+    with torch.inference_mode(False):
+        net = ldu.ShiftUNet(ldu.ShiftConfig(channels, width=16)).requires_grad_(False)
+        torch.nn.init.normal_(net.conv_out.weight)
+    tag = nodes.tag_model(model)
+    values = {"model_family": tag.family, "model_hash": tag.fingerprint, "prediction": tag.prediction, "k_steps": 4, "depth": 0.5}
+    return types.TrainedRho(nodes.under_manager(net), host.module("ldu.checkpoint").RhoCard(**{**values, **card}))
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2-v", "sdxl", "sd3"])
+@pytest.mark.parametrize("depth", [1.0, 0.5])
+def test_a_stock_sampler_replays_a_refined_z_T_as_noise(nodes, family, depth):
+    model, condition, latent = tiny.model(family), tiny.conditioning(family), latents(family)
+    z_T, _, noise = walk(nodes, model, latent, condition, k=8, depth=depth, refine=12)
+    sigmas = torch.tensor(z_T["ldu"].sigmas)
+    guider = stock.BasicGuider.execute(model, condition).args[0]
+    sampler = stock.KSamplerSelect.execute("euler").args[0]
+    empty = {"samples": torch.zeros_like(latent["samples"])}
+    ours = denoised(nodes, model, z_T, None, condition)
+    out = stock.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, empty).args[0]["samples"]
+    assert (out - ours).abs().max() < 2e-3 * ours.abs().max()
+    assert (out - latent["samples"]).norm() < 0.05 * latent["samples"].norm()
+
+
+def test_the_walk_is_the_hosts_ddim(nodes):
+    """Few-step Denoise without a record is the stock euler sampler on the same grid."""
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    z_T, _, noise = walk(nodes, model, latent, condition, k=4, depth=1.0)
+    guider = stock.BasicGuider.execute(model, condition).args[0]
+    sampler = stock.KSamplerSelect.execute("euler").args[0]
+    empty = {"samples": torch.zeros_like(latent["samples"])}
+    out = stock.SamplerCustomAdvanced.execute(noise, guider, sampler, torch.tensor(z_T["ldu"].sigmas), empty).args[0]["samples"]
+    ours = denoised(nodes, model, z_T, None, condition)
+    assert (out - ours).abs().max() < 1e-3 * ours.abs().max()
+
+
+def test_a_sibling_model_gets_the_picture_back_too(nodes):
+    condition, latent = tiny.conditioning("sd1"), latents()
+    z_T, record, _ = walk(nodes, tiny.model("sd1"), latent, condition)
+    sibling = tiny.model("sd1", seed=5)
+    back = denoised(nodes, sibling, moved(z_T, 1e-7), record, condition)
+    assert (back - latent["samples"]).abs().max() < 1e-3 * latent["samples"].abs().max()
+
+
+def test_without_a_condition_the_walk_uses_zeros(nodes):
+    model, latent = tiny.model("sd1"), latents()
+    z_T, record, _ = walk(nodes, model, latent, None)
+    zeros, _, _ = walk(nodes, model, latent, [[torch.zeros(1, 77, tiny.WIDTH), {}]])
+    assert torch.equal(z_T["samples"], zeros["samples"])
+    assert denoised(nodes, model, z_T, record, None) is latent["samples"]
+
+
+def test_a_lora_patched_model_walks_and_is_another_model_to_rho(nodes):
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    plain, _, _ = walk(nodes, model, latent, condition)
+    patched = model.clone()
+    key = "diffusion_model.input_blocks.0.0.weight"
+    patched.add_patches({key: ("diff", (torch.ones(32, 4, 3, 3) * 0.1,))}, 1.0)
+    z_T, record, _ = walk(nodes, patched, latent, condition)
+    assert not torch.equal(z_T["samples"], plain["samples"])
+    assert z_T["ldu"].model.fingerprint != plain["ldu"].model.fingerprint
+    assert denoised(nodes, patched, z_T, record, condition) is latent["samples"]
+    again, _, _ = walk(nodes, model, latent, condition)
+    assert torch.equal(again["samples"], plain["samples"])
+    assert again["ldu"] == plain["ldu"]
+
+
+def test_a_batch_walks_as_its_pictures_do_alone(nodes):
+    model, condition = tiny.model("sd1"), tiny.conditioning("sd1")
+    latent = latents(batch=2)
+    both, _, _ = walk(nodes, model, latent, condition)
+    alone, _, _ = walk(nodes, model, {"samples": latent["samples"][1:]}, condition)
+    assert (both["samples"][1:] - alone["samples"]).abs().max() < 1e-4
+
+
+def test_the_cost_is_2k_plus_1_evaluations(nodes):
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    calls = []
+    counted = model.clone()
+    counted.set_model_unet_function_wrapper(lambda apply, args: calls.append(1) or apply(args["input"], args["timestep"], **args["c"]))
+    z_T, record, _ = walk(nodes, counted, latent, condition, k=4)
+    denoised(nodes, counted, moved(z_T, 0.1), record, condition)
+    assert len(calls) == 2 * 4 + 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda latent: {"samples": latent["samples"][:, :3]}, "latents are"),
+        (lambda latent: {"samples": latent["samples"][:0]}, "latents are"),
+        (lambda latent: {"samples": latent["samples"] * float("nan")}, "infinite or not numbers"),
+        (lambda latent: {"samples": latent["samples"][:, :, None]}, "latents are"),
+    ],
+    ids=["channels", "empty", "nan", "video"],
+)
+def test_a_wrong_latent_is_refused_in_one_sentence(host, nodes, wrong, message):
+    latent = latents()
+    with pytest.raises(host.module("ldu.errors").LduError, match=message):
+        walk(nodes, tiny.model("sd1"), wrong(latent), tiny.conditioning("sd1"))
+
+
+def test_parts_that_do_not_belong_together_are_refused(host, nodes):
+    error = host.module("ldu.errors").MismatchError
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    z_T, record, _ = walk(nodes, model, latent, condition)
+    apply, denoise = nodes["LDU_ApplyRhoShift"].execute, nodes["LDU_FewStepDenoise"].execute
+    with pytest.raises(error, match="not a z_T"):
+        denoise(model, latent, record, condition)
+    with pytest.raises(error, match="z_T already"):
+        walk(nodes, model, z_T, condition)
+    with pytest.raises(error, match="trained for SDXL"):
+        apply(z_T, random_rho(host, model, 4, model_family="SDXL"), 1.0, 0)
+    with pytest.raises(error, match="k = 2"):
+        apply(z_T, random_rho(host, model, 4, k_steps=2), 1.0, 0)
+    with pytest.raises(error, match="another checkpoint"):
+        apply(z_T, random_rho(host, model, 4, model_hash="other"), 1.0, 0)
+    assert apply(z_T, random_rho(host, model, 4, model_hash="other"), 1.0, 0, other_checkpoint=True).args
+    with pytest.raises(error, match="16 channels"):
+        apply(z_T, random_rho(host, model, 16), 1.0, 0)
+    with pytest.raises(error, match="another grid"):
+        other, _, _ = walk(nodes, model, latent, condition, k=2)
+        denoise(model, other, record, condition)
+    with pytest.raises(error, match="holds latents of"):
+        small, _, _ = walk(nodes, model, {"samples": latent["samples"][..., :4]}, condition)
+        denoise(model, small, record, condition)
+    with pytest.raises(error, match="same family"):
+        denoise(tiny.model("sdxl"), z_T, record, tiny.conditioning("sdxl"))
+
+
+def test_a_model_the_formula_does_not_cover_is_refused(host, nodes):
+    import comfy.model_sampling as sampling
+
+    error = host.module("ldu.errors").UnsupportedModelError
+    latent = latents()
+
+    def sampled_as(*kinds, **attributes):
+        patched = tiny.model("sd1").clone()
+        ms = type("Sampling", (sampling.ModelSamplingDiscrete, *kinds), {})(patched.model.model_config)
+        for name, value in attributes.items():
+            setattr(ms, name, value)
+        patched.add_object_patch("model_sampling", ms)
+        return patched
+
+    for model in (
+        sampled_as(sampling.IMG_TO_IMG),
+        sampled_as(sampling.V_PREDICTION_DDPM),
+        sampled_as(sampling.COSMOS_RFLOW),
+        sampled_as(sampling.EPS, sigma_data=0.5),
+    ):
+        with pytest.raises(error, match="The walk covers"):
+            walk(nodes, model, latent, tiny.conditioning("sd1"))
+    video = tiny.model("sd1").clone()
+    form = copy.copy(video.model.latent_format)
+    form.latent_dimensions = 3
+    video.add_object_patch("latent_format", form)
+    with pytest.raises(error, match="not 2-D"):
+        walk(nodes, video, latent, tiny.conditioning("sd1"))
