@@ -56,6 +56,7 @@ class WalkConfig:
     rounds: int = 1
 
     def __post_init__(self) -> None:
+        """Refuse a walk of no rounds."""
         if self.rounds < 1:
             raise BadValueError(f"The walk takes 1 or more rounds, but {self.rounds} came.")
 
@@ -137,13 +138,17 @@ def shifted_walk(
     recompute: bool = False,
 ) -> tuple[Latent, Latent]:
     """Shift z_T and denoise, `rounds` times; return the protected latent and the last shift."""
-    for done in range(1, config.rounds + 1):
+
+    def once(record: Record) -> tuple[Latent, Latent]:
         sigma = record.z_T.new_full((record.z_T.shape[0],), record.sigmas[0])
         shift = strength * rho(record.z_T, sigma, rho.draw_key(record.z_T, generator=generator))
         z_T = record.z_T + shift
         z_0 = denoise(models.walker, z_T, models.schedule, record.sigmas, record=record, recompute=recompute)
-        if done < config.rounds:
-            record = invert(models.walker, z_0, models.schedule, record.sigmas)
+        return z_0, shift
+
+    z_0, shift = once(record)
+    for _ in range(config.rounds - 1):
+        z_0, shift = once(invert(models.walker, z_0, models.schedule, record.sigmas))
     return z_0, shift
 
 
