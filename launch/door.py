@@ -19,7 +19,8 @@ from launch.result import in_words
 from launch.setup import prepare
 from launch.ui import serve
 
-SUBJECTS = ("person", "object", "art", "animal")
+# What the pictures show: the word to start from, and another for the thief that judges the result.
+SUBJECTS = {"person": "face", "object": "thing", "art": "painting", "animal": "pet"}
 TOKEN = "S*"
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -83,10 +84,12 @@ def _wishes(options: argparse.Namespace) -> dict[str, Any]:
     """Return what was asked of the workflow; what was not keeps the workflow's own value."""
     asked = {name: getattr(options, name) for name in ("budget", "strength", "k", "depth", "train_steps", "seed")}
     wishes = {name: value for name, value in asked.items() if value is not None}
-    if options.subject or options.prompt:
-        subject = options.subject or SUBJECTS[0]
-        wishes["prompt"] = options.prompt or f"a photo of {TOKEN} {subject}"
-        wishes["initial_word"] = subject
+    if options.subject and not options.rho:
+        wishes |= {"prompt": f"a photo of {TOKEN} {options.subject}", "initial_word": options.subject}
+    if options.subject:
+        wishes["judges_word"] = SUBJECTS[options.subject]
+    if options.prompt:
+        wishes["prompt"] = options.prompt
     return wishes
 
 
@@ -115,7 +118,7 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--k", type=whole_number, help="steps of the walk: 1, 2, 4 or 8 are usual")
     method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
     method.add_argument("--train-steps", type=whole_number, metavar="STEPS")
-    method.add_argument("--subject", choices=SUBJECTS, help="what the pictures show (person)")
+    method.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
     method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')
     method.add_argument("--seed", type=whole_number)
     models = parser.add_argument_group("models")

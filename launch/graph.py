@@ -1,7 +1,8 @@
 """Fills the shipped workflow, in ComfyUI's API format, with the wishes of the command line.
 
-A node is addressed by its class, a value by the name of its input; see SETTINGS. What a workflow does not have is not
-added: an option that finds no place is refused, so that nobody believes it took effect.
+A place is a class of nodes and the name of an input; names between them are links to follow. Where the workflow keeps
+a value in a node of its own (a stock Primitive), it is changed there, for all that use it. What a workflow does not
+have is not added: an option that finds no place is refused, so that nobody believes it took effect.
 """
 
 import copy
@@ -14,20 +15,24 @@ from launch import PACK, LaunchError
 Graph = dict[str, dict[str, Any]]
 
 WORKFLOWS = PACK / "workflows" / "api"
-SETTINGS = {
+Place = tuple[str, ...]
+
+SETTINGS: dict[str, tuple[Place, ...]] = {
     "budget": (("LDU_TrainRho", "budget"), ("LDU_FitToBudget", "budget")),
     "strength": (("LDU_ApplyRhoShift", "strength"),),
     "k": (("LDU_TrainRho", "k"), ("LDU_InvertToZT", "k")),
     "depth": (("LDU_TrainRho", "depth"), ("LDU_InvertToZT", "depth")),
     "train_steps": (("LDU_TrainRho", "steps"),),
-    "prompt": (("LDU_TrainRho", "prompt"), ("LDU_TextualInversion", "prompt")),
-    "initial_word": (("LDU_TrainRho", "initial_word"), ("LDU_TextualInversion", "initial_word")),
-    "seed": (("LDU_TrainRho", "seed"), ("LDU_TextualInversion", "seed"), ("LDU_ApplyRhoShift", "seed")),
+    "prompt": (("LDU_TrainRho", "prompt"), ("LDU_TrainRho", "conditioning", "prompt")),
+    "initial_word": (("LDU_TrainRho", "initial_word"), ("LDU_TrainRho", "conditioning", "initial_word")),
+    "judges_word": (("LDU_MeasureLoss", "conditioning", "initial_word"),),
+    "seed": (("LDU_TrainRho", "seed"), ("LDU_TrainRho", "conditioning", "seed"), ("LDU_ApplyRhoShift", "seed")),
     "rho": (("LDU_LoadRho", "file"),),
 }
 DEMO_LOADER = "LDU_LoadDemoCheckpoint"
 CHECKPOINT_LOADER = "CheckpointLoaderSimple"
 PICTURE_LOADER = "LDU_LoadPicture"
+PRIMITIVE_VALUE = "value"
 TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion")  # learn from all pictures of a subject at once
 
 
@@ -44,17 +49,17 @@ def fill(graph: Graph, wishes: dict[str, Any]) -> Graph:
     """
     filled = copy.deepcopy(graph)
     for option, value in wishes.items():
-        places = _places(filled, option)
-        if not places:
+        found = _find(filled, option)
+        if not found:
             raise LaunchError(f"--{option.replace('_', '-')} has no effect in this workflow: leave it out.")
-        for node, name in places:
-            node["inputs"][name] = value
+        for inputs, name in found:
+            inputs[name] = value
     return filled
 
 
 def value_of(graph: Graph, option: str) -> Any:  # noqa: ANN401
     """Read the value that an option has in the graph; None where it has no place."""
-    return next((node["inputs"][name] for node, name in _places(graph, option)), None)
+    return next((inputs[name] for inputs, name in _find(graph, option)), None)
 
 
 def use_checkpoint(graph: Graph, file_name: str) -> Graph:
@@ -96,13 +101,23 @@ def nodes_of(graph: Graph, class_type: str) -> list[dict[str, Any]]:
     return [node for node in graph.values() if node["class_type"] == class_type]
 
 
-def _places(graph: Graph, option: str) -> list[tuple[dict[str, Any], str]]:
+def _find(graph: Graph, option: str) -> list[tuple[dict[str, Any], str]]:
+    """Return the inputs of nodes, each with a name in it, that hold an option's value."""
     return [
-        (node, name)
-        for class_type, name in SETTINGS[option]
+        found
+        for class_type, *names in SETTINGS[option]
         for node in nodes_of(graph, class_type)
-        if name in node["inputs"]
+        if (found := _follow(graph, node["inputs"], names)) is not None
     ]
+
+
+def _follow(graph: Graph, inputs: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], str] | None:
+    name, *rest = names
+    if name not in inputs:
+        return None
+    if not _links_to(inputs[name], graph):
+        return None if rest else (inputs, name)
+    return _follow(graph, graph[inputs[name][0]]["inputs"], rest or [PRIMITIVE_VALUE])
 
 
 def _belongs_to_picture(graph: Graph) -> list[str]:

@@ -26,7 +26,9 @@ def serve(host: Host, *, cpu: bool, port: int | None) -> None:
 
 
 def put_samples(folder: Path) -> None:
-    """Copy the sample pictures to `folder`, leaving what is there already."""
-    for sample in sorted(SAMPLES.glob("*.png")):
-        if not (folder / sample.name).exists():
-            shutil.copyfile(sample, folder / sample.name)
+    """Copy the samples, pictures and folders of pictures, to `folder`, leaving what is there already."""
+    for sample in sorted(SAMPLES.rglob("*.png")):
+        target = folder / sample.relative_to(SAMPLES)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            shutil.copyfile(sample, target)

@@ -315,6 +315,28 @@ class TestGraph:
         assert graph.value_of(filled, "budget") == 4
         assert WORKFLOW["2"]["inputs"]["budget"] == 10
 
+    def test_a_value_kept_in_a_node_of_its_own_is_changed_there(self):
+        linked = {
+            "7": {"class_type": "PrimitiveFloat", "inputs": {"value": 10}},
+            "2": {"class_type": "LDU_TrainRho", "inputs": {"budget": ["7", 0]}},
+            "3": {"class_type": "LDU_FitToBudget", "inputs": {"budget": ["7", 0]}},
+        }
+        filled = graph.fill(linked, {"budget": 4})
+        assert filled["7"]["inputs"]["value"] == 4
+        assert filled["3"] == linked["3"]
+        assert graph.value_of(filled, "budget") == 4
+
+    def test_the_judge_keeps_its_own_prompt(self):
+        both = {
+            "learn": {"class_type": "LDU_TextualInversion", "inputs": {"prompt": "a", "initial_word": "b"}},
+            "judge": {"class_type": "LDU_TextualInversion", "inputs": {"prompt": "c", "initial_word": "d"}},
+            "train": {"class_type": "LDU_TrainRho", "inputs": {"conditioning": ["learn", 0]}},
+            "measure": {"class_type": "LDU_MeasureLoss", "inputs": {"conditioning": ["judge", 0]}},
+        }
+        filled = graph.fill(both, {"prompt": "x", "initial_word": "y", "judges_word": "z"})
+        assert filled["learn"]["inputs"] == {"prompt": "x", "initial_word": "y"}
+        assert filled["judge"]["inputs"] == {"prompt": "c", "initial_word": "z"}
+
     def test_a_wish_without_a_place_is_refused(self):
         with pytest.raises(LaunchError, match=r"--strength has no effect in this workflow: leave it out\."):
             graph.fill(WORKFLOW, {"strength": 2})
@@ -334,6 +356,11 @@ ENTRY = {
 }
 MEASURED = {"width": 8, "height": 9, "max_abs_levels": 10, "psnr_db": 31.0, "ssim": 0.9}
 RUN = {"seconds": 5.0, "device": "cpu"}
+
+
+@pytest.mark.parametrize("option", sorted(graph.SETTINGS.keys() - {"rho"}))
+def test_every_option_has_its_place_in_the_shipped_workflow(option):
+    assert graph.value_of(graph.load_workflow("protect"), option) is not None
 
 
 class TestSeveralPictures:
@@ -482,7 +509,12 @@ class TestCommandLine:
 
     def test_the_prompt_follows_the_subject(self):
         options = door._parser().parse_args(["protect", "a.png", "--subject", "animal"])
-        assert door._wishes(options) == {"prompt": "a photo of S* animal", "initial_word": "animal"}
+        told = {"prompt": "a photo of S* animal", "initial_word": "animal", "judges_word": "pet"}
+        assert door._wishes(options) == told
+
+    def test_a_trained_rho_leaves_nothing_to_prompt(self):
+        options = door._parser().parse_args(["protect", "a.png", "--subject", "art", "--rho", "rho.safetensors"])
+        assert door._wishes(options) == {"judges_word": "painting"}
 
     def test_what_is_not_asked_for_keeps_the_workflows_value(self):
         assert door._wishes(door._parser().parse_args(["protect", "a.png"])) == {}
