@@ -1,0 +1,1 @@
+"""The measured claims: each table in docs/benchmarks.md is printed by one command here."""

@@ -1,0 +1,67 @@
+"""Print a table as Markdown, with all that is needed to print it again: command, machine, commit, checkpoint."""
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a Markdown table, row by row as they come."""
+    print("| " + " | ".join(head) + " |")
+    print("|" + " --- |" * len(head))
+    for row in rows:
+        print("| " + " | ".join(map(str, row)) + " |", flush=True)
+
+
+def print_provenance(checkpoint: Path | None = None, *, device: str | None = None, note: str = "") -> None:
+    """Print what made the table, as a list below it."""
+    print(f"\n- command: `{command()}`")
+    print(f"- machine: {device or machine()}; Python {platform.python_version()}, PyTorch {version('torch')}")
+    print(f"- commit {commit()}, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
+    if checkpoint is not None:
+        print(f"- checkpoint {checkpoint.name}, SHA-256 {digest(checkpoint)[:16]}")
+    if note:
+        print(f"- {note}")
+
+
+def command() -> str:
+    """Return the command line that is running, as one would type it."""
+    script = Path(sys.argv[0])
+    module = f"-m benchmarks.{script.stem}" if script.parent.name == "benchmarks" else script.name
+    return " ".join(["python", module, *map(shlex.quote, sys.argv[1:])])
+
+
+def machine() -> str:
+    """Return the processor, how many of its cores are ours, and how busy they were."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    busy = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{name}, {os.cpu_count()} cores{busy}"
+
+
+def commit() -> str:
+    """Return the commit of this checkout, marked if tracked files differ from it."""
+    git = ["git", "-C", str(ROOT)]
+    try:
+        name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return name.stdout.strip() + (" with changes" if changed.stdout.strip() else "")
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
