@@ -3,7 +3,10 @@
 import sys
 from pathlib import Path
 
+import torch
 from jaxtyping import install_import_hook
+
+torch.set_num_threads(1)  # the arrays are tiny: more threads only wait for each other
 
 ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT), str(ROOT / "tests")]  # last: the host's nodes.py must win over our nodes/

@@ -49,7 +49,7 @@ MMDIT = {
     "adm_in_channels": POOLED,
     "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": WIDTH, "out_features": 128}},
 }
-TEXT = {"hidden_size": WIDTH, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2}
+TEXT = {"hidden_size": WIDTH, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3}
 FAMILIES = ("sd1", "sd1-flow", "sd2-v", "sdxl", "sd3")
 
 
@@ -60,7 +60,7 @@ def randomise(module, seed, damp=()):
         for name, parameter in (*module.named_parameters(), *module.named_buffers()):
             if not parameter.is_floating_point():
                 continue
-            if parameter.ndim == 1:
+            if parameter.ndim <= 1:
                 parameter.fill_(1.0 if name.endswith("weight") else 0.0)
             else:
                 scale = parameter[0].numel() ** -0.5 * (0.02 if name in damp else 1.0)

@@ -1,0 +1,268 @@
+"""Training in the real host: under its inference mode, through its weights, with its interrupt."""
+
+import comfy.model_management as mm
+import comfy.utils
+import pytest
+import safetensors.torch
+import torch
+
+from . import tiny_models as tiny
+
+pytestmark = pytest.mark.usefixtures("executor_mode")
+
+
+def picture(height=64, width=72, seed=0):
+    return (torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed)) * 255).round() / 255
+
+
+@pytest.fixture(scope="module")
+def models():
+    with torch.inference_mode():  # as loader nodes do
+        return {family: (tiny.model(family), tiny.clip(family), tiny.vae(family)) for family in ("sd1", "sd2-v", "sdxl")}
+
+
+@pytest.fixture
+def train(host):
+    defaults = {
+        "prompt": "a photo of S* person",
+        "initial_word": "person",
+        "budget": 10.0,
+        "k": 2,
+        "depth": 0.5,
+        "steps": 3,
+        "learning_rate": 5e-3,
+        "batch": 1,
+        "seed": 0,
+        "visibility": 0.5,
+        "patience": 0,
+        "refit_every": 0,
+    }
+
+    def run(model, vae, image, mask=None, **inputs):
+        listed = {name: [value] for name, value in {**defaults, "model": model, "vae": vae, **inputs}.items()}
+        images = image if isinstance(image, list) else [image]
+        return host.classes["LDU_TrainRho"].execute(image=images, mask=mask, **listed).args
+
+    return run
+
+
+@pytest.fixture
+def invert_text(host):
+    def run(model, clip, vae, image, **changes):
+        inputs = {
+            "prompt": "a photo of S* person",
+            "placeholder": "S*",
+            "initial_word": "person",
+            "vectors": 1,
+            "steps": 3,
+            "learning_rate": 5e-2,
+            "seed": 0,
+            "save_as": "",
+            **changes,
+        }
+        listed = {name: [value] for name, value in inputs.items()}
+        return host.classes["LDU_TextualInversion"].execute(model=[model], clip=[clip], vae=[vae], image=[image], **listed).args
+
+    return run
+
+
+def ksample(host, model, condition):
+    latent = {"samples": torch.zeros(1, 4, 8, 8)}
+    return host.nodes.KSampler().sample(model, 0, 3, 1.0, "euler", "simple", condition, condition, latent)[0]["samples"]
+
+
+def test_gradients_reach_every_weight_of_rho_after_a_sampler_ran_and_twice_in_a_row(host, models, train):
+    model, _, vae = models["sd1"]
+    condition = tiny.conditioning("sd1")
+    before = ksample(host, model, condition)
+    decoded = host.nodes.VAEDecode().decode(vae, {"samples": torch.ones(1, 4, 8, 8)})[0]
+    for seed in (1, 2):
+        rho, losses = train(model, vae, picture(), conditioning=condition, seed=seed)
+        fresh = host.module("ldu.shift_unet").ShiftUNet(rho.net.config)
+        assert len(losses["loss"]) == 3
+        for name, weight in rho.net.named_parameters():
+            assert weight.isfinite().all(), name
+            assert not weight.requires_grad, name
+        assert rho.net.conv_out.weight.any()
+        assert fresh.config == rho.net.config
+    assert torch.equal(ksample(host, model, condition), before)
+    assert torch.equal(host.nodes.VAEDecode().decode(vae, {"samples": torch.ones(1, 4, 8, 8)})[0], decoded)
+    assert not any(parameter.requires_grad for parameter in model.model.parameters())
+    assert not mm.in_training
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2-v", "sdxl"])
+def test_textual_inversion_learns_a_word_and_its_conditioning_trains_rho(host, models, train, invert_text, family):
+    model, clip, vae = models[family]
+    condition, personalizer, losses = invert_text(model, clip, vae, picture(), vectors=2)
+    assert len(losses["loss"]) == 3
+    start = host.module("nodes.host").TokenEncoder(clip, "a photo of S* person", "person").initial(2)
+    assert personalizer.token.shape == start.shape
+    assert (personalizer.token - start).abs().min() > 0
+    walk = tiny.conditioning(family)
+    rho, losses = train(
+        model, vae, picture(), conditioning=condition, walk_conditioning=walk, personalizer=personalizer, refit_every=2
+    )
+    assert len(losses["loss"]) == 3
+    assert rho.card.prompt == "a photo of S* person"
+
+
+def test_a_flow_model_and_an_sd3_like_model_train_too(train):
+    for family in ("sd1-flow", "sd3"):
+        model, vae, condition = tiny.model(family), tiny.vae(family), tiny.conditioning(family)
+        rho, losses = train(model, vae, picture(), conditioning=condition, walk_conditioning=condition)
+        assert rho.card.prediction == "flow"
+        assert all(loss > 0 for loss in losses["loss"])
+
+
+def test_with_a_clip_alone_the_token_is_learnt_inside(models, train):
+    model, clip, vae = models["sd1"]
+    _, losses = train(model, vae, picture(), clip=clip, steps=1)
+    assert len(losses["loss"]) == 1
+
+
+def test_a_lora_patched_model_is_trained_through_and_left_as_it_was(host, models, train):
+    model, _, vae = models["sd1"]
+    condition, patched = tiny.conditioning("sd1"), model.clone()
+    key = "diffusion_model.input_blocks.0.0.weight"
+    patched.add_patches({key: ("diff", (torch.ones(32, 4, 3, 3) * 0.1,))}, 1.0)
+    before = ksample(host, patched, condition)
+    rho, _ = train(patched, vae, picture(), conditioning=condition)
+    assert torch.equal(ksample(host, patched, condition), before)
+    plain, _ = train(model, vae, picture(), conditioning=condition)
+    assert rho.card.model_hash != plain.card.model_hash
+
+
+def test_the_same_seed_gives_the_same_rho_and_pictures_of_any_sizes_train_together(models, train):
+    model, _, vae = models["sd1"]
+    images = [picture(), picture(100, 64, seed=1), picture(64, 130, seed=2)]
+    weights = [train(model, vae, images, conditioning=tiny.conditioning("sd1"), batch=2)[0].net.conv_out.weight for _ in range(2)]
+    assert torch.equal(*weights)
+
+
+def test_an_interrupt_stops_within_one_evaluation_and_training_goes_on_where_it_was(host, models, train, monkeypatch):
+    model, _, vae = models["sd1"]
+    arguments = {"conditioning": tiny.conditioning("sd1"), "steps": 4, "seed": 77}
+    whole, losses = train(model, vae, picture(), **arguments)
+    (host.base / "output" / "ldu").joinpath(f"rho_{_name(host)}").unlink(missing_ok=True)
+    calls, denoiser = [], host.module("nodes.host").HostDenoiser
+    evaluate = denoiser.__call__
+
+    def cancelled_at_the_20th_evaluation(self, z, sigma):
+        calls.append(1)
+        if len(calls) == 20:
+            mm.interrupt_current_processing()  # what the user's click does
+        return evaluate(self, z, sigma)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(denoiser, "__call__", cancelled_at_the_20th_evaluation)
+        with pytest.raises(mm.InterruptProcessingException):
+            train(model, vae, picture(), **arguments)
+    assert len(calls) == 20
+    assert list((host.base / "output" / "ldu" / "unfinished").iterdir())
+    assert not mm.in_training
+    again, continued = train(model, vae, picture(), **arguments)
+    assert continued["loss"] == losses["loss"]
+    assert torch.equal(again.net.conv_out.weight, whole.net.conv_out.weight)
+    assert not list((host.base / "output" / "ldu" / "unfinished").iterdir())
+
+
+def _name(host):
+    newest = max((host.base / "output" / "ldu").glob("rho_*.safetensors"), key=lambda file: file.stat().st_mtime)
+    return newest.name.removeprefix("rho_")
+
+
+def test_a_finished_rho_is_on_disk_and_loads_again(host, models, train):
+    model, _, vae = models["sd1"]
+    rho, losses = train(model, vae, picture(), conditioning=tiny.conditioning("sd1"), seed=5)
+    loaded = host.classes["LDU_LoadRho"].execute(f"rho_{_name(host)}").args[0]
+    assert torch.equal(loaded.net.conv_out.weight, rho.net.conv_out.weight)
+    assert loaded.card.training["losses"] == losses["loss"]
+    host.classes["LDU_SaveRho"].execute(rho, "mine")
+    host.classes["LDU_SaveRho"].execute(rho, "mine")
+    assert {"mine.safetensors", "mine_2.safetensors"} <= {file.name for file in (host.base / "output" / "ldu").iterdir()}
+
+
+def test_training_continues_from_a_rho_and_leaves_the_given_one_alone(models, train):
+    model, _, vae = models["sd1"]
+    first, _ = train(model, vae, picture(), conditioning=tiny.conditioning("sd1"))
+    kept = first.net.conv_out.weight.clone()
+    second, _ = train(model, vae, picture(), conditioning=tiny.conditioning("sd1"), rho=first)
+    assert torch.equal(first.net.conv_out.weight, kept)
+    assert not torch.equal(second.net.conv_out.weight, kept)
+
+
+def test_the_mask_reaches_training(models, train, host):
+    model, _, vae = models["sd1"]
+    mask = torch.zeros(1, 64, 72)
+    mask[:, :, :36] = 1
+    rho, _ = train(model, vae, picture(), [mask], conditioning=tiny.conditioning("sd1"))
+    assert rho.net.conv_out.weight.any()
+    with pytest.raises(host.module("ldu.errors").LduError, match="0 everywhere"):
+        train(model, vae, picture(), [mask * 0], conditioning=tiny.conditioning("sd1"))
+
+
+def test_progress_and_a_preview_of_the_protected_picture_are_shown(models, train, monkeypatch):
+    seen = []
+    monkeypatch.setattr(comfy.utils.ProgressBar, "update_absolute", lambda _, value, total=None, preview=None: seen.append((value, total, preview)))
+    model, _, vae = models["sd1"]
+    train(model, vae, picture(), conditioning=tiny.conditioning("sd1"))
+    assert [value for value, total, _ in seen if total == 3] == [1, 2, 3]
+    assert seen[-1][2][1].size == (72, 64)
+
+
+def test_a_learnt_word_is_saved_only_on_request_and_the_stock_loader_reads_it(host, models, invert_text):
+    model, clip, vae = models["sd1"]
+    folder = host.base / "models" / "embeddings"
+    invert_text(model, clip, vae, picture())
+    assert not list(folder.iterdir())
+    _, personalizer, _ = invert_text(model, clip, vae, picture(), save_as="somebody")
+    saved = safetensors.torch.load_file(folder / "somebody.safetensors")
+    assert torch.equal(saved["clip_l"], personalizer.token)
+    error = host.module("ldu.errors").BadValueError
+    with pytest.raises(error, match="already"):
+        invert_text(model, clip, vae, picture(), save_as="somebody")
+    with pytest.raises(error, match="plain name"):
+        invert_text(model, clip, vae, picture(), save_as="../../somebody")
+
+
+def test_the_adversarys_loss_on_equal_pictures_is_equal(host, models):
+    model, _, vae = models["sd1"]
+    import json
+
+    out = host.classes["LDU_MeasureLoss"].execute(model, vae, tiny.conditioning("sd1"), picture(), picture(), 4, 0)
+    numbers = json.loads(out.ui["ldu"][0])
+    assert numbers["loss_after"] == pytest.approx(numbers["loss_before"], rel=1e-6)
+    assert numbers["loss_random"] == pytest.approx(numbers["loss_before"], rel=1e-6)
+    assert numbers["nfe"] == {"evaluate": 12}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": torch.zeros(1, 64, 64, 1)}, "RGB pictures"),
+        ({"image": torch.zeros(1, 64, 64, 4)}, "RGB pictures"),
+        ({"image": torch.zeros(1, 1, 1, 3)}, "at least 8 x 8"),
+        ({"image": torch.zeros(0, 64, 64, 3)}, "one or more"),
+        ({"image": torch.full((1, 64, 64, 3), float("nan"))}, "infinite or not numbers"),
+        ({"conditioning": None}, "something to train against"),
+        ({"budget": 300.0}, "0 to 255"),
+    ],
+    ids=["grey", "rgba", "1x1", "empty", "nan", "no condition", "budget"],
+)
+def test_wrong_input_is_refused_in_one_sentence(host, models, train, change, message):
+    model, _, vae = models["sd1"]
+    inputs = {"image": picture(), "conditioning": tiny.conditioning("sd1"), **change}
+    with pytest.raises(host.module("ldu.errors").LduError, match=message) as caught:
+        train(model, vae, inputs.pop("image"), **inputs)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"prompt": "a photo"}, "placeholder"), ({"prompt": "S* and S*"}, "placeholder"), ({"initial_word": " "}, "initial word")],
+)
+def test_a_wrong_prompt_is_refused(host, models, invert_text, change, message):
+    model, clip, vae = models["sd1"]
+    with pytest.raises(host.module("ldu.errors").BadValueError, match=message):
+        invert_text(model, clip, vae, picture(), **change)
