@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -25,6 +26,7 @@ from ..ldu.schedule import NoiseSchedule
 from ..ldu.shapes import Latent, PerSample, Pixels
 from .types import ModelTag
 
+_FINGERPRINTS: WeakKeyDictionary[nn.Module, dict[Any, str]] = WeakKeyDictionary()  # by the host's name of the patches
 _TRAINING_ROOM = 8  # activations of one checkpointed training step, in units of the host's own inference estimate
 _SHORT_SIDE = {"SDXL": 1024, "SDXLRefiner": 1024, "SSD1B": 1024, "Segmind_Vega": 1024, "KOALA_700M": 1024, "KOALA_1B": 1024}
 
@@ -68,7 +70,18 @@ def tag_model(model: Any) -> ModelTag:  # noqa: ANN401
 
 
 def fingerprint(model: Any) -> str:  # noqa: ANN401
-    """Return a digest of a MODEL's weights: eight values of each tensor, and the names and strengths of its patches.
+    """Return a digest of a MODEL's weights and patches, computed once for each loaded model and set of patches.
+
+    Reading the weights of a large model from a GPU, tensor by tensor, takes as long as several of its evaluations.
+    """
+    known = _FINGERPRINTS.setdefault(model.model, {})
+    if model.patches_uuid not in known:
+        known[model.patches_uuid] = _digest_weights(model)
+    return known[model.patches_uuid]
+
+
+def _digest_weights(model: Any) -> str:  # noqa: ANN401
+    """Return a digest of eight values of each tensor, and of the names and strengths of the patches.
 
     Weights that the host has patched in place are read from its backup, so that loading changes nothing.
     """
