@@ -64,7 +64,9 @@ class RhoCard:
             raise BadValueError("The card of this rho holds a value of the wrong kind or range.")
 
 
-def require_fit(card: RhoCard, *, model_family: str, prediction: Prediction, latent_channels: int, rho: ShiftUNet) -> None:
+def require_fit(
+    card: RhoCard, *, model_family: str, prediction: Prediction, latent_channels: int, rho: ShiftUNet
+) -> None:
     """Raise if rho cannot be used with this model at all.
 
     Raises:
@@ -99,7 +101,7 @@ def load_rho(path: Path) -> tuple[ShiftUNet, RhoCard]:
         raise BadFileError(f"{path.name} is a safetensors file but not a rho: it carries no {_FORMAT} mark.")
     if metadata.get("ldu.version") != str(_VERSION):
         raise BadFileError(
-            f"{path.name} has format version {metadata.get('ldu.version')!r}, this pack reads {_VERSION}: update the pack."
+            f"{path.name} has format version {metadata.get('ldu.version')!r}, this pack reads {_VERSION}: update it."
         )
     config, card = _parse(path, metadata.get("ldu.rho", ""))
     rho = ShiftUNet(config)

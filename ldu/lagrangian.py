@@ -1,9 +1,9 @@
-"""The constraint as a true Lagrangian: a price on visibility that rises while it is violated and falls while it is slack.
+"""The constraint as a true Lagrangian: a price on visibility, rising while violated, falling while slack.
 
     minimise over rho   - loss_personalize + price * g,      g = d(residual before clipping) - target   (signed)
     price <- max(0, price + rate * g)
-d is taken before the hard clip: after it the bound always holds, the price would never move and clipped pixels would have
-no gradient.
+d is taken before the hard clip: after it the bound always holds, the price would never move and clipped pixels would
+have no gradient.
 
 Source: LDU (arXiv 2510.03089), the constrained objective; dual ascent, Boyd & Vandenberghe 2004, section 5.
 """

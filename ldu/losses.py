@@ -81,4 +81,6 @@ def require_finite(loss: Tensor, what: str, step: int) -> None:
         NonFiniteError: with the name of the loss and the step.
     """
     if not torch.isfinite(loss).all():
-        raise NonFiniteError(f"The {what} became {loss.tolist()} at step {step}: lower the learning rate or use float32.")
+        raise NonFiniteError(
+            f"The {what} became {loss.tolist()} at step {step}: lower the learning rate or use float32."
+        )

@@ -2,8 +2,8 @@
 
 eps and v prediction:  z_sigma = z_0 + sigma * noise,               sigma = sqrt(1 / alpha_bar - 1)
 flow:                  z_sigma = (1 - sigma) * z_0 + sigma * noise
-In all three, with D = D(z_sigma, sigma) the estimate of z_0, noise_pred = (z_sigma - (1 or 1 - sigma) * D) / sigma and the
-probability-flow ODE is dz/dsigma = (z - D) / sigma (Karras et al. 2022, eq. 1 and 3; for flow it is noise - z_0).
+In all three, with D = D(z_sigma, sigma) the estimate of z_0, the probability-flow ODE is
+dz/dsigma = (z - D) / sigma (Karras et al. 2022, eq. 1 and 3; for flow it is noise - z_0).
 """
 
 import math

@@ -1,20 +1,27 @@
 """Named array shapes, checked while the tests run and plain tensors for everybody else.
 
-Pixels are NCHW in [-1, 1]; Levels are NCHW in 0..255 (float, whole numbers once quantised); Latents are NCHW in the
-model's own scale; Resized are levels of another size than a function's other pictures; Sigmas hold one noise level per sample; Mask is N1HW in [0, 1].
+Pixels are NCHW in [-1, 1]. Levels are NCHW in 0..255, float, whole numbers once quantised; Resized are levels of
+another size than a function's other pictures. Latents are NCHW in the model's own scale. PerSample holds one number per
+sample. Mask is N1HW in [0, 1].
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from torch import Tensor
 
-Latent = Pixels = Levels = Resized = Mask = PerSample = TokenEmbedding = Tensor
-
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    Latent: TypeAlias = Tensor
+    Pixels: TypeAlias = Tensor
+    Levels: TypeAlias = Tensor
+    Resized: TypeAlias = Tensor
+    Mask: TypeAlias = Tensor
+    PerSample: TypeAlias = Tensor
+    TokenEmbedding: TypeAlias = Tensor
+else:
     try:
         from jaxtyping import Float
     except ImportError:
-        pass
+        Latent = Pixels = Levels = Resized = Mask = PerSample = TokenEmbedding = Tensor
     else:
         Latent = Float[Tensor, "batch channel latent_height latent_width"]
         Pixels = Float[Tensor, "pictures 3 _ _"]

@@ -4,7 +4,7 @@ It sees z_T in unit variance, so its bound is in those units at every depth. It 
 last convolution is zero), its output is bounded by `bound * tanh(. / bound)`, and it normalises within one picture
 (GroupNorm), so that a picture's shift never depends on its neighbours in a batch.
 
-Source: LDU (arXiv 2510.03089), section on the trajectory-shifted perturbation; the blocks follow Ho et al. 2020, app. B.
+Source: LDU (arXiv 2510.03089), the trajectory-shifted perturbation; the blocks follow Ho et al. 2020, app. B.
 """
 
 import math
@@ -46,7 +46,7 @@ class ShiftConfig:
             )
         if not (8 <= self.width <= 512 and self.width % _GROUPS == 0 and 1 <= self.levels <= 6):
             raise BadValueError(
-                f"rho takes a width of 8 to 512 in steps of 8 and 1 to 6 levels, but {self.width} and {self.levels} came."
+                f"rho takes a width of 8 to 512 in steps of 8 and 1 to 6 levels, but {self.width}, {self.levels} came."
             )
         if not (math.isfinite(self.bound) and 0 < self.bound <= 100):
             raise BadValueError(f"The bound of rho must lie above 0 and at most at 100, but {self.bound} came.")

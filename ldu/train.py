@@ -3,7 +3,7 @@
 One step, for each picture of the batch:
     z_T_shifted = z_T + rho(z_T)                      shift
     x_protected = compose(x, D(denoise(z_T_shifted)) - D(z_0))   publish: clipped to the budget and rounded to 8 bits
-    loss        = loss_personalize(E(purify(x_protected)))        attack: what the thief will load, not the latent before
+    loss        = loss_personalize(E(purify(x_protected)))        attack: on what the thief will load
     minimise    - loss + price * (visibility - target)            descend, then the price rises or falls
 Every walk step is evaluated again in the backward pass, so memory does not grow with k.
 

@@ -2,14 +2,15 @@
 
 Both walk dz/dsigma = (z - D(z, sigma)) / sigma by Euler steps on the same grid, which is DDIM with eta = 0:
     z(sigma') = z + (sigma' - sigma) * slope(z, sigma)
-Few steps do not retrace themselves, so `invert` also keeps a record: the points z_i of the upward walk and, per step, the
-correction c_i = z_i - [z_(i+1) + (sigma_i - sigma_(i+1)) * slope(z_(i+1))] with which the downward walk lands on every
-stored point again. The corrections are constants along a shifted walk: the shift itself goes through the model.
+Few steps do not retrace themselves, so `invert` also keeps a record: the points z_i of the upward walk and, per step,
+the correction c_i = z_i - [z_(i+1) + (sigma_i - sigma_(i+1)) * slope(z_(i+1))] with which the downward walk lands on
+every stored point again. The corrections are constants along a shifted walk: the shift itself goes through the model.
 
 Source: DDIM inversion, Song et al. 2021, section 4.3; the stored gap, Direct Inversion, Ju et al. 2024, section 3.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -69,7 +70,7 @@ def invert(
         raise BadValueError(f"The number of fixed-point iterations must be 0 or more, but {refine} came.")
     rising = sigmas[::-1]
     points, slopes = [z_0], [slope(denoiser, z_0, rising[0], schedule.sigma_min)]
-    for low, high in zip(rising[:-1], rising[1:], strict=True):
+    for low, high in pairwise(rising):
         upward = slopes[-1]
         for _ in range(refine):
             upward = slope(denoiser, points[-1] + (high - low) * upward, high, schedule.sigma_min)
@@ -127,7 +128,9 @@ def denoise(
     if record is None:
         return _walk_down(denoiser, z_T * schedule.spread(sigmas[0]), schedule, sigmas, (), recompute)
     if record.sigmas != sigmas:
-        raise MismatchError("The record was made on another grid of noise levels: use the same k and depth, or no record.")
+        raise MismatchError(
+            "The record was made on another grid of noise levels: use the same k and depth, or no record."
+        )
     if record.z_T.shape != z_T.shape:
         raise MismatchError(f"The record holds latents of {tuple(record.z_T.shape)}, but z_T is {tuple(z_T.shape)}.")
     if not z_T.requires_grad and torch.equal(z_T, record.z_T):
@@ -145,9 +148,9 @@ def _walk_down(
     corrections: tuple[Latent, ...],
     recompute: bool,
 ) -> Latent:
-    for i, (high, low) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for i, (high, low) in enumerate(pairwise(sigmas)):
         step = (denoiser, z, high, schedule.sigma_min)
-        down = checkpoint(slope, *step, use_reentrant=False) if recompute else slope(*step)
+        down: Latent = checkpoint(slope, *step, use_reentrant=False) if recompute else slope(*step)  # pyright: ignore[reportAssignmentType]
         z = z + (low - high) * down
         if corrections:
             z = z + corrections[-1 - i]

@@ -14,4 +14,8 @@ class LduExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Return all nodes."""
-        return [node for module in (files, pictures, walk, personalization, training, evaluation, weights) for node in module.NODES]
+        return [
+            node
+            for module in (files, pictures, walk, personalization, training, evaluation, weights)
+            for node in module.NODES
+        ]

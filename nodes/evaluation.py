@@ -28,15 +28,19 @@ class MeasureLoss(io.ComfyNode):
             display_name="Adversary's Loss",
             category=CATEGORY,
             search_aliases=[*ALIASES, "evaluate", "measure"],
-            description="A personalizer's noise-prediction loss on the original, on the protected picture and on the original "
-            "with random noise of equal visibility, each loaded as a thief does. Higher = harder to learn.",
+            description="A personalizer's noise-prediction loss on the original, on the protected picture and on the "
+            "original with random noise of equal visibility, each loaded as a thief does. Higher = harder to learn.",
             inputs=[
                 io.Model.Input("model"),
                 io.Vae.Input("vae"),
-                io.Conditioning.Input("conditioning", tooltip="A personalization prompt that was not used in training."),
+                io.Conditioning.Input(
+                    "conditioning", tooltip="A personalization prompt that was not used in training."
+                ),
                 io.Image.Input("original"),
                 io.Image.Input("protected"),
-                io.Int.Input("draws", default=64, min=2, max=4096, tooltip="Draws of timestep and noise, the same for all three."),
+                io.Int.Input(
+                    "draws", default=64, min=2, max=4096, tooltip="Draws of timestep and noise, the same for all three."
+                ),
                 io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Of the draws and the random noise."),
             ],
             outputs=[io.String.Output(display_name="report")],
@@ -57,7 +61,9 @@ class MeasureLoss(io.ComfyNode):
         """Return the report."""
         pairs = list(zip(split_pictures([original]), split_pictures([protected]), strict=True))
         if original.shape != protected.shape:
-            raise MismatchError(f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came.")
+            raise MismatchError(
+                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came."
+            )
         side = training_resolution(model)
         with training_session(model, vae, latent_shape(model, side, side, 8)) as (session, coder), torch.no_grad():
             adversary = CountedDenoiser(session.bind(normal(conditioning)))

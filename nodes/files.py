@@ -93,16 +93,22 @@ class LoadPictureFolder(io.ComfyNode):
             search_aliases=["load image", "batch", "protect", "cloak", "glaze", "anti-dreambooth", "poison"],
             inputs=[
                 io.Combo.Input(
-                    "folder", options=_input_folders(), tooltip="A folder inside the input folder, of pictures of one subject."
+                    "folder",
+                    options=_input_folders(),
+                    tooltip="A folder inside the input folder, of pictures of one subject.",
                 )
             ],
             outputs=[
                 io.Image.Output(display_name="image", is_output_list=True, tooltip="One by one, each at its own size."),
                 io.Mask.Output(
-                    display_name="mask", is_output_list=True, tooltip="1 where a picture is transparent, 0 where opaque."
+                    display_name="mask",
+                    is_output_list=True,
+                    tooltip="1 where a picture is transparent, 0 where opaque.",
                 ),
                 PictureInfoSocket.Output(
-                    display_name="info", is_output_list=True, tooltip="Name, alpha, colour profile and what was converted."
+                    display_name="info",
+                    is_output_list=True,
+                    tooltip="Name, alpha, colour profile and what was converted.",
                 ),
             ],
         )

@@ -28,7 +28,14 @@ from .types import ModelTag
 
 _FINGERPRINTS: WeakKeyDictionary[nn.Module, dict[Any, str]] = WeakKeyDictionary()  # by the host's name of the patches
 _TRAINING_ROOM = 8  # activations of one checkpointed training step, in units of the host's own inference estimate
-_SHORT_SIDE = {"SDXL": 1024, "SDXLRefiner": 1024, "SSD1B": 1024, "Segmind_Vega": 1024, "KOALA_700M": 1024, "KOALA_1B": 1024}
+_SHORT_SIDE = {
+    "SDXL": 1024,
+    "SDXLRefiner": 1024,
+    "SSD1B": 1024,
+    "Segmind_Vega": 1024,
+    "KOALA_700M": 1024,
+    "KOALA_1B": 1024,
+}
 
 
 def read_schedule(model: Any) -> NoiseSchedule:  # noqa: ANN401  (the host's MODEL)
@@ -43,8 +50,8 @@ def read_schedule(model: Any) -> NoiseSchedule:  # noqa: ANN401  (the host's MOD
     plain = getattr(ms, "sigma_data", 1.0) == 1.0 and getattr(ms, "noise_scale", 1.0) == 1.0
     if isinstance(ms, foreign) or not (flow or isinstance(ms, sampling.EPS)) or not plain:
         raise UnsupportedModelError(
-            f"The walk covers eps, v and flow models in SD's noise scale, but this one samples as {type(ms).__mro__[1].__name__}: "
-            "load an SD1.x, SD2.x, SDXL, SD3 or Flux checkpoint."
+            f"The walk covers eps, v and flow models in SD's noise scale, but this one samples as "
+            f"{type(ms).__mro__[1].__name__}: load an SD1.x, SD2.x, SDXL, SD3 or Flux checkpoint."
         )
     if model.get_model_object("latent_format").latent_dimensions != 2:
         raise UnsupportedModelError("The walk covers models of still pictures, but this one's latents are not 2-D.")
@@ -72,7 +79,7 @@ def tag_model(model: Any) -> ModelTag:  # noqa: ANN401
 def fingerprint(model: Any) -> str:  # noqa: ANN401
     """Return a digest of a MODEL's weights and patches, computed once for each loaded model and set of patches.
 
-    Reading the weights of a large model from a GPU, tensor by tensor, takes as long as several of its evaluations.
+    Reading a large model's weights from a GPU, tensor by tensor, is slow, and every picture asks for it four times.
     """
     known = _FINGERPRINTS.setdefault(model.model, {})
     if model.patches_uuid not in known:
@@ -211,8 +218,8 @@ def _differentiable(patcher: Any) -> Any:  # noqa: ANN401
         return patcher.clone()
     if patcher.cached_patcher_init is None:
         raise UnsupportedModelError(
-            "This loader's model cannot be trained through under dynamic memory management: use a stock loader, or start "
-            "ComfyUI with --disable-dynamic-vram."
+            "This loader's model cannot be trained through under dynamic memory management: use a stock loader, or "
+            "start ComfyUI with --disable-dynamic-vram."
         )
     return patcher.clone(disable_dynamic=True, force_deepcopy=True)
 
@@ -220,19 +227,21 @@ def _differentiable(patcher: Any) -> Any:  # noqa: ANN401
 def _require_full_load(patcher: Any) -> None:  # noqa: ANN401
     if patcher.lowvram_patch_counter() or patcher.loaded_size() < 0.99 * patcher.model_size():
         raise UnsupportedModelError(
-            f"Training needs the whole {type(patcher.model).__name__} in memory ({patcher.model_size() / 2**20:.0f} MiB), but "
-            "only a part fits: close other programs, choose a smaller picture, or start ComfyUI with --cpu."
+            f"Training needs the whole {type(patcher.model).__name__} in memory, "
+            f"{patcher.model_size() / 2**20:.0f} MiB, but only a part fits: close other programs, choose a smaller picture, or start ComfyUI with --cpu."
         )
 
 
 def _vae_room(vae: Any, shape: Sequence[int]) -> float:  # noqa: ANN401
     ratio = vae.spacial_compression_encode()
     pixels = (1, 3, shape[-2] * ratio, shape[-1] * ratio)
-    return 3 * max(vae.memory_used_encode(pixels, vae.vae_dtype), vae.memory_used_decode((1, *shape[1:]), vae.vae_dtype))
+    return 3 * max(
+        vae.memory_used_encode(pixels, vae.vae_dtype), vae.memory_used_decode((1, *shape[1:]), vae.vae_dtype)
+    )
 
 
 def _make_normal(module: nn.Module) -> None:
-    """Replace every inference tensor of a module by a normal one of the same value (host.md: works once, then fails)."""
+    """Replace every inference tensor of a module by a normal one of the same value, which autograd can save."""
     for part in module.modules():
         for name, parameter in list(part._parameters.items()):
             if parameter is not None and parameter.is_inference():
@@ -251,7 +260,7 @@ def _attention_with_backward(_func: Callable[..., Tensor], *args: Any, **kwargs:
 class HostAutoencoder:
     """A VAE as the core's autoencoder port, differentiable and without the host's silent fall-back to tiles."""
 
-    def __init__(self, vae: Any, net: nn.Module, session: HostSession) -> None:  # noqa: ANN401
+    def __init__(self, vae: Any, net: Any, session: HostSession) -> None:  # noqa: ANN401
         self._vae, self._net, self._session = vae, net, session
 
     def encode(self, x: Pixels) -> Latent:
@@ -312,7 +321,9 @@ class TokenEncoder:
         plain = self.clip.tokenize(self.prompt.replace("S*", self._word))
         learnt = self.split(token)
         tokens = {
-            key: self._insert(chunks, self._id(marker, key), learnt[f"clip_{key}"]) if key in self._parts else plain[key]
+            key: self._insert(chunks, self._id(marker, key), learnt[f"clip_{key}"])
+            if key in self._parts
+            else plain[key]
             for key, chunks in marked.items()
         }
         # CLIP's layers add in place to tensors that autograd has saved
@@ -421,7 +432,9 @@ def default_conditioning(model: Any, conditioning: list[Any] | None) -> list[Any
         return conditioning
     width = model.model.model_config.unet_config.get("context_dim")
     if not width or model.model.adm_channels:
-        raise UnsupportedModelError("This model needs a condition for its walk: connect a CLIP Text Encode with an empty prompt.")
+        raise UnsupportedModelError(
+            "This model needs a condition for its walk: connect a CLIP Text Encode with an empty prompt."
+        )
     return [[torch.zeros(1, 77, width), {}]]
 
 

@@ -17,7 +17,15 @@ from ..ldu.checkpoint import write_safetensors
 from ..ldu.errors import BadValueError
 from ..ldu.model import CountedDenoiser
 from ..ldu.shapes import Latent, Levels, TokenEmbedding
-from .host import HostAutoencoder, HostSession, TokenEncoder, latent_shape, progress_bar, training_resolution, training_session
+from .host import (
+    HostAutoencoder,
+    HostSession,
+    TokenEncoder,
+    latent_shape,
+    progress_bar,
+    training_resolution,
+    training_session,
+)
 from .images import to_levels
 from .types import Personalizer, PersonalizerSocket
 from .walk import ALIASES, CATEGORY, report
@@ -57,7 +65,9 @@ class TextualInversion(io.ComfyNode):
             ],
             outputs=[
                 io.Conditioning.Output(display_name="conditioning", tooltip="The prompt with the learnt word."),
-                PersonalizerSocket.Output(display_name="personalizer", tooltip="Lets Train ρ learn the word again while it trains."),
+                PersonalizerSocket.Output(
+                    display_name="personalizer", tooltip="Lets Train ρ learn the word again while it trains."
+                ),
                 io.LossMap.Output(display_name="loss_map", tooltip="For the stock Plot Loss Graph."),
             ],
         )
@@ -83,11 +93,16 @@ class TextualInversion(io.ComfyNode):
         target = _embedding_path(save_as[0]) if save_as[0] else None
         config, pictures = InversionConfig(steps[0], learning_rate[0]), split_pictures(image)
         side = training_resolution(model[0])
-        with training_session(model[0], vae[0], latent_shape(model[0], side, side, config.draws), clip=clip[0]) as (session, coder):
+        with training_session(model[0], vae[0], latent_shape(model[0], side, side, config.draws), clip=clip[0]) as (
+            session,
+            coder,
+        ):
             latents = encode_views(coder, pictures, side, session.device)
             fitted = Fitting(session, encoder, config, seed[0]).fit(latents, encoder.initial(vectors[0]))
         if target is not None:
-            write_safetensors(target, {name: part.contiguous() for name, part in encoder.split(fitted.token).items()}, {})
+            write_safetensors(
+                target, {name: part.contiguous() for name, part in encoder.split(fitted.token).items()}, {}
+            )
         personalizer = Personalizer(clip[0], encoder.prompt, initial_word[0], fitted.token, config, seed[0])
         numbers = {"nfe": {"textual_inversion": fitted.evaluations}, "ti_steps": steps[0]}
         return io.NodeOutput(fitted.conditioning, personalizer, {"loss": fitted.losses}, ui=report(numbers))
@@ -126,7 +141,12 @@ class Fitting:
 
 
 def fit_personalizer(
-    prompt: str, initial_word: str, clip: Any, session: HostSession, latents: Sequence[Latent], seed: int  # noqa: ANN401
+    prompt: str,
+    initial_word: str,
+    clip: Any,  # noqa: ANN401
+    session: HostSession,
+    latents: Sequence[Latent],
+    seed: int,
 ) -> Fitting:
     """Run Textual Inversion with its defaults, for a Train ρ that was given a CLIP only."""
     encoder = TokenEncoder(clip, prompt, initial_word)

@@ -51,13 +51,15 @@ class TrainRho(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "train"],
             is_input_list=True,
-            description="Trains ρ so that a personalizer fails on the published pictures. Interrupt it whenever you like: "
+            description="Trains ρ so that a personalizer fails on the published pictures. Interrupt it when you like: "
             "running it again continues, and a finished ρ is kept in output/ldu.",
             inputs=[
                 io.Model.Input("model"),
                 io.Vae.Input("vae"),
                 io.Image.Input("image", tooltip="The original pictures, of any size."),
-                io.Conditioning.Input("conditioning", optional=True, tooltip="The personalization prompt, from Textual Inversion."),
+                io.Conditioning.Input(
+                    "conditioning", optional=True, tooltip="The personalization prompt, from Textual Inversion."
+                ),
                 io.Clip.Input("clip", optional=True, tooltip="Without a conditioning: learn the word S* here."),
                 io.String.Input("prompt", default="a photo of S* person", tooltip="For clip. Must hold S* once."),
                 io.String.Input("initial_word", default="person", tooltip="For clip: a coarse word to start from."),
@@ -73,7 +75,9 @@ class TrainRho(io.ComfyNode):
                 io.Float.Input("depth", default=0.5, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
                 io.Int.Input("steps", default=100, min=0, max=100000, tooltip="Optimiser steps."),
                 io.Float.Input("learning_rate", default=2e-3, min=1e-7, max=1.0, step=1e-7, tooltip="Of Adam."),
-                io.Int.Input("batch", default=1, min=1, max=64, tooltip="Pictures per step, one after the other in memory."),
+                io.Int.Input(
+                    "batch", default=1, min=1, max=64, tooltip="Pictures per step, one after the other in memory."
+                ),
                 io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Of all draws."),
                 io.Float.Input(
                     "visibility",
@@ -98,11 +102,13 @@ class TrainRho(io.ComfyNode):
                     min=0,
                     max=10000,
                     advanced=True,
-                    tooltip="With a personalizer: learn S* again on the protected pictures every so many steps. 0 = never.",
+                    tooltip="With a personalizer: learn S* again on the protected pictures every so many steps.",
                 ),
                 PersonalizerSocket.Input("personalizer", optional=True, tooltip="From Textual Inversion."),
                 PurifiersSocket.Input("purifiers", optional=True, tooltip="What a thief may do to a picture first."),
-                io.Mask.Input("mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
+                ),
                 RhoSocket.Input("rho", display_name="ρ", optional=True, tooltip="Continue from this ρ."),
                 io.Conditioning.Input(
                     "walk_conditioning", optional=True, tooltip="Condition of the walk, the same as for Invert to z_T."
@@ -207,7 +213,9 @@ def _personalization(
     if one.get("conditioning") is not None:
         return normal(one["conditioning"]), 0
     if one.get("clip") is None:
-        raise BadValueError("Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP.")
+        raise BadValueError(
+            "Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP."
+        )
     latents = encode_views(coder, pictures, side, session.device)
     fitted = fit_personalizer(one["prompt"], one["initial_word"], one["clip"], session, latents, seed)
     return fitted.conditioning, fitted.evaluations

@@ -55,7 +55,7 @@ class InvertToZT(io.ComfyNode):
                     min=0,
                     max=50,
                     advanced=True,
-                    tooltip="Fixed-point iterations per step. Only needed when a stock sampler is to replay z_T without the record.",
+                    tooltip="Fixed-point iterations per step, for stock samplers that replay z_T without its record.",
                 ),
                 io.Conditioning.Input(
                     "conditioning",
@@ -66,7 +66,9 @@ class InvertToZT(io.ComfyNode):
             outputs=[
                 io.Latent.Output("z_T", display_name="z_T"),
                 RecordSocket.Output("record", display_name="record"),
-                io.Noise.Output("noise", display_name="z_T as noise", tooltip="For a stock sampler with an empty latent."),
+                io.Noise.Output(
+                    "noise", display_name="z_T as noise", tooltip="For a stock sampler with an empty latent."
+                ),
             ],
         )
 
@@ -92,7 +94,7 @@ class InvertToZT(io.ComfyNode):
         home = mm.intermediate_device()
         z_T = latent | {"samples": record.z_T.to(home), "ldu": ZTag(tag_model(model), sigmas, depth)}
         norms = " ".join(f"{c.square().mean().sqrt().item():.3g}" for c in reversed(record.corrections))
-        text = f"z_T at sigma {sigmas[0]:.3g}, spread {record.z_T.std().item():.3f}\ncorrections, first step first: {norms}"
+        text = f"z_T at sigma {sigmas[0]:.3g}, spread {record.z_T.std().item():.3f}\ncorrections, step by step: {norms}"
         return io.NodeOutput(
             z_T,
             HostRecord(record, samples),
@@ -117,14 +119,19 @@ class ApplyRhoShift(io.ComfyNode):
                 io.Latent.Input("z_T", tooltip="From Invert to z_T."),
                 RhoSocket.Input("rho", display_name="ρ"),
                 io.Float.Input(
-                    "strength", default=1.0, min=-4.0, max=4.0, step=0.05, tooltip="Factor of the shift: 0 = none, 1 = as trained."
+                    "strength",
+                    default=1.0,
+                    min=-4.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="Factor of the shift: 0 = none, 1 = as trained.",
                 ),
                 io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Key of this picture's shift."),
                 io.Boolean.Input(
                     "other_checkpoint",
                     default=False,
                     advanced=True,
-                    tooltip="Allow a ρ that was trained on another checkpoint of the same family. Its effect is then unknown.",
+                    tooltip="Allow a ρ of another checkpoint of the same family. Its effect is then unknown.",
                 ),
             ],
             outputs=[io.Latent.Output("z_T", display_name="z_T")],
@@ -157,12 +164,15 @@ class FewStepDenoise(io.ComfyNode):
             display_name="Few-step Denoise",
             category=CATEGORY,
             search_aliases=[*ALIASES, "ddim"],
-            description="Walks a (shifted) z_T down to a latent. With its record, an unshifted z_T gives back the picture's own latent.",
+            description="Walks a (shifted) z_T down to a latent. With its record, an unshifted z_T gives back "
+            "the picture's own latent.",
             inputs=[
                 io.Model.Input("model"),
                 io.Latent.Input("z_T"),
                 RecordSocket.Input(
-                    "record", optional=True, tooltip="Makes the way back exact; without it the few steps miss the picture."
+                    "record",
+                    optional=True,
+                    tooltip="Makes the way back exact; without it the few steps miss the picture.",
                 ),
                 io.Conditioning.Input("conditioning", optional=True, tooltip="The same as for Invert to z_T."),
             ],
@@ -220,7 +230,9 @@ def _require_latent(model: Any, latent: dict[str, Any]) -> Tensor:  # noqa: ANN4
             "encode the picture with the VAE of the same checkpoint."
         )
     if not torch.isfinite(samples).all():
-        raise BadImageError("The latent holds values that are infinite or not numbers: run the VAE in float32 (--fp32-vae).")
+        raise BadImageError(
+            "The latent holds values that are infinite or not numbers: run the VAE in float32 (--fp32-vae)."
+        )
     if isinstance(latent.get("ldu"), ZTag):
         raise MismatchError("This latent is a z_T already: connect an encoded picture.")
     return samples
@@ -235,7 +247,11 @@ def _noise_factor(model_sampling: Any, sigma: float, max_denoise: bool) -> float
 def _require_same(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoint: bool) -> None:
     card = rho.card
     require_fit(
-        card, model_family=tag.model.family, prediction=tag.model.prediction, latent_channels=samples.shape[1], rho=rho.net
+        card,
+        model_family=tag.model.family,
+        prediction=tag.model.prediction,
+        latent_channels=samples.shape[1],
+        rho=rho.net,
     )
     if (card.k_steps, round(card.depth, 4)) != (tag.k_steps, round(tag.depth, 4)):
         raise MismatchError(
@@ -244,15 +260,15 @@ def _require_same(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoint:
         )
     if card.model_hash != tag.model.fingerprint and not other_checkpoint:
         raise MismatchError(
-            "This rho was trained on another checkpoint (or with other LoRAs) than the one loaded: load that checkpoint, train a "
-            "new rho, or allow it on Apply ρ Shift, knowing that the effect is then unknown."
+            "This rho was trained on another checkpoint (or with other LoRAs) than the one loaded: load that one, "
+            "train a new rho, or allow it on Apply ρ Shift, knowing that the effect is then unknown."
         )
 
 
 def _require_same_kind(model: ModelTag, made_by: ModelTag) -> None:
     if (model.family, model.prediction == "flow") != (made_by.family, made_by.prediction == "flow"):
         raise MismatchError(
-            f"z_T was made with a {made_by.family} model, but this one is {model.family}: use a model of the same family."
+            f"z_T was made with a {made_by.family} model, but this one is {model.family}: use the same family."
         )
 
 

@@ -54,8 +54,8 @@ class LoadRho(io.ComfyNode):
     def execute(cls, file: str) -> io.NodeOutput:
         """Return the rho."""
         net, card = load_rho(Path(folder_paths.get_full_path_or_raise("ldu", file)))
-        text = f"{card.model_family}, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels\n{card.prompt}"
-        return io.NodeOutput(TrainedRho(under_manager(net), card), ui=report({}, text))
+        walk = f"{card.model_family}, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels"
+        return io.NodeOutput(TrainedRho(under_manager(net), card), ui=report({}, f"{card.prompt}\n{walk}"))
 
 
 class SaveRho(io.ComfyNode):
@@ -70,10 +70,13 @@ class SaveRho(io.ComfyNode):
             category=CATEGORY,
             search_aliases=ALIASES,
             description="Writes a trained ρ to output/ldu, where Load ρ finds it.",
-            inputs=[RhoSocket.Input("rho", display_name="ρ"), io.String.Input("name", default="rho", tooltip="File name, without ending.")],
+            inputs=[
+                RhoSocket.Input("rho", display_name="ρ"),
+                io.String.Input("name", default="rho", tooltip="File name, without ending."),
+            ],
             outputs=[],
             is_output_node=True,
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, rho: TrainedRho, name: str) -> io.NodeOutput:
@@ -98,8 +101,8 @@ class LoadDemoCheckpoint(io.ComfyNode):
             display_name="Load Demo Checkpoint",
             category=CATEGORY,
             search_aliases=[*ALIASES, "checkpoint", "model"],
-            description="A small Stable Diffusion-shaped model of procedural portraits that shows how everything works. It does "
-            "not protect against Stable Diffusion: for that, use Load Checkpoint.",
+            description="A small Stable Diffusion-shaped model of procedural portraits that shows how everything works. "
+            "It does not protect against Stable Diffusion: for that, use Load Checkpoint.",
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model"),

@@ -12,5 +12,7 @@ ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT), str(ROOT / "tests")]  # last: the host's nodes.py must win over our nodes/
 
 # all that holds arrays; what reads untrusted files checks types itself, with messages of its own
-SHAPED = ("attacks", "backends", "budget", "lagrangian", "losses", "model", "schedule", "shift_unet", "train", "trajectory")
+SHAPED = (
+    "attacks", "backends", "budget", "lagrangian", "losses", "model", "protect", "schedule", "shift_unet", "train", "trajectory"
+)  # fmt: skip
 install_import_hook([f"ldu.{name}" for name in SHAPED], "shape_check.check")

@@ -16,7 +16,7 @@ def noise_at_equal_psnr(original: Levels, protected: Levels, *, generator: torch
     """
     noise = torch.randn(original.shape, generator=generator).to(original)
     wanted = _root_mean_square(protected - original)
-    scale = wanted
+    noisy, scale = original, wanted
     for _ in range(20):  # rounding and clamping change the size a little; the fixed point is reached in a few rounds
         noisy = (original + scale * noise).round().clamp(0, 255)
         reached = _root_mean_square(noisy - original)

@@ -1,6 +1,7 @@
 """Training: it learns, its price moves both ways, and an interruption loses nothing."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -46,7 +47,9 @@ def test_every_parameter_of_rho_gets_a_finite_gradient_that_is_not_zero(surrogat
 
 
 def test_training_raises_the_adversarys_loss_on_the_published_picture(surrogate, picture):
-    config = TrainConfig(k_steps=2, depth=0.3, train_steps=40, learning_rate=1e-2, evaluate_every=0, visibility_target=1.0)
+    config = TrainConfig(
+        k_steps=2, depth=0.3, train_steps=40, learning_rate=1e-2, evaluate_every=0, visibility_target=1.0
+    )
     expects_grey = GaussianDenoiser(surrogate.schedule, mean=0.0, spread=0.1)
     run = training(replace(surrogate, adversary=expects_grey), picture * 0 + 128, config)
     before = run.evaluate()
@@ -80,12 +83,14 @@ def test_the_mask_spares_what_it_covers(surrogate, picture):
 
 
 def test_the_price_rises_while_the_picture_is_too_visible_and_falls_while_it_is_not(surrogate, picture):
-    strict = TrainConfig(k_steps=1, depth=0.3, train_steps=8, learning_rate=5e-2, visibility_target=0.01, evaluate_every=0)
+    strict = TrainConfig(
+        k_steps=1, depth=0.3, train_steps=8, learning_rate=5e-2, visibility_target=0.01, evaluate_every=0
+    )
     prices = [report.price for report in training(surrogate, picture, strict).run()]
     assert prices[-1] > prices[1] > 0
     slack = TrainConfig(k_steps=1, depth=0.3, train_steps=8, price=1.0, learning_rate=1e-5, evaluate_every=0)
     prices = [report.price for report in training(surrogate, picture, slack).run()]
-    assert all(later < earlier for earlier, later in zip(prices[:-1], prices[1:], strict=True))
+    assert all(later < earlier for earlier, later in pairwise(prices))
 
 
 def test_the_price_never_falls_below_zero():

@@ -1,6 +1,7 @@
 """The walk: exact where it must be, convergent where it can be, differentiable everywhere."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def test_each_downward_step_lands_on_its_stored_point(curved, eps_schedule):
     sigmas = eps_schedule.grid(8)
     record = invert(curved, Z_0, eps_schedule, sigmas)
     z = record.points[-1]
-    for i, (high, low) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for i, (high, low) in enumerate(pairwise(sigmas)):
         z = z + (low - high) * slope(curved, z, high, eps_schedule.sigma_min) + record.corrections[-1 - i]
         assert (z - record.points[-2 - i]).abs().max() < 1e-4
 

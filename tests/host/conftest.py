@@ -30,7 +30,7 @@ def boot(base):
     import comfy.options
 
     comfy.options.enable_args_parsing()
-    import comfy.cli_args  # noqa: F401  (reads sys.argv once, at import)
+    import comfy.cli_args
 
     sys.argv = argv
     import nodes

@@ -18,7 +18,9 @@ def picture(height=64, width=72, seed=0):
 @pytest.fixture(scope="module")
 def models():
     with torch.inference_mode():  # as loader nodes do
-        return {family: (tiny.model(family), tiny.clip(family), tiny.vae(family)) for family in ("sd1", "sd2-v", "sdxl")}
+        return {
+            family: (tiny.model(family), tiny.clip(family), tiny.vae(family)) for family in ("sd1", "sd2-v", "sdxl")
+        }
 
 
 @pytest.fixture
@@ -61,7 +63,11 @@ def invert_text(host):
             **changes,
         }
         listed = {name: [value] for name, value in inputs.items()}
-        return host.classes["LDU_TextualInversion"].execute(model=[model], clip=[clip], vae=[vae], image=[image], **listed).args
+        return (
+            host.classes["LDU_TextualInversion"]
+            .execute(model=[model], clip=[clip], vae=[vae], image=[image], **listed)
+            .args
+        )
 
     return run
 
@@ -136,7 +142,10 @@ def test_a_lora_patched_model_is_trained_through_and_left_as_it_was(host, models
 def test_the_same_seed_gives_the_same_rho_and_pictures_of_any_sizes_train_together(models, train):
     model, _, vae = models["sd1"]
     images = [picture(), picture(100, 64, seed=1), picture(64, 130, seed=2)]
-    weights = [train(model, vae, images, conditioning=tiny.conditioning("sd1"), batch=2)[0].net.conv_out.weight for _ in range(2)]
+    weights = [
+        train(model, vae, images, conditioning=tiny.conditioning("sd1"), batch=2)[0].net.conv_out.weight
+        for _ in range(2)
+    ]
     assert torch.equal(*weights)
 
 
@@ -180,7 +189,9 @@ def test_a_finished_rho_is_on_disk_and_loads_again(host, models, train):
     assert loaded.card.training["losses"] == losses["loss"]
     host.classes["LDU_SaveRho"].execute(rho, "mine")
     host.classes["LDU_SaveRho"].execute(rho, "mine")
-    assert {"mine.safetensors", "mine_2.safetensors"} <= {file.name for file in (host.base / "output" / "ldu").iterdir()}
+    assert {"mine.safetensors", "mine_2.safetensors"} <= {
+        file.name for file in (host.base / "output" / "ldu").iterdir()
+    }
 
 
 def test_training_continues_from_a_rho_and_leaves_the_given_one_alone(models, train):
@@ -204,7 +215,11 @@ def test_the_mask_reaches_training(models, train, host):
 
 def test_progress_and_a_preview_of_the_protected_picture_are_shown(models, train, monkeypatch):
     seen = []
-    monkeypatch.setattr(comfy.utils.ProgressBar, "update_absolute", lambda _, value, total=None, preview=None: seen.append((value, total, preview)))
+    monkeypatch.setattr(
+        comfy.utils.ProgressBar,
+        "update_absolute",
+        lambda _, value, total=None, preview=None: seen.append((value, total, preview)),
+    )
     model, _, vae = models["sd1"]
     train(model, vae, picture(), conditioning=tiny.conditioning("sd1"))
     assert [value for value, total, _ in seen if total == 3] == [1, 2, 3]
@@ -260,7 +275,11 @@ def test_wrong_input_is_refused_in_one_sentence(host, models, train, change, mes
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"prompt": "a photo"}, "placeholder"), ({"prompt": "S* and S*"}, "placeholder"), ({"initial_word": " "}, "initial word")],
+    [
+        ({"prompt": "a photo"}, "placeholder"),
+        ({"prompt": "S* and S*"}, "placeholder"),
+        ({"initial_word": " "}, "initial word"),
+    ],
 )
 def test_a_wrong_prompt_is_refused(host, models, invert_text, change, message):
     model, clip, vae = models["sd1"]

@@ -67,7 +67,13 @@ def random_rho(host, model, channels, **card):
         net = ldu.ShiftUNet(ldu.ShiftConfig(channels, width=16)).requires_grad_(False)
         torch.nn.init.normal_(net.conv_out.weight)
     tag = nodes.tag_model(model)
-    values = {"model_family": tag.family, "model_hash": tag.fingerprint, "prediction": tag.prediction, "k_steps": 4, "depth": 0.5}
+    values = {
+        "model_family": tag.family,
+        "model_hash": tag.fingerprint,
+        "prediction": tag.prediction,
+        "k_steps": 4,
+        "depth": 0.5,
+    }
     return types.TrainedRho(nodes.under_manager(net), host.module("ldu.checkpoint").RhoCard(**{**values, **card}))
 
 
@@ -93,7 +99,9 @@ def test_the_walk_is_the_hosts_ddim(nodes):
     guider = stock.BasicGuider.execute(model, condition).args[0]
     sampler = stock.KSamplerSelect.execute("euler").args[0]
     empty = {"samples": torch.zeros_like(latent["samples"])}
-    out = stock.SamplerCustomAdvanced.execute(noise, guider, sampler, torch.tensor(z_T["ldu"].sigmas), empty).args[0]["samples"]
+    out = stock.SamplerCustomAdvanced.execute(noise, guider, sampler, torch.tensor(z_T["ldu"].sigmas), empty).args[0][
+        "samples"
+    ]
     ours = denoised(nodes, model, z_T, None, condition)
     assert (out - ours).abs().max() < 1e-3 * ours.abs().max()
 
@@ -141,7 +149,9 @@ def test_the_cost_is_2k_plus_1_evaluations(nodes):
     model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
     calls = []
     counted = model.clone()
-    counted.set_model_unet_function_wrapper(lambda apply, args: calls.append(1) or apply(args["input"], args["timestep"], **args["c"]))
+    counted.set_model_unet_function_wrapper(
+        lambda apply, args: calls.append(1) or apply(args["input"], args["timestep"], **args["c"])
+    )
     z_T, record, _ = walk(nodes, counted, latent, condition, k=4)
     denoised(nodes, counted, moved(z_T, 0.1), record, condition)
     assert len(calls) == 2 * 4 + 1

@@ -11,7 +11,9 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.sdxl_clip
 import comfy.supported_models as families
+import comfy.taesd.taesd
 import comfy.text_encoders.sd2_clip
+import safetensors.torch
 import torch
 from comfy.model_base import ModelType
 from comfy.supported_models_base import ClipTarget
@@ -74,7 +76,11 @@ def model(family, seed=0, dtype=torch.float32):
         "sd1": (families.SD15, UNET, ModelType.EPS),
         "sd1-flow": (families.SD15, UNET, ModelType.EPS),
         "sd2-v": (families.SD20, {**WIDE, "use_linear_in_transformer": True}, ModelType.V_PREDICTION),
-        "sdxl": (families.SDXL, {**WIDE, "num_classes": "sequential", "adm_in_channels": 6 * 256 + POOLED}, ModelType.EPS),
+        "sdxl": (
+            families.SDXL,
+            {**WIDE, "num_classes": "sequential", "adm_in_channels": 6 * 256 + POOLED},
+            ModelType.EPS,
+        ),
         "sd3": (families.SD3, MMDIT, ModelType.FLOW),
     }[family]
     built = kind(dict(config))
@@ -123,7 +129,10 @@ def clip(family, seed=0):
         "sdxl": (
             comfy.sdxl_clip.SDXLTokenizer,
             comfy.sdxl_clip.SDXLClipModel,
-            {name: {**TEXT, "hidden_size": 32, "projection_dim": 32} for name in ("clip_l_model_config", "clip_g_model_config")},
+            {
+                name: {**TEXT, "hidden_size": 32, "projection_dim": 32}
+                for name in ("clip_l_model_config", "clip_g_model_config")
+            },
         ),
     }
     tokenizer, encoder, sizes = encoders[family.removesuffix("-flow")]
@@ -151,3 +160,33 @@ def vae(family="sd1", dtype=torch.float32, seed=0):
     net = randomise(comfy.ldm.models.autoencoder.AutoencoderKL(**params), seed)
     weights = {name: weight.clone() for name, weight in net.state_dict().items()}
     return comfy.sd.VAE(sd=weights, config={"params": params}, dtype=dtype)
+
+
+def write_sd15(path, seed=0):
+    """Write a random checkpoint that the stock loader takes for SD1.5: one level of its UNet, its CLIP, a TAESD."""
+    unet = families.SD15(
+        {
+            **UNET,
+            "model_channels": 320,
+            "num_res_blocks": [1],
+            "channel_mult": [1],
+            "transformer_depth": [1],
+            "transformer_depth_output": [0, 0],
+            "transformer_depth_middle": -2,
+            "context_dim": 768,
+        }
+    )
+    unet.set_inference_dtype(torch.float32, None)
+    text = comfy.sd1_clip.SD1ClipModel(dtype=torch.float32).clip_l.transformer.text_model
+    parts = {
+        "model.diffusion_model.": randomise(unet.get_model({}, "").diffusion_model, seed, damp=("out.2.weight",)),
+        "cond_stage_model.transformer.text_model.": randomise(text, seed),
+        "first_stage_model.": randomise(comfy.taesd.taesd.TAESD(latent_channels=4), seed),
+    }
+    weights = {
+        prefix + name: weight.half().contiguous()
+        for prefix, part in parts.items()
+        for name, weight in part.state_dict().items()
+    }
+    weights["first_stage_model.vae_scale"] = torch.tensor(0.18215)
+    safetensors.torch.save_file(weights, path)

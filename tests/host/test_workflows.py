@@ -1,0 +1,143 @@
+"""Every shipped workflow, through the host's real executor, on the demo checkpoint with as few steps as will do."""
+
+import asyncio
+import copy
+import json
+import shutil
+import subprocess
+import sys
+
+import execution
+import numpy as np
+import pytest
+from PIL import Image
+
+from launch import PACK
+
+WORKFLOWS = PACK / "workflows"
+TWINS = WORKFLOWS / "api"
+PORTRAIT = WORKFLOWS / "samples" / "ldu_sample_portrait.png"
+WEIGHTS = PACK / "demo" / "weights" / "ldu_demo.safetensors"
+BUDGET = 6
+FEW = {
+    "LDU_TextualInversion": {"steps": 1},
+    "LDU_TrainRho": {"steps": 2, "k": 1},
+    "LDU_InvertToZT": {"k": 1},
+    "LDU_FitToBudget": {"budget": BUDGET},
+    "LDU_MeasureLoss": {"draws": 2},
+}
+
+needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the demo checkpoint is not there")
+
+
+class Ear:
+    """What the executor wants of a server; it keeps what it hears."""
+
+    client_id = "test"
+    last_node_id = last_prompt_id = None
+
+    def __init__(self):
+        self.sockets_metadata = {}
+        self.heard = []
+
+    def send_sync(self, event, data, sid=None):
+        self.heard.append((event, data))
+
+
+def new_executor(cache):
+    arguments = {"lru": 0, "ram": 0, "ram_inactive": 0}
+    return execution.PromptExecutor(Ear(), cache_type=execution.CacheType[cache], cache_args=arguments)
+
+
+def run(executor, graph):
+    """Validate and run a graph; return its outputs and the nodes that worked."""
+    graph = copy.deepcopy(graph)
+    valid, error, wanted, node_errors = asyncio.run(execution.validate_prompt("id", graph, None))
+    assert valid, (error, node_errors)
+    executor.server.heard.clear()
+    executor.execute(graph, "id", {"client_id": "test"}, wanted)
+    assert executor.success, executor.status_messages[-1]
+    worked = {data["node"] for event, data in executor.server.heard if event == "executing"} - {None}
+    return executor.history_result["outputs"], worked
+
+
+def twin(name):
+    """Return a workflow in API format with few steps and a budget of its own."""
+    graph = json.loads((TWINS / f"{name}.json").read_text("utf-8"))
+    for node in graph.values():
+        node["inputs"] |= FEW.get(node["class_type"], {})
+    return graph
+
+
+def nodes_of(graph, class_type):
+    return [number for number, node in graph.items() if node["class_type"] == class_type]
+
+
+def check_saved(host, outputs, graph):
+    """The picture that was saved has the right name, keeps the budget, has changed, and tells nothing."""
+    (saver,) = nodes_of(graph, "LDU_SaveProtected")
+    (saved,) = outputs[saver]["images"]
+    assert saved["filename"].startswith("ldu_sample_portrait_protected_")
+    with Image.open(host.base / "output" / saved["filename"]) as picture, Image.open(PORTRAIT) as original:
+        assert picture.format == "PNG"
+        assert picture.info == {}
+        change = np.abs(np.asarray(picture, int) - np.asarray(original, int)).max()
+    assert 0 < change <= BUDGET
+
+
+@pytest.fixture(scope="module", autouse=True)
+def samples(host):
+    shutil.copytree(WORKFLOWS / "samples", host.base / "input", dirs_exist_ok=True)
+
+
+def test_the_api_twins_are_fresh():
+    command = [sys.executable, "-m", "tools.export_api", "--check"]
+    checked = subprocess.run(command, cwd=PACK, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_workflow_has_a_thumbnail_of_its_name():
+    for workflow in WORKFLOWS.glob("*.json"):
+        thumbnail = workflow.with_suffix(".jpg")
+        assert 0 < thumbnail.stat().st_size <= 100_000
+        with Image.open(thumbnail) as picture:
+            assert picture.format == "JPEG"
+
+
+@needs_weights
+@pytest.mark.parametrize("cache", ["CLASSIC", "LRU", "NONE"])
+def test_protect_keeps_the_budget_in_each_cache_mode_of_the_host(host, cache):
+    graph = twin("protect")
+    outputs, _ = run(new_executor(cache), graph)
+    check_saved(host, outputs, graph)
+    (judge,) = nodes_of(graph, "LDU_MeasureLoss")
+    numbers = json.loads(outputs[judge]["ldu"][0])
+    assert all(np.isfinite(numbers[key]) for key in ("loss_before", "loss_after", "loss_random"))
+
+
+@needs_weights
+def test_a_smaller_budget_does_not_train_the_thief_again(host):
+    graph = twin("protect")
+    executor = new_executor("CLASSIC")
+    run(executor, graph)
+    (strength,) = nodes_of(graph, "LDU_ApplyRhoShift")
+    graph[strength]["inputs"]["strength"] = 0
+    _, worked = run(executor, graph)
+    assert not worked & set(nodes_of(graph, "LDU_TextualInversion") + nodes_of(graph, "LDU_TrainRho"))
+
+
+@needs_weights
+def test_a_rho_trained_on_a_folder_protects_a_photo(host):
+    training, protecting = twin("train_rho_on_folder"), twin("protect_with_trained_rho")
+    run(new_executor("CLASSIC"), training)
+    (saver,), (loader,) = nodes_of(training, "LDU_SaveRho"), nodes_of(protecting, "LDU_LoadRho")
+    assert protecting[loader]["inputs"]["file"] == training[saver]["inputs"]["name"] + ".safetensors"
+    outputs, _ = run(new_executor("CLASSIC"), protecting)
+    check_saved(host, outputs, protecting)
+
+
+@needs_weights
+def test_the_blueprint_protects_a_photo(host):
+    graph = twin("blueprint")
+    outputs, _ = run(new_executor("CLASSIC"), graph)
+    check_saved(host, outputs, graph)
