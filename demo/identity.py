@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-WIDTHS = (24, 40, 64, 80)
+WIDTHS = (16, 40, 64, 80)
 EMBEDDING = 64
 WEIGHTS = Path(__file__).parent / "weights" / "identity.safetensors"
 
@@ -63,7 +63,7 @@ class IdentityNet(nn.Module):
         return normalize(self.head(pooled.flatten(1)), dim=-1)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return (b, 208): the mean of every map of every stage, for Fréchet distances."""
+        """Return (b, 200): the mean of every map of every stage, for Fréchet distances."""
         return torch.cat([found.mean((2, 3)) for found in self.maps(x)], dim=1)
 
 

@@ -144,12 +144,13 @@ def start_run(model: nn.Module, path: Path, minutes: float, decay: float, *, ran
 
     Workers beyond the first wait for `compiled`: then they find the first one's kernels in the cache.
     """
+    clock = Clock(minutes * 60)
     if rank:
         compiled.wait()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s [{rank}] %(message)s")
     torch.set_num_threads(1)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    run = Run(model, optimizer, Average(model, decay), Clock(minutes * 60), path, rank, compiled)
+    run = Run(model, optimizer, Average(model, decay), clock, path, rank, compiled)
     run.resume()
     torch.manual_seed(run.step * 2 + rank)
     return run

@@ -228,7 +228,8 @@ def _require_full_load(patcher: Any) -> None:  # noqa: ANN401
     if patcher.lowvram_patch_counter() or patcher.loaded_size() < 0.99 * patcher.model_size():
         raise UnsupportedModelError(
             f"Training needs the whole {type(patcher.model).__name__} in memory, "
-            f"{patcher.model_size() / 2**20:.0f} MiB, but only a part fits: close other programs, choose a smaller picture, or start ComfyUI with --cpu."
+            f"{patcher.model_size() / 2**20:.0f} MiB, but only a part "
+            "fits: close other programs, choose a smaller picture, or start ComfyUI with --cpu."
         )
 
 

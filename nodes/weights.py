@@ -101,8 +101,8 @@ class LoadDemoCheckpoint(io.ComfyNode):
             display_name="Load Demo Checkpoint",
             category=CATEGORY,
             search_aliases=[*ALIASES, "checkpoint", "model"],
-            description="A small Stable Diffusion-shaped model of procedural portraits that shows how everything works. "
-            "It does not protect against Stable Diffusion: for that, use Load Checkpoint.",
+            description="A small Stable Diffusion-shaped model of procedural portraits that shows how everything "
+            "works. It does not protect against Stable Diffusion: for that, use Load Checkpoint.",
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model"),

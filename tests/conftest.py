@@ -13,6 +13,7 @@ sys.path += [str(ROOT), str(ROOT / "tests")]  # last: the host's nodes.py must w
 
 # all that holds arrays; what reads untrusted files checks types itself, with messages of its own
 SHAPED = (
-    "attacks", "backends", "budget", "lagrangian", "losses", "model", "protect", "schedule", "shift_unet", "train", "trajectory"
+    "attacks", "backends", "budget", "lagrangian", "losses", "model", "protect", "schedule", "shift_unet", "train",
+    "trajectory",
 )  # fmt: skip
 install_import_hook([f"ldu.{name}" for name in SHAPED], "shape_check.check")

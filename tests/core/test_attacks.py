@@ -47,7 +47,13 @@ def test_the_token_learns_what_the_pictures_have_in_common(eps_schedule):
     config = InversionConfig(ti_steps=300, learning_rate=5e-2, draws=4)
     generator = torch.Generator().manual_seed(0)
     token = fit_token(
-        TokenDenoiser, latents, eps_schedule, initial, config, generator=generator, on_step=lambda _, loss: losses.append(loss)
+        TokenDenoiser,
+        latents,
+        eps_schedule,
+        initial,
+        config,
+        generator=generator,
+        on_step=lambda _, loss: losses.append(loss),
     )
     assert (token[0] - target).abs().max() < 0.1
     assert len(losses) == 300
@@ -58,14 +64,23 @@ def test_the_token_learns_what_the_pictures_have_in_common(eps_schedule):
 def test_the_same_seed_learns_the_same_token(eps_schedule):
     def fit(seed):
         generator = torch.Generator().manual_seed(seed)
-        return fit_token(TokenDenoiser, [torch.ones(1, 4, 2, 2)], eps_schedule, torch.zeros(1, 4), InversionConfig(5), generator=generator)
+        return fit_token(
+            TokenDenoiser,
+            [torch.ones(1, 4, 2, 2)],
+            eps_schedule,
+            torch.zeros(1, 4),
+            InversionConfig(5),
+            generator=generator,
+        )
 
     assert torch.equal(fit(1), fit(1))
 
 
 def test_every_token_embedding_gets_a_gradient(eps_schedule):
     token = torch.zeros(1, 4, requires_grad=True)
-    loss = noise_prediction_loss(TokenDenoiser(token), torch.ones(2, 4, 2, 2), eps_schedule, generator=torch.Generator().manual_seed(0))
+    loss = noise_prediction_loss(
+        TokenDenoiser(token), torch.ones(2, 4, 2, 2), eps_schedule, generator=torch.Generator().manual_seed(0)
+    )
     loss.mean().backward()
     assert token.grad.isfinite().all()
     assert token.grad.all()
@@ -80,7 +95,9 @@ def test_no_pictures_and_impossible_settings_are_refused(eps_schedule):
 
 def test_random_noise_is_as_visible_as_the_protection():
     original = (torch.rand(2, 3, 40, 40) * 255).round()
-    protected = (original + torch.randn(2, 3, 40, 40) * torch.tensor([2.0, 6.0])[:, None, None, None]).round().clamp(0, 255)
+    protected = (
+        (original + torch.randn(2, 3, 40, 40) * torch.tensor([2.0, 6.0])[:, None, None, None]).round().clamp(0, 255)
+    )
     noisy = noise_at_equal_psnr(original, protected, generator=torch.Generator().manual_seed(0))
     wanted, reached = ((x - original).square().mean(dim=(1, 2, 3)).sqrt() for x in (protected, noisy))
     assert torch.allclose(wanted, reached, rtol=0.02)

@@ -7,8 +7,7 @@ import torch
 
 diffusers = pytest.importorskip("diffusers", reason="the demo world is trained with diffusers (extra: train)")
 
-from demo import architecture, convert, pipeline  # noqa: E402
-from demo.fresh_vae import PassOn, principal_patches, quiet_blocks, restore_blocks, start_from_data  # noqa: E402
+from demo import architecture, convert, fresh_vae, pipeline  # noqa: E402
 from demo.identity import IdentityNet  # noqa: E402
 from demo.train_identity import contrastive_loss  # noqa: E402
 from demo.train_unet import denoising_loss  # noqa: E402
@@ -64,11 +63,13 @@ def test_folding_the_scale_keeps_the_reconstruction(models):
 def test_restored_blocks_are_identities():
     """A VAE decodes the same before and after its full-resolution blocks come back."""
     vae, z = architecture.make_vae().eval(), torch.randn(1, 4, 4, 4)
-    quiet_blocks(vae)
-    assert any(isinstance(module, PassOn) for module in vae.modules())
+    fresh_vae.quiet_blocks(vae)
+    assert any(isinstance(module, fresh_vae.PassOn) for module in vae.modules())
     with torch.no_grad():
         quiet = vae.decode(z).sample
-        restore_blocks(vae)
+        fresh_vae.restore_blocks(vae)
+        assert fresh_vae.blocks_are_identities(vae)
+        assert not fresh_vae.blocks_are_identities(architecture.make_vae())
         assert torch.allclose(vae.decode(z).sample, quiet, atol=1e-5)
     assert vae.state_dict().keys() == architecture.make_vae().state_dict().keys()
 
@@ -77,8 +78,8 @@ def test_the_running_start_already_codes_pictures():
     """Before any training step the decoded picture explains two thirds of the variance."""
     torch.manual_seed(0)
     vae, x = architecture.make_vae(), held_out_batch(6)[1][..., ::2, ::2].contiguous()
-    quiet_blocks(vae)
-    start_from_data(vae, x)
+    fresh_vae.quiet_blocks(vae)
+    fresh_vae.start_from_data(vae, x)
     with torch.no_grad():
         decoded = vae.decode(vae.encode(x).latent_dist.mean).sample
     assert (decoded - x).square().mean() < x.var() / 3
@@ -86,7 +87,7 @@ def test_the_running_start_already_codes_pictures():
 
 def test_principal_patches_have_unit_variance_and_are_uncorrelated():
     """The targets of the encoder's start are white."""
-    codes = principal_patches(torch.randn(64, 3, 16, 16)).transpose(0, 1).flatten(1)
+    codes = fresh_vae.principal_patches(torch.randn(64, 3, 16, 16)).transpose(0, 1).flatten(1)
     assert torch.allclose(torch.corrcoef(codes), torch.eye(4), atol=0.02)
     assert torch.allclose(codes.std(1), torch.ones(4), atol=1e-3)
 

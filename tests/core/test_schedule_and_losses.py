@@ -59,7 +59,9 @@ def test_gradients_reach_the_picture(denoiser, schedule):
 
 def test_the_same_seed_gives_the_same_draws_so_that_pictures_compare_in_pairs(denoiser, schedule):
     def losses(seed):
-        return expected_loss(denoiser, Z_0[:1], schedule, draws=11, generator=torch.Generator().manual_seed(seed), batch=4)
+        return expected_loss(
+            denoiser, Z_0[:1], schedule, draws=11, generator=torch.Generator().manual_seed(seed), batch=4
+        )
 
     assert losses(5) == losses(5)
     assert len(losses(5)) == 11

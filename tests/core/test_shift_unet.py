@@ -64,7 +64,14 @@ def test_another_key_gives_another_shift_and_the_same_key_the_same():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"latent_channels": 0}, {"width": 7}, {"levels": 0}, {"bound": 0.0}, {"bound": float("nan")}, {"key_channels": 99}],
+    [
+        {"latent_channels": 0},
+        {"width": 7},
+        {"levels": 0},
+        {"bound": 0.0},
+        {"bound": float("nan")},
+        {"key_channels": 99},
+    ],
 )
 def test_an_impossible_architecture_is_refused(changes):
     with pytest.raises(BadValueError):
