@@ -8,8 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
+
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +26,8 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def print_provenance(checkpoint: Path | None = None, *, device: str | None = None, note: str = "") -> None:
     """Print what made the table, as a list below it."""
     print(f"\n- command: `{command()}`")
-    print(f"- machine: {device or machine()}; Python {platform.python_version()}, PyTorch {version('torch')}")
+    used = device or f"{machine()}, {torch.get_num_threads()} threads"
+    print(f"- machine: {used}; Python {platform.python_version()}, PyTorch {torch.__version__}")
     print(f"- commit {commit()}, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
     if checkpoint is not None:
         print(f"- checkpoint {checkpoint.name}, SHA-256 {digest(checkpoint)[:16]}")

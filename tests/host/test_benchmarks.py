@@ -1,0 +1,103 @@
+"""The benchmarks still run and say what they claim to say; what they measure is judged by those who read them."""
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks import hosting, inversion, protect_photos, speed, table
+from demo.pipeline import WEIGHTS
+
+needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"the demo checkpoint {WEIGHTS.name} is not there")
+
+
+@needs_weights
+def test_the_walk_with_its_record_comes_back_on_the_demo_checkpoint(capsys):
+    inversion.main(["--row"])
+    printed = capsys.readouterr().out
+    cells = [cell.strip() for cell in printed.splitlines()[2].strip("|").split("|")]
+    found = dict(zip(inversion.HEAD, cells, strict=True))
+    assert float(found["miss, record"]) < 1e-4
+    assert float(found["error, none"]) > float(found["miss, record"])
+    assert found["NFE"] == "5"
+    assert table.digest(WEIGHTS)[:16] in printed
+
+
+@needs_weights
+def test_protecting_evaluates_the_model_as_often_as_the_stock_sampler_it_is_compared_with(host, capsys):
+    options = argparse.Namespace(size="demo", k=2, depth=0.5, repeats=1, no_training=False)
+    with torch.inference_mode():
+        speed.measure(hosting.Host(host.nodes), options, torch.device("cpu"))
+    rows = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    evaluations = {row[0].strip(): row[1].strip() for row in rows[2:5]}
+    assert evaluations == {
+        "KSampler of 5 steps, 1 encode, 2 decodes": "5",
+        "protecting with a trained ρ": "5",
+        "one training step": "6, 4 of them with backward",
+    }
+
+
+@pytest.mark.parametrize("size", ["sd15", "sdxl"])
+def test_the_full_sizes_are_those_of_the_published_checkpoints(host, size):
+    import comfy.ldm.modules.diffusionmodules.openaimodel as unet
+
+    del host
+    config = {"sd15": hosting.SD15, "sdxl": hosting.SDXL}[size] | {"device": "meta", "dtype": torch.float16}
+    if size == "sd15":
+        config |= {"num_heads": 8}
+    parameters = sum(weight.numel() for weight in unet.UNetModel(**config).parameters())
+    assert parameters == {"sd15": 859_520_964, "sdxl": 2_567_463_684}[size]
+
+
+def test_what_does_not_fit_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.setitem(speed.NEEDS, "sdxl", (10**6, 10**6))
+    with pytest.raises(SystemExit, match="sdxl needs about 1000000 GiB"):
+        speed.require_room("sdxl", torch.device("cpu"))
+
+
+def test_the_photographs_are_a_png_a_jpeg_and_one_with_alpha(tmp_path):
+    opened = {name: Image.open(path) for name, path in protect_photos.save_photographs(tmp_path).items()}
+    assert {name: (image.format, image.mode) for name, image in opened.items()} == {
+        "astronaut.png": ("PNG", "RGB"),
+        "coffee.jpg": ("JPEG", "RGB"),
+        "cat_alpha.png": ("PNG", "RGBA"),
+    }
+    alpha = np.asarray(opened["cat_alpha.png"].getchannel("A"))
+    assert {0, 255} < set(alpha.flatten().tolist())
+
+
+def test_a_report_becomes_a_row(tmp_path):
+    photograph = protect_photos.save_photographs(tmp_path)["cat_alpha.png"]
+    report = json.loads(
+        '{"width": 451, "height": 300, "budget_levels": 10.0, "max_abs_levels": 10, "psnr_db": 31.5, "ssim": 0.9,'
+        '"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2, "loss_gain_over_random": [0.05, 0.15],'
+        '"seconds": 100.0, "nfe": {"protect": 9, "train": 1000, "textual_inversion": 600, "evaluate": 192}}'
+    ) | {"output": str(photograph)}
+    row = dict(zip(protect_photos.HEAD, protect_photos.row(photograph, report), strict=True))
+    assert row["after - random [95 %]"] == "+0.1000 [+0.0500, +0.1500]"
+    assert (row["beats noise"], row["nfe"], row["alpha"]) == ("yes", "9 + 1000 + 600 + 192", "same")
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"), [((-0.1, 0.1), "not shown"), ((-0.2, -0.1), "no"), ((None, None), "not told")]
+)
+def test_an_interval_around_0_shows_nothing(interval, verdict):
+    assert protect_photos.verdict(*interval) == verdict
+
+
+def test_a_table_is_markdown_and_names_its_command_machine_and_commit(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/x/benchmarks/speed.py", "--size", "demo"])
+    table.print_table(("a", "b"), [(1, 2.5)])
+    table.print_provenance(note="random weights")
+    printed = capsys.readouterr().out
+    assert printed.startswith("| a | b |\n| --- | --- |\n| 1 | 2.5 |\n")
+    for part in (
+        "`python -m benchmarks.speed --size demo`",
+        "machine: ",
+        f"commit {table.commit()}",
+        "- random weights",
+    ):
+        assert part in printed
