@@ -21,6 +21,7 @@ KEYS = (
     "loss_before",
     "loss_after",
     "loss_random",
+    "loss_gain_over_random",
     "k_steps",
     "depth",
     "train_steps",
