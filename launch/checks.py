@@ -7,6 +7,7 @@ import subprocess
 from launch import PACK
 from launch.console import say
 from launch.host import Host
+from launch.server import WAIT_QUIETLY
 from launch.setup import prepare
 
 STATIC = (
@@ -30,6 +31,6 @@ def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
 
 
 def _call(host: Host, *command: str) -> int:
-    here = {**os.environ, "COMFYUI_DIR": os.environ.get("COMFYUI_DIR") or str(host.comfyui)}
+    here = {**WAIT_QUIETLY, **os.environ, "COMFYUI_DIR": os.environ.get("COMFYUI_DIR") or str(host.comfyui)}
     path = os.pathsep.join([str(host.python.parent), here.get("PATH", os.defpath)])
     return subprocess.run(command, cwd=PACK, env={**here, "PATH": path}, check=False).returncode
