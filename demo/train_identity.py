@@ -2,7 +2,8 @@
 
 People in a batch come in groups who share every trait a caption can name, so the network has to look at
 proportions, moles and texture. Loss (Khosla et al., 2020, eq. 2): for each photo, the mean of
--log softmax(cosine / 0.1) over the other photos of the same person.
+-log softmax(cosine / 0.1) over the other photos of the same person. Half of the people are seen through
+the VAE as well, which blurs what tells them apart.
 
     python -m demo.train_identity --minutes 8
 """
@@ -19,13 +20,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from .architecture import make_vae
 from .dataset import HELD_OUT, cache_folder
+from .fresh_vae import quiet_blocks
 from .identity import WEIGHTS, IdentityNet
 from .people import Identity, sample_identity, sample_nuisance, sample_traits
 from .portraits import photograph
 from .training import Run, log, start_run, train_together
 
 GROUPS, SIBLINGS, PHOTOS = 260, 8, 6
+DECODED_GROUPS = 60
 FIRST_SEED = 20_000_000
 TEMPERATURE = 0.1
 PEAK_RATE = 1.5e-3
@@ -55,6 +59,23 @@ def sibling_photos(path: Path, workers: int = 1) -> NDArray[np.uint8]:
     return np.load(path, mmap_mode="r")
 
 
+@torch.no_grad()  # a frozen autoencoder
+def decoded_photos(path: Path, photos: NDArray[np.uint8], groups: int = DECODED_GROUPS) -> NDArray[np.uint8]:
+    """Return the first `groups` of `photos` as the VAE gives them back, made once and kept at `path`."""
+    if not path.exists():
+        vae = make_vae()
+        vae.load_state_dict(torch.load(cache_folder() / "vae.pt", weights_only=True))
+        quiet_blocks(vae)
+        flat = photos[:groups].reshape(-1, *photos.shape[-3:])
+        parts = []
+        for start in range(0, len(flat), 12):
+            with torch.autocast("cpu", torch.bfloat16):
+                x = vae.decode(vae.encode(to_batch(flat[start : start + 12])).latent_dist.mean).sample
+            parts.append(((x.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
+        np.save(path, np.concatenate(parts).reshape(photos[:groups].shape))
+    return np.load(path, mmap_mode="r")
+
+
 def to_batch(photos: NDArray[np.uint8]) -> Tensor:
     """Turn (n, size, size, 3) bytes into (n, 3, size, size) in [-1, 1]."""
     return torch.from_numpy(photos.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2).contiguous()
@@ -80,13 +101,17 @@ def contrastive_loss(embeddings: Tensor, people: Tensor) -> Tensor:
     return -(log_share * same).sum(1).div(same.sum(1)).mean()
 
 
-def draw_batch(photos: NDArray[np.uint8], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return 4 groups x 4 siblings x 4 photos, and who is who."""
-    groups = rng.choice(len(photos), 4, replace=False)
+def draw_batch(
+    photos: NDArray[np.uint8], decoded: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return 4 groups x 4 siblings x 4 photos, and who is who; two groups show decoded photos beside drawn ones."""
+    groups = [*rng.choice(len(decoded), 2, replace=False), *rng.choice(len(photos), 2, replace=False)]
     blocks, people = [], []
-    for group in groups:
+    for place, group in enumerate(groups):
         for member in rng.choice(SIBLINGS, 4, replace=False):
-            blocks.append(photos[group, member][rng.choice(PHOTOS, 4, replace=False)])
+            rows = rng.choice(PHOTOS, 4, replace=False)
+            kept = 2 if place < 2 else 4
+            blocks += [photos[group, member][rows[:kept]], decoded[group % len(decoded), member][rows[kept:]]]
             people += [int(group) * SIBLINGS + int(member)] * 4
     return to_batch(np.concatenate(blocks)), torch.tensor(people)
 
@@ -109,12 +134,12 @@ def nearest_neighbour_hits(net: IdentityNet, gallery: Tensor, probes: Tensor) ->
     return similarity.argmax(1) == torch.arange(len(probes))
 
 
-def train(run: Run, net: IdentityNet, photos: NDArray[np.uint8]) -> None:
+def train(run: Run, net: IdentityNet, photos: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
     """Train until the run's time is up."""
     rng = np.random.default_rng(run.step * 2 + run.rank)
     forward = torch.compile(net, dynamic=False)
     for progress in run.steps():
-        x, people = draw_batch(photos, rng)
+        x, people = draw_batch(photos, decoded, rng)
         with torch.autocast("cpu", torch.bfloat16):
             embeddings = forward(augment(x))
         loss = contrastive_loss(embeddings.float(), people)
@@ -126,7 +151,8 @@ def train(run: Run, net: IdentityNet, photos: NDArray[np.uint8]) -> None:
 def work(rank: int, compiled: Event, net: IdentityNet, minutes: float) -> None:
     """Train as one of several workers; the first one writes the weights."""
     run = start_run(net, cache_folder() / "identity_state.pt", minutes, 0.995, rank=rank, compiled=compiled)
-    train(run, net, sibling_photos(cache_folder() / "siblings.npy"))
+    photos = sibling_photos(cache_folder() / "siblings.npy")
+    train(run, net, photos, decoded_photos(cache_folder() / "siblings_decoded.npy", photos))
     if rank:
         return
     net.load_state_dict(run.average.state())
@@ -144,7 +170,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     torch.manual_seed(0)
-    sibling_photos(cache_folder() / "siblings.npy")
+    decoded_photos(cache_folder() / "siblings_decoded.npy", sibling_photos(cache_folder() / "siblings.npy"))
     train_together(work, IdentityNet(), options.minutes, workers=options.workers)
 
 

@@ -3,8 +3,8 @@
     z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) noise
     loss = min(snr_t, 5) / snr_t * || noise_pred(z_t, t, c) - noise ||^2
 
-with the min-SNR weight of Hang et al. (2023); every tenth caption is left empty for guidance. A last
-folded VAE has to lie in the cache (`train_vae` leaves it there).
+with the min-SNR weight of Hang et al. (2023); every tenth caption is left empty for guidance. The
+trained VAE has to lie in the cache (`train_vae` leaves it there).
 
     python -m demo.train_unet --minutes 50
 """
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
@@ -25,7 +24,6 @@ from .dataset import Dataset, cache_folder, load_dataset
 from .fresh_vae import quiet_blocks
 from .pipeline import load_tokenizer, save_checkpoint, tokenize
 from .train_identity import to_batch
-from .train_vae import fold_scale
 from .training import Run, log, start_run, train_together
 
 PEAK_RATE = 6e-4
@@ -67,12 +65,10 @@ def encode_pictures(vae: AutoencoderKL, data: Dataset, path: Path) -> tuple[Tens
     return mean, std
 
 
-def fresh_vae(path: Path, data: Dataset) -> AutoencoderKL:
+def load_vae(path: Path) -> AutoencoderKL:
     """Load the trained VAE, its scale folded in."""
     vae = architecture.make_vae()
     vae.load_state_dict(torch.load(path, weights_only=True))
-    rows = np.flatnonzero(data.identities >= 0)[:256]
-    fold_scale(vae, to_batch(data.pictures[rows]))
     return vae.eval().requires_grad_(False)
 
 
@@ -146,10 +142,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=50)
     parser.add_argument("--publish", type=Path, help="write the last state's average there and stop")
     options = parser.parse_args()
-    folder, data = cache_folder(), load_dataset(cache_folder())
+    folder = cache_folder()
     torch.manual_seed(0)
-    vae = fresh_vae(folder / "vae.pt", data)
+    vae = load_vae(folder / "vae.pt")
     if options.publish is None:
+        data = load_dataset(folder)
         latents = encode_pictures(vae, data, folder / "latents.pt")
         train_together(work, World(), options.minutes, latents, data.captions)
     publish(folder / "unet_state.pt", vae, options.publish or folder / "ldu_demo.safetensors")

@@ -124,6 +124,7 @@ def work(rank: int, compiled: Event, vae: AutoencoderKL, minutes: float) -> None
     if rank == 0:
         vae.load_state_dict(run.average.state())
         restore_blocks(vae)
+        fold_scale(vae, torch.cat([feed.batch(BATCH) for _ in range(64)]))
         torch.save(vae.state_dict(), cache_folder() / "vae.pt")
         log.info("PSNR on unseen portraits %.2f dB", psnr_against_render(vae).mean())
 
