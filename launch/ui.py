@@ -10,6 +10,7 @@ from launch.private import lay_out
 from launch.server import serving
 from launch.setup import cache_root
 
+PROTECT_WORKFLOW = "/?template=protect&source=ldu"
 SAMPLES = PACK / "workflows" / "samples"
 
 
@@ -20,8 +21,8 @@ def serve(host: Host, *, cpu: bool, port: int | None) -> None:
     lay_out(base)
     put_samples(base / "input")
     with serving(host, base, cpu=not probe(host) or cpu, port=port) as server:
-        say(f"ComfyUI with the LDU nodes: {server.address}")
-        say("Open it in a browser; the workflows are under Workflow > Browse Templates > ldu. Ctrl-C ends it.")
+        say(f"Open this in a browser: {server.address}{PROTECT_WORKFLOW}")
+        say("The other workflows are under Templates > ldu. Ctrl-C ends it.")
         server.process.wait()
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,20 @@ def test_the_server_of_a_killed_run_ends_too(desk):
     run.kill()
     run.communicate()
     wait_for(lambda: not servers_of(desk), seconds=10)
+
+
+@needs_workflow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_the_ui_opens_with_workflows_and_samples_in_place_and_ends_at_ctrl_c(tmp_path):
+    places = {"LDU_CACHE": str(tmp_path), "COMFYUI_DIR": str(COMFYUI)}
+    command = [sys.executable, str(PACK / "run.py"), "ui", "--cpu"]
+    run = subprocess.Popen(command, env=os.environ | places, stderr=subprocess.PIPE, text=True)
+    address = next(line for line in run.stderr if "http://" in line).split(": ", 1)[1].strip()
+    with urllib.request.urlopen(address.split("?")[0] + "api/workflow_templates") as answer:
+        assert "protect" in json.load(answer)["ldu"]
+    assert (tmp_path / "ui" / "input" / "ldu_sample_portrait.png").is_file()
+    run.send_signal(signal.SIGINT)
+    assert "Traceback" not in run.communicate(timeout=30)[1]
+    assert run.returncode == 130
+    with pytest.raises(OSError):
+        urllib.request.urlopen(address)
