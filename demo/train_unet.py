@@ -1,9 +1,11 @@
 """Train the UNet and the text encoder together on the VAE's latents, both from nothing.
 
     z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) noise
-    loss = min(snr_t, 5) / snr_t * || noise_pred(z_t, t, c) - noise ||^2
+    loss = min(1, 5 / snr_t) * alpha_bar_t^(-3/4) * || noise_pred(z_t, t, c) - noise ||^2
 
-with the min-SNR weight of Hang et al. (2023); every tenth caption is left empty for guidance. The
+The first factor is the min-SNR weight of Hang et al. (2023). The second makes all noise levels cost about
+the same: without it the highest ones, where a caption decides hair and background, were 6 % of the loss
+and captions went unheard for 700 steps. Every tenth caption is left empty for guidance. The
 trained VAE has to lie in the cache (`train_vae` leaves it there).
 
     python -m demo.train_unet --minutes 50
@@ -14,6 +16,7 @@ import copy
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -30,6 +33,7 @@ PEAK_RATE = 6e-4
 BATCH = 24
 EMPTY_SHARE = 0.1
 SNR_LIMIT = 5.0
+TEXT_FACTOR = 2.5
 
 
 class World(nn.Module):
@@ -40,6 +44,10 @@ class World(nn.Module):
         super().__init__()
         self.unet = architecture.make_unet()
         self.text = architecture.make_text_encoder()
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return the optimizer's groups: the text encoder learns faster, its gradients being rare."""
+        return [{"params": [*self.unet.parameters()]}, {"params": [*self.text.parameters()], "factor": TEXT_FACTOR}]
 
     def forward(self, z_t: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
         """Predict the noise in z_t: (b, 4, h, w) at timesteps t: (b,) under captions (b, 77)."""
@@ -92,9 +100,9 @@ class LatentFeed:
 
 
 def denoising_loss(noise_pred: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """Return the min-SNR weighted mean squared error; `alpha_bar` (b,)."""
+    """Return the weighted mean squared error; `alpha_bar` (b,)."""
     snr = alpha_bar / (1 - alpha_bar)
-    weight = snr.clamp(max=SNR_LIMIT) / snr
+    weight = (SNR_LIMIT / snr).clamp(max=1) * alpha_bar**-0.75
     return (weight * (noise_pred - noise).square().mean((1, 2, 3))).mean()
 
 
@@ -130,7 +138,9 @@ def work(
     rank: int, compiled: Event, world: World, minutes: float, latents: tuple[Tensor, Tensor], captions: list[str]
 ) -> None:
     """Train as one of several workers."""
-    run = start_run(world, cache_folder() / "unet_state.pt", minutes, 0.999, rank=rank, compiled=compiled)
+    run = start_run(
+        world, cache_folder() / "unet_state.pt", minutes, 0.999, rank=rank, compiled=compiled, groups=world.groups()
+    )
     tokenizer = load_tokenizer()
     feed = LatentFeed(latents, tokenize(tokenizer, captions), tokenize(tokenizer, [""])[0], run.step * 2 + rank)
     train(run, feed, torch.compile(world, dynamic=False))

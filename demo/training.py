@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, multiprocessing, nn
@@ -139,17 +140,27 @@ class Run:
         self.save()
 
 
-def start_run(model: nn.Module, path: Path, minutes: float, decay: float, *, rank: int, compiled: Event) -> Run:
+def start_run(
+    model: nn.Module,
+    path: Path,
+    minutes: float,
+    decay: float,
+    *,
+    rank: int,
+    compiled: Event,
+    groups: list[dict[str, Any]] | None = None,
+) -> Run:
     """Set up a run of `minutes` on `model`, or take up the one whose state lies at `path`.
 
     Workers beyond the first wait for `compiled`: then they find the first one's kernels in the cache.
+    `groups` are the optimizer's; a group's `factor` multiplies its learning rate.
     """
     clock = Clock(minutes * 60)
     if rank:
         compiled.wait()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s [{rank}] %(message)s")
     torch.set_num_threads(1)
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(groups or model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     run = Run(model, optimizer, Average(model, decay), clock, path, rank, compiled)
     run.resume()
     torch.manual_seed(run.step * 2 + rank)
