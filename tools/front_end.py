@@ -71,9 +71,9 @@ class FrontEnd:
 
     def list_templates(self) -> None:
         """Show the pack's own templates."""
-        if not self.page.get_by_text("All Templates").count():
+        if not self.page.get_by_test_id("template-workflows-content").count():
             self.page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-            self.page.get_by_text("All Templates").wait_for()
+            self.page.get_by_test_id("template-workflows-content").wait_for()
         self.page.get_by_text("ldu", exact=True).first.evaluate("(item) => item.click()")
         self.page.get_by_test_id("template-workflow-protect").wait_for()
 
@@ -82,7 +82,7 @@ class FrontEnd:
         self.list_templates()
         self.page.get_by_test_id(f"template-workflow-{name}").evaluate("(card) => card.click()")
         self.page.wait_for_function("() => app.graph._nodes.some((n) => n.type.startsWith('LDU_'))")
-        self.page.get_by_text("All Templates").wait_for(state="detached")
+        self.page.get_by_test_id("template-workflows-content").wait_for(state="detached")
         self.page.wait_for_timeout(2000)
         self._put_map_away()
 
