@@ -38,6 +38,7 @@ class RhoCard:
         prediction: "eps", "v" or "flow".
         k_steps: steps of the walk.
         depth: where T lies, as a fraction of the training timesteps.
+        sigmas: the grid of the walk, falling, 0 last.
         rounds: how often invert - shift - denoise was repeated.
         budget_levels: the pixel budget in training, 0..255.
         prompt: the personalization prompt, with S* for the token.
@@ -49,6 +50,7 @@ class RhoCard:
     prediction: Prediction
     k_steps: int
     depth: float
+    sigmas: tuple[float, ...]
     rounds: int = 1
     budget_levels: float = 10.0
     prompt: str = ""
@@ -59,8 +61,11 @@ class RhoCard:
             raise BadValueError("The card of this rho does not name a known prediction type.")
         whole = all(type(n) is int and n >= 1 for n in (self.k_steps, self.rounds))
         real = all(type(x) in (int, float) and math.isfinite(x) for x in (self.depth, self.budget_levels))
+        falling = (
+            all(type(s) is float and math.isfinite(s) for s in self.sigmas) and len(self.sigmas) == self.k_steps + 1
+        )
         text = all(type(s) is str for s in (self.model_family, self.model_hash, self.prompt))
-        if not (whole and real and text and 0 < self.depth <= 1 and 0 <= self.budget_levels <= 255):
+        if not (whole and real and text and falling and 0 < self.depth <= 1 and 0 <= self.budget_levels <= 255):
             raise BadValueError("The card of this rho holds a value of the wrong kind or range.")
 
 
@@ -104,8 +109,10 @@ def load_rho(path: Path) -> tuple[ShiftUNet, RhoCard]:
             f"{path.name} has format version {metadata.get('ldu.version')!r}, this pack reads {_VERSION}: update it."
         )
     config, card = _parse(path, metadata.get("ldu.rho", ""))
+    with torch.device("meta"):  # a hostile description must not cost memory
+        expected = ShiftUNet(config).state_dict()
+    require_tensors(path, tensors, expected)
     rho = ShiftUNet(config)
-    require_tensors(path, tensors, rho.state_dict())
     rho.load_state_dict(tensors)
     return rho.eval().requires_grad_(False), card
 
@@ -113,6 +120,7 @@ def load_rho(path: Path) -> tuple[ShiftUNet, RhoCard]:
 def _parse(path: Path, described: str) -> tuple[ShiftConfig, RhoCard]:
     try:
         parsed = json.loads(described)
+        parsed["card"]["sigmas"] = tuple(parsed["card"]["sigmas"])  # JSON knows no tuples
         return _build(ShiftConfig, parsed["config"]), _build(RhoCard, parsed["card"])
     except (ValueError, TypeError, KeyError, RecursionError, BadValueError) as error:
         raise BadFileError(f"{path.name} describes itself in a way that cannot be read: {error}") from error

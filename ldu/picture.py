@@ -149,11 +149,24 @@ def save_png(
     try:
         with unfinished.open("xb") as file:
             image.save(file, format="PNG", icc_profile=icc, pnginfo=_png_texts(text or {}))
-        unfinished.replace(path)
+        if force:
+            unfinished.replace(path)
+        else:
+            _place(unfinished, path)
     except OSError as error:
         raise BadFileError(f"{path} cannot be written ({error.strerror or error}).") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _place(unfinished: Path, path: Path) -> None:
+    """Give a finished file its name unless somebody else has taken it in the meantime."""
+    try:
+        path.hardlink_to(unfinished)
+    except FileExistsError:
+        raise BadFileError(f"{path} exists already; choose another name or allow it to be replaced.") from None
+    except OSError:  # a file system without hard links
+        unfinished.replace(path)
 
 
 def _installed_formats() -> list[str]:

@@ -66,9 +66,9 @@ class Subject:
     """One picture, prepared: everything about it that does not depend on rho.
 
     Args:
-        original: at its own size, (1, 3, H, W).
+        original: at its own size, (1, 3, H, W), on the CPU: it may be large.
         working: at working size, whole levels.
-        mask: where to protect, at the original's size, or None for everywhere.
+        mask: where to protect, at the original's size, on the CPU, or None for everywhere.
         decoded_clean: D(z_0).
         record: of the unshifted walk.
     """
@@ -102,7 +102,7 @@ def protect(
         seed: key of this picture's shift.
     """
     if strength == 0:
-        return original
+        return original.cpu()
     return publish(models, rho, prepare(models, original, mask, config), config, strength=strength, seed=seed)
 
 
@@ -113,18 +113,18 @@ def prepare(models: WalkModels, original: Levels, mask: Mask | None, config: Wal
         z_0 = models.autoencoder.encode(to_pixels(working))
         sigmas = models.schedule.grid(config.k_steps, config.depth)
         record = invert(models.walker, z_0, models.schedule, sigmas)
-        return Subject(original, working, mask, decode(models.autoencoder, z_0), record)
+        return Subject(original.cpu(), working, mask, decode(models.autoencoder, z_0), record)
 
 
 def publish(
     models: WalkModels, rho: ShiftUNet, subject: Subject, config: WalkConfig, *, strength: float = 1.0, seed: int = 0
 ) -> Levels:
-    """Return a prepared picture as it would be saved, without gradient; the evaluations that `prepare` left."""
+    """Return a prepared picture as it would be saved, on the CPU, without gradient; the evaluations `prepare` left."""
     with torch.no_grad():
         generator = torch.Generator().manual_seed(seed)
         z_0, _ = shifted_walk(models, rho, subject.record, config, generator, strength=strength)
-        decoded = decode(models.autoencoder, z_0)
-    return fit_to_budget(subject.original, subject.decoded_clean, decoded, config.budget_levels, subject.mask)
+        decoded = decode(models.autoencoder, z_0).cpu()
+    return fit_to_budget(subject.original, subject.decoded_clean.cpu(), decoded, config.budget_levels, subject.mask)
 
 
 def shifted_walk(

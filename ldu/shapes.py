@@ -11,6 +11,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     Latent: TypeAlias = Tensor
+    LatentOfAnySize: TypeAlias = Tensor
     Pixels: TypeAlias = Tensor
     Levels: TypeAlias = Tensor
     Resized: TypeAlias = Tensor
@@ -21,9 +22,10 @@ else:
     try:
         from jaxtyping import Float
     except ImportError:
-        Latent = Pixels = Levels = Resized = Mask = PerSample = TokenEmbedding = Tensor
+        Latent = LatentOfAnySize = Pixels = Levels = Resized = Mask = PerSample = TokenEmbedding = Tensor
     else:
         Latent = Float[Tensor, "batch channel latent_height latent_width"]
+        LatentOfAnySize = Float[Tensor, "_ channel _ _"]
         Pixels = Float[Tensor, "pictures 3 _ _"]
         Levels = Float[Tensor, "batch colour height width"]
         Resized = Float[Tensor, "batch colour _ _"]

@@ -39,6 +39,8 @@ class ShiftConfig:
     key_channels: int = 1
 
     def __post_init__(self) -> None:
+        if any(type(n) is not int for n in (self.latent_channels, self.width, self.levels, self.key_channels)):
+            raise BadValueError("The channels, the width and the levels of rho must be whole numbers.")
         if not 1 <= self.latent_channels <= 256 or not 0 <= self.key_channels <= 16:
             raise BadValueError(
                 f"rho takes 1 to 256 latent and 0 to 16 key channels, "

@@ -11,6 +11,9 @@ def bootstrap_interval(values: Sequence[float], *, resamples: int = 4000, seed: 
     Source: Efron & Tibshirani 1993, chapter 13.
     """
     sample = torch.tensor(values, dtype=torch.float64)
-    picks = torch.randint(len(sample), (resamples, len(sample)), generator=torch.Generator().manual_seed(seed))
-    low, high = sample[picks].mean(dim=1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    generator = torch.Generator().manual_seed(seed)
+    means = torch.stack([
+        sample[torch.randint(len(sample), (len(sample),), generator=generator)].mean() for _ in range(resamples)
+    ])  # fmt: skip
+    low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high

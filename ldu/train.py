@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from .attacks.thief import thief_view
 from .budget import clipped_share, compose, residual_levels, resize, to_pixels
@@ -25,14 +26,16 @@ from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
 from .model import Denoiser
 from .protect import Subject, WalkConfig, WalkModels, decode, publish, shifted_walk
-from .shapes import Latent, Levels, Pixels
+from .shapes import Latent, LatentOfAnySize, Levels, Pixels
 from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
+
+_EVALUATED = 4  # pictures of a large set that are evaluated: enough to see it settle, cheap beside the steps between
 
 Purifier = Callable[[Pixels, torch.Generator], Pixels]
 """What a thief may do to a picture first; differentiable, drawn once per step."""
 
-Refit = Callable[[Sequence[Latent]], Denoiser]
+Refit = Callable[[Sequence[LatentOfAnySize]], Denoiser]
 """Fits the personalizer to the current protected pictures and returns it as a denoiser."""
 
 
@@ -139,12 +142,19 @@ class ShiftTraining:
 
     def run(self) -> Iterator[StepReport]:
         """Train to the last step, or until `patience` evaluations brought nothing, and report each step."""
+        self._evaluate_if_due()  # an interrupt may have come between a step and its evaluation
         while self.state.step < self.config.train_steps and not self._settled():
-            yield self.step()
+            report = self.step()
+            yield replace(report, evaluation=self._evaluate_if_due())
 
     def step(self) -> StepReport:
         """Do one optimiser step."""
-        if self.refit and self.config.refit_every and self.state.step % self.config.refit_every == 0:
+        if (
+            self.refit
+            and self.state.step
+            and self.config.refit_every
+            and self.state.step % self.config.refit_every == 0
+        ):
             self._refit_personalizer(self.refit)
         self.optimizer.zero_grad(set_to_none=True)
         first = self.state.step * self.config.batch
@@ -153,15 +163,20 @@ class ShiftTraining:
         self.optimizer.step()
         loss, visibility, clipped, bound_share = measured
         self.dual.update(visibility - self.config.visibility_target)
-        return self._book(StepReport(self.state.step + 1, loss, visibility, self.dual.price, clipped, bound_share))
+        self.last = StepReport(self.state.step + 1, loss, visibility, self.dual.price, clipped, bound_share)
+        self.state.step, self.state.price = self.last.step, self.dual.price
+        self.state.losses.append(loss)
+        self._random_state = self.generator.get_state()  # of whole steps: an interrupted one is done again
+        return self.last
 
     def _accumulate(self, subject: Subject) -> tuple[float, float, float, float]:
         """Add one picture's gradient and return its loss, visibility, clipped share and used share of the bound."""
         z_0, shift = shifted_walk(self.surrogate, self.rho, subject.record, self.config, self.generator, recompute=True)
-        residual = residual_levels(subject.decoded_clean, decode(self.surrogate.autoencoder, z_0))
-        mask = None if subject.mask is None else resize(subject.mask, *residual.shape[-2:]).clamp(0, 1)
-        published = compose(subject.working, residual, self.config.budget_levels, mask)
-        loss = self._attack(published)
+        decoded: Pixels = checkpoint(decode, self.surrogate.autoencoder, z_0, use_reentrant=False)
+        residual = residual_levels(subject.decoded_clean, decoded)
+        mask = None if subject.mask is None else resize(subject.mask.to(residual), *residual.shape[-2:]).clamp(0, 1)
+        loss = self._attack(compose(subject.working, residual, self.config.budget_levels, mask))
+        residual = residual if mask is None else residual[:, :, mask[0, 0] > 0].unsqueeze(2)  # what will be published
         visibility = self.visibility(residual, self.config.budget_levels)
         objective = -loss + self.dual.price * (visibility - self.config.visibility_target)
         require_finite(objective, "training objective", self.state.step)
@@ -175,7 +190,8 @@ class ShiftTraining:
         x = to_pixels(published)
         if self.purifiers:
             x = self.purifiers[self._draw(len(self.purifiers))](x, self.generator)
-        z_0 = self.surrogate.autoencoder.encode(x).expand(self.config.draws, -1, -1, -1)
+        encoded: Latent = checkpoint(self.surrogate.autoencoder.encode, x, use_reentrant=False)
+        z_0 = encoded.expand(self.config.draws, -1, -1, -1)
         return noise_prediction_loss(
             self.surrogate.adversary, z_0, self.surrogate.schedule, generator=self.generator
         ).mean()
@@ -194,20 +210,18 @@ class ShiftTraining:
         return publish(self.surrogate, self.rho, subject, self.config, seed=self.config.seed)
 
     def evaluate(self, draws: int = 16) -> float:
-        """Return the mean personalization loss of the pictures as a thief loads them, on fixed draws."""
-        losses = [thief_loss(self.surrogate, self.protected(subject), draws=draws) for subject in self.subjects]
+        """Return the mean personalization loss of the first pictures as a thief loads them, on fixed draws."""
+        chosen = self.subjects[:_EVALUATED]
+        losses = [thief_loss(self.surrogate, self.protected(subject), draws=draws) for subject in chosen]
         return sum(map(sum, losses)) / (len(losses) * draws)
 
-    def _book(self, report: StepReport) -> StepReport:
-        """Enter a step into the state; evaluate if it is time."""
-        self.state.step, self.state.price, self.last = report.step, report.price, report
-        self._random_state = self.generator.get_state()  # of whole steps: an interrupted one is done again
-        self.state.losses.append(report.loss)
-        every = self.config.evaluate_every
-        if every and (report.step % every == 0 or report.step == self.config.train_steps):
-            report = replace(report, evaluation=self.evaluate())
-            self.state.evaluations.append((report.step, report.evaluation or 0.0))
-        return report
+    def _evaluate_if_due(self) -> float | None:
+        step, every, done = self.state.step, self.config.evaluate_every, self.state.evaluations
+        due = every and step and (step % every == 0 or step == self.config.train_steps)
+        if not due or (done and done[-1][0] == step):
+            return None
+        done.append((step, self.evaluate()))
+        return done[-1][1]
 
     def _settled(self) -> bool:
         values = [value for _, value in self.state.evaluations]
@@ -230,13 +244,19 @@ class ShiftTraining:
         self.state = load_training(path, self.rho, self.optimizer, self.generator, self.fingerprint)
         self.dual.price = self.state.price
         self._random_state = self.generator.get_state()
+        if self.refit and self.state.step > self.config.refit_every > 0:
+            self._refit_personalizer(self.refit)  # the fitted personalizer is not kept on disk: it may be a face
 
     def _fingerprint(self) -> str:
-        """Return a digest of the models, the pictures and the settings (more steps may be asked for later)."""
+        """Return a digest of all that the training starts from; more steps may be asked for later."""
         digest = hashlib.sha256(repr((self.rho.config, replace(self.config, train_steps=0))).encode())
         digest.update(f"{self.surrogate.walker.key} {self.surrogate.adversary.key}".encode())
+        digest.update(f"{len(self.purifiers)} {self.refit is not None}".encode())
+        for weight in self.rho.state_dict().values():
+            digest.update(weight.cpu().numpy().tobytes())
         for subject in self.subjects:
-            digest.update(subject.working.cpu().numpy().tobytes())
+            for part in (subject.working, subject.decoded_clean, subject.mask):
+                digest.update(b"-" if part is None else part.cpu().numpy().tobytes())
         return digest.hexdigest()
 
 

@@ -67,10 +67,12 @@ def load_training(
         raise MismatchError(f"{path.name} belongs to a training with other pictures or settings: start anew.")
     weights = {name.removeprefix("rho."): t for name, t in tensors.items() if name.startswith("rho.")}
     require_tensors(path, weights, rho.state_dict())
+    moments = _moments(tensors)
+    if any(not t.isfinite().all() for each in moments.values() for t in each.values()):
+        raise BadFileError(f"{path.name} holds values that are infinite or not numbers: start anew.")
     try:
         state = TrainingState(**json.loads(metadata["ldu.state"]))
         state.evaluations = [(step, loss) for step, loss in state.evaluations]  # JSON knows no tuples
-        moments = _moments(tensors)
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         generator.set_state(tensors["generator"])
     except (KeyError, ValueError, TypeError, RuntimeError) as error:

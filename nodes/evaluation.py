@@ -7,12 +7,13 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.attacks.random_noise import noise_at_equal_psnr
+from ..ldu.attacks.thief import thief_view
 from ..ldu.errors import MismatchError
-from ..ldu.model import CountedDenoiser
+from ..ldu.losses import expected_loss
 from ..ldu.shapes import Levels
 from ..ldu.statistics import bootstrap_interval
-from ..ldu.train import Surrogate, thief_loss
-from .host import latent_shape, normal, training_resolution, training_session
+from .host import HostSession, latent_shape, sampling_session, training_resolution
+from .images import to_image
 from .personalization import split_pictures
 from .walk import ALIASES, CATEGORY, report
 
@@ -59,16 +60,14 @@ class MeasureLoss(io.ComfyNode):
         seed: int,
     ) -> io.NodeOutput:
         """Return the report."""
-        pairs = list(zip(split_pictures([original]), split_pictures([protected]), strict=True))
         if original.shape != protected.shape:
             raise MismatchError(
                 f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came."
             )
         side = training_resolution(model)
-        with training_session(model, vae, latent_shape(model, side, side, 8)) as (session, coder), torch.no_grad():
-            adversary = CountedDenoiser(session.bind(normal(conditioning)))
-            surrogate = Surrogate(adversary, coder, session.schedule, side, adversary)
-            before, after, noisy = measure(surrogate, pairs, draws, seed, session.device)
+        samples = _as_a_thief_loads_them(vae, split_pictures([original]), split_pictures([protected]), side, seed)
+        with sampling_session(model, conditioning, latent_shape(model, side, side, 8)) as session:
+            before, after, noisy = (_losses(session, conditioning, each, draws, seed) for each in samples)
         gain = [a - b for a, b in zip(after, noisy, strict=True)]
         low, high = bootstrap_interval(gain)
         means = [sum(values) / len(values) for values in (before, after, noisy)]
@@ -77,19 +76,33 @@ class MeasureLoss(io.ComfyNode):
             f"protected - random noise: {sum(gain) / len(gain):+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
         )
         numbers = dict(zip(("loss_before", "loss_after", "loss_random"), means, strict=True))
-        interval = {"loss_gain_over_random": [low, high], "nfe": {"evaluate": adversary.evaluations}}
+        interval = {"loss_gain_over_random": [low, high], "nfe": {"evaluate": session.evaluations}}
         return io.NodeOutput(text, ui=report(numbers | interval, text))
 
 
-def measure(
-    surrogate: Surrogate, pairs: list[tuple[Levels, Levels]], draws: int, seed: int, device: torch.device
-) -> tuple[list[float], list[float], list[float]]:
-    """Return the losses of originals, protected and noisy pictures, draw by draw, one picture after the other."""
-    losses: tuple[list[float], list[float], list[float]] = ([], [], [])
-    for original, protected in pairs:
-        noisy = noise_at_equal_psnr(original, protected, generator=torch.Generator().manual_seed(seed))
-        for values, levels in zip(losses, (original, protected, noisy), strict=True):
-            values += thief_loss(surrogate, levels.to(device), draws=draws, seed=seed)
+def _as_a_thief_loads_them(
+    vae: Any,  # noqa: ANN401
+    originals: list[Levels],
+    protected: list[Levels],
+    side: int,
+    seed: int,
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Return the LATENT samples of originals, protected and noisy pictures; the VAE is done before the model loads."""
+    pairs = zip(originals, protected, strict=True)
+    noisy = [noise_at_equal_psnr(*pair, generator=torch.Generator().manual_seed(seed)) for pair in pairs]
+
+    def encode(pictures: list[Levels]) -> list[Tensor]:
+        return [vae.encode(to_image(thief_view(picture, side))) for picture in pictures]
+
+    return encode(originals), encode(protected), encode(noisy)
+
+
+def _losses(session: HostSession, conditioning: list[Any], samples: list[Tensor], draws: int, seed: int) -> list[float]:
+    """Return the losses draw by draw, one picture after the other; the same draws for all."""
+    adversary, losses = session.bind(conditioning), []
+    for each in samples:
+        generator = torch.Generator().manual_seed(seed)
+        losses += expected_loss(adversary, session.latent_in(each), session.schedule, draws=draws, generator=generator)
     return losses
 
 

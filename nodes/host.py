@@ -7,6 +7,7 @@ core's D(z, sigma) for eps, v and flow models alike.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,7 +21,7 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor, nn
 
-from ..ldu.errors import BadImageError, BadValueError, UnsupportedModelError
+from ..ldu.errors import BadImageError, UnsupportedModelError
 from ..ldu.model import CountedDenoiser
 from ..ldu.schedule import NoiseSchedule
 from ..ldu.shapes import Latent, PerSample, Pixels
@@ -88,19 +89,36 @@ def fingerprint(model: Any) -> str:  # noqa: ANN401
 
 
 def _digest_weights(model: Any) -> str:  # noqa: ANN401
-    """Return a digest of eight values of each tensor, and of the names and strengths of the patches.
+    """Return a digest of eight values of each tensor, of the model's and of its patches (LoRAs).
 
     Weights that the host has patched in place are read from its backup, so that loading changes nothing.
     """
     digest = hashlib.sha256()
     for name, weight in sorted(model.model.diffusion_model.state_dict().items()):
         backup = model.backup.get(f"diffusion_model.{name}")
-        values = (weight if backup is None else backup.weight).detach().flatten()
-        picked = values[:: max(1, values.numel() // 8)][:8].float().cpu()
-        digest.update(name.encode() + str(tuple(weight.shape)).encode() + picked.numpy().tobytes())
+        values = _sampled(weight if backup is None else backup.weight)
+        digest.update(name.encode() + str(tuple(weight.shape)).encode() + values.numpy().tobytes())
     for name, patches in sorted(model.patches.items(), key=lambda item: str(item[0])):
         digest.update(f"{name} {[patch[0] for patch in patches]}".encode())
+        for tensor in _tensors([patch[1] for patch in patches]):
+            digest.update(_sampled(tensor).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _sampled(weight: Tensor) -> Tensor:
+    flat = weight.detach().flatten()
+    return flat[:: max(1, flat.numel() // 8)][:8].float().cpu()
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
+    """Yield the tensors of a patch, whatever kind of adapter holds them."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+    elif hasattr(value, "weights"):
+        yield from _tensors(value.weights)
 
 
 class HostDenoiser:
@@ -109,11 +127,16 @@ class HostDenoiser:
     def __init__(self, session: "HostSession", conditioning: list[Any]) -> None:
         self._session, self._conditioning = session, conditioning
         self._prepared: dict[tuple[int, ...], list[Any]] = {}
-        self.key = f"{session.key} {_digest(conditioning)}"
+
+    @cached_property
+    def key(self) -> str:
+        """Name of the weights and the condition."""
+        return f"{self._session.key} {_digest(self._conditioning)}"
 
     def __call__(self, z: Latent, sigma: PerSample) -> Latent:
         """Return the host's denoised prediction; stops at once when the user cancels."""
         mm.throw_exception_if_processing_interrupted()
+        self._session.evaluations += z.shape[0]
         inner, options = self._session.inner, self._session.options
         return comfy.samplers.calc_cond_batch(inner, [self._condition(z)], z, sigma, options)[0]
 
@@ -135,7 +158,8 @@ class HostSession:
         self.patcher, self.options = patcher, options
         self.inner, self.device = patcher.model, patcher.load_device
         self.schedule = read_schedule(patcher)
-        self.key = f"{fingerprint(patcher)} {patcher.patches_uuid}"
+        self.key = fingerprint(patcher)
+        self.evaluations = 0
 
     def bind(self, conditioning: list[Any]) -> HostDenoiser:
         """Return the denoiser for a CONDITIONING (positive only, cfg 1)."""
@@ -188,11 +212,14 @@ def training_session(
         extra: patchers of further modules to load beside them, such as rho.
     """
     with torch.inference_mode(False), torch.enable_grad():
+        vae.throw_exception_if_invalid()
         patcher, vae_patcher = _differentiable(model), _differentiable(vae.patcher)
+        vae_patcher.model.to(vae.vae_dtype)  # a VAE loaded anew keeps its file's precision
+        _compute_in_wide_range(patcher)
         options = comfy.model_patcher.create_model_options_clone(patcher.model_options)
         comfy.sampler_helpers.prepare_model_patcher(patcher, {}, options)
         options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention_with_backward
-        text = [] if clip is None else [clip.patcher]
+        text = [] if clip is None else [clip.patcher]  # made by `differentiable_clip`
         room = _TRAINING_ROOM * model.model.memory_required(list(shape)) + _vae_room(vae, shape)
         mm.load_models_gpu([patcher, vae_patcher, *text, *extra], memory_required=room, force_full_load=True)
         for part in (patcher, vae_patcher, *text):
@@ -221,11 +248,32 @@ def _differentiable(patcher: Any) -> Any:  # noqa: ANN401
             "This loader's model cannot be trained through under dynamic memory management: use a stock loader, or "
             "start ComfyUI with --disable-dynamic-vram."
         )
-    return patcher.clone(disable_dynamic=True, force_deepcopy=True)
+    copy = patcher.clone(disable_dynamic=True, force_deepcopy=True)
+    copy.force_cast_weights = True  # loaded anew, some weights keep their file's precision
+    return copy
+
+
+def _compute_in_wide_range(patcher: Any) -> None:  # noqa: ANN401
+    """Keep a model from computing in fp16, whose smallest numbers are larger than the gradient of its loss."""
+    if patcher.model.get_dtype_inference() == torch.float16:
+        wide = torch.bfloat16 if mm.should_use_bf16(patcher.load_device) else torch.float32
+        patcher.set_model_compute_dtype(wide)
+
+
+def differentiable_clip(clip: Any) -> Any:  # noqa: ANN401
+    """Return a CLIP to train through in a `training_session`.
+
+    Encoding with it does not call the memory manager, which could push out the model that is being trained through.
+    """
+    copy = clip.clone()
+    copy.patcher = _differentiable(clip.patcher)
+    copy.cond_stage_model = copy.patcher.model
+    copy.load_model = lambda *_args, **_kwargs: copy.patcher
+    return copy
 
 
 def _require_full_load(patcher: Any) -> None:  # noqa: ANN401
-    if patcher.lowvram_patch_counter() or patcher.loaded_size() < 0.99 * patcher.model_size():
+    if patcher.model.model_lowvram or patcher.loaded_size() < 0.99 * patcher.model_size():
         raise UnsupportedModelError(
             f"Training needs the whole {type(patcher.model).__name__} in memory, "
             f"{patcher.model_size() / 2**20:.0f} MiB, but only a part "
@@ -275,100 +323,6 @@ class HostAutoencoder:
         return self._net.decode(samples).to(self._session.device, torch.float32)
 
 
-class TokenEncoder:
-    """Encodes a prompt whose S* is a token embedding, differentiably; the learnt part lies in the CLIP encoders.
-
-    The embedding of models with several CLIP encoders is their concatenation; a T5 beside them reads the initial word.
-    """
-
-    MARKERS = ("sks", "rhizome", "qwertyuiop", "zxcv")
-
-    def __init__(self, clip: Any, prompt: str, initial_word: str, placeholder: str = "S*") -> None:  # noqa: ANN401
-        if not placeholder or prompt.count(placeholder) != 1:
-            raise BadValueError(
-                f"The prompt must hold the placeholder {placeholder!r} once, "
-                f'such as "a photo of {placeholder} person", but it is "{prompt}".'
-            )
-        if not initial_word.strip():
-            raise BadValueError("Textual Inversion starts from a word, such as person, but the initial word is empty.")
-        self.clip, self.prompt, self._word = clip, prompt.replace(placeholder, "S*"), initial_word
-        self._parts = {key: getattr(clip.cond_stage_model, f"clip_{key}") for key in ("l", "g", "h")
-                       if hasattr(clip.cond_stage_model, f"clip_{key}")}  # fmt: skip
-        if not self._parts:
-            raise UnsupportedModelError("Textual Inversion needs a CLIP text encoder, but this model has none.")
-
-    @property
-    def widths(self) -> dict[str, int]:
-        """The width of each CLIP encoder's embedding, in the order of concatenation."""
-        return {key: self._table(part).shape[1] for key, part in self._parts.items()}
-
-    def initial(self, vectors: int) -> Tensor:
-        """Return the embedding of the initial word, once per vector: (vectors, sum of widths), float32."""
-        rows = []
-        for key, part in self._parts.items():
-            word = next(token for token, _ in self.clip.tokenize(self._word)[key][0][1:])
-            rows.append(self._table(part)[word].float())
-        return torch.cat(rows).expand(vectors, -1).clone()
-
-    def split(self, token: Tensor) -> dict[str, Tensor]:
-        """Return the embedding's part for each CLIP encoder, by the host's name of its key in an embedding file."""
-        parts = token.split(list(self.widths.values()), dim=1)
-        return {f"clip_{key}": part for key, part in zip(self.widths, parts, strict=True)}
-
-    def encode(self, token: Tensor) -> list[Any]:
-        """Return the CONDITIONING of the prompt with this token embedding, (vectors, width)."""
-        marker = next(word for word in self.MARKERS if word not in self.prompt and self._is_one_token(word))
-        marked = self.clip.tokenize(self.prompt.replace("S*", marker))
-        plain = self.clip.tokenize(self.prompt.replace("S*", self._word))
-        learnt = self.split(token)
-        tokens = {
-            key: self._insert(chunks, self._id(marker, key), learnt[f"clip_{key}"])
-            if key in self._parts
-            else plain[key]
-            for key, chunks in marked.items()
-        }
-        # CLIP's layers add in place to tensors that autograd has saved
-        with torch.autograd.graph.saved_tensors_hooks(_copy_unless_weight, lambda saved: saved):
-            encoded = self.clip.encode_from_tokens(tokens, return_pooled=True, return_dict=True)
-        condition = encoded.pop("cond")
-        return [[condition, encoded]]
-
-    def _is_one_token(self, word: str) -> bool:
-        return all(len(self._ids(word, key)) == 1 for key in self._parts)
-
-    def _id(self, word: str, key: str) -> int:
-        return self._ids(word, key)[0]
-
-    def _ids(self, word: str, key: str) -> list[int]:
-        chunk, empty = self.clip.tokenize(word)[key][0], self.clip.tokenize("")[key][0]
-        end = empty[1][0]
-        ids = [token for token, _ in chunk[1:]]
-        return ids[: ids.index(end)]
-
-    def _insert(self, chunks: list[Any], marker: int, vectors: Tensor) -> list[Any]:
-        """Return the token chunks with the vectors in the marker's place and as many padding tokens fewer."""
-        out = []
-        for chunk in chunks:
-            length = len(chunk)
-            spread = [entry for token, weight in chunk for entry in self._entries(token, weight, marker, vectors)]
-            out.append(spread[:length])
-        return out
-
-    @staticmethod
-    def _entries(token: Any, weight: float, marker: int, vectors: Tensor) -> list[Any]:  # noqa: ANN401
-        if torch.is_tensor(token) or token != marker:
-            return [(token, weight)]
-        return [(vector, weight) for vector in vectors]
-
-    @staticmethod
-    def _table(part: Any) -> Tensor:  # noqa: ANN401
-        return part.transformer.get_input_embeddings().weight
-
-
-def _copy_unless_weight(saved: Tensor) -> Tensor:
-    return saved if isinstance(saved, nn.Parameter) else saved.clone()
-
-
 def normal(value: Any) -> Any:  # noqa: ANN401
     """Return a copy of nested lists and dicts in which inference tensors became normal ones."""
     if isinstance(value, Tensor):
@@ -383,10 +337,11 @@ def normal(value: Any) -> Any:  # noqa: ANN401
 def _digest(conditioning: list[Any]) -> str:
     digest = hashlib.sha256()
     for embedding, extra in conditioning:
-        parts = [embedding, *(value for _, value in sorted(extra.items()) if isinstance(value, Tensor))]
-        for part in parts:
+        for name, part in [("", embedding), *sorted(extra.items())]:
             if isinstance(part, Tensor):
                 digest.update(part.detach().float().cpu().numpy().tobytes())
+            elif isinstance(part, str | int | float | tuple):
+                digest.update(f"{name}={part!r}".encode())
     return digest.hexdigest()[:16]
 
 

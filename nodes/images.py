@@ -19,7 +19,7 @@ def to_levels(image: Tensor, what: str) -> Levels:
         BadImageError: if it is no non-empty batch of finite RGB pictures.
     """
     require_pictures(image, what)
-    return (image.movedim(-1, 1).float() * WHITE).round().clamp(0, WHITE)
+    return (image.cpu().movedim(-1, 1).float() * WHITE).round().clamp(0, WHITE)
 
 
 def to_pixels(image: Tensor, what: str) -> Pixels:
@@ -29,7 +29,7 @@ def to_pixels(image: Tensor, what: str) -> Pixels:
         BadImageError: if it is no non-empty batch of finite RGB pictures.
     """
     require_pictures(image, what)
-    return image.movedim(-1, 1).float() * 2 - 1
+    return image.cpu().movedim(-1, 1).float() * 2 - 1
 
 
 def to_image(levels: Levels) -> Tensor:
@@ -44,12 +44,12 @@ def fit_mask(mask: Tensor, levels: Levels) -> Mask:
         BadImageError: if it is not finite, or 0 everywhere: a picture left open must not pass for a protected one.
         MismatchError: if there is neither one mask for all pictures nor one for each.
     """
-    masks = mask.float().reshape(-1, 1, *mask.shape[-2:])
+    masks = mask.cpu().float().reshape(-1, 1, *mask.shape[-2:])
     if len(masks) not in (1, len(levels)):
         raise MismatchError(f"There are {len(masks)} masks for {len(levels)} pictures; give one, or one for each.")
-    if not masks.isfinite().all() or not masks.any():
+    if not masks.isfinite().all() or not (masks > 0).flatten(1).any(1).all():
         raise BadImageError(
-            "The mask is 0 everywhere or not finite, so nothing would be protected; "
+            "A mask is 0 everywhere or not finite, so nothing would be protected; "
             "paint where to protect, or disconnect it to protect the whole picture."
         )
     return resize(masks, *levels.shape[-2:]).clamp(0, 1)

@@ -14,19 +14,20 @@ from ..ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ..ldu.attacks.thief import thief_view
 from ..ldu.budget import to_pixels
 from ..ldu.checkpoint import write_safetensors
-from ..ldu.errors import BadValueError
-from ..ldu.model import CountedDenoiser
+from ..ldu.errors import BadImageError, BadValueError
 from ..ldu.shapes import Latent, Levels, TokenEmbedding
 from .host import (
     HostAutoencoder,
+    HostDenoiser,
     HostSession,
-    TokenEncoder,
+    differentiable_clip,
     latent_shape,
     progress_bar,
     training_resolution,
     training_session,
 )
 from .images import to_levels
+from .token_encoder import TokenEncoder
 from .types import Personalizer, PersonalizerSocket
 from .walk import ALIASES, CATEGORY, report
 
@@ -89,32 +90,31 @@ class TextualInversion(io.ComfyNode):
         save_as: list[str],
     ) -> io.NodeOutput:
         """Return the prompt's conditioning with the learnt word, the personalizer and the losses."""
-        encoder = TokenEncoder(clip[0], prompt[0], initial_word[0], placeholder[0])
+        TokenEncoder(
+            clip[0], prompt[0], initial_word[0], placeholder[0]
+        )  # says what is wrong before anything is loaded
         target = _embedding_path(save_as[0]) if save_as[0] else None
         config, pictures = InversionConfig(steps[0], learning_rate[0]), split_pictures(image)
         side = training_resolution(model[0])
-        with training_session(model[0], vae[0], latent_shape(model[0], side, side, config.draws), clip=clip[0]) as (
-            session,
-            coder,
-        ):
+        text, shape = differentiable_clip(clip[0]), latent_shape(model[0], side, side, config.draws)
+        with training_session(model[0], vae[0], shape, clip=text) as (session, coder):
+            encoder = TokenEncoder(text, prompt[0], initial_word[0], placeholder[0])
             latents = encode_views(coder, pictures, side, session.device)
             fitted = Fitting(session, encoder, config, seed[0]).fit(latents, encoder.initial(vectors[0]))
         if target is not None:
-            write_safetensors(
-                target, {name: part.contiguous() for name, part in encoder.split(fitted.token).items()}, {}
-            )
+            parts = encoder.split(fitted.token)
+            write_safetensors(target, {name: part.contiguous() for name, part in parts.items()}, {})
         personalizer = Personalizer(clip[0], encoder.prompt, initial_word[0], fitted.token, config, seed[0])
-        numbers = {"nfe": {"textual_inversion": fitted.evaluations}, "ti_steps": steps[0]}
+        numbers = {"nfe": {"textual_inversion": session.evaluations}, "ti_steps": steps[0]}
         return io.NodeOutput(fitted.conditioning, personalizer, {"loss": fitted.losses}, ui=report(numbers))
 
 
 class Fitting:
-    """Textual Inversion against an opened model; keeps the result, the losses and the evaluations."""
+    """Textual Inversion against an opened model; keeps the result and the losses."""
 
     def __init__(self, session: HostSession, encoder: TokenEncoder, config: InversionConfig, seed: int) -> None:
         self._session, self._encoder, self._config, self._seed = session, encoder, config, seed
         self.losses: list[float] = []
-        self.evaluations = 0
         self.token: TokenEmbedding
         self.conditioning: list[Any]
 
@@ -122,9 +122,8 @@ class Fitting:
         """Fit the token to the latents, starting from `initial`."""
         bar = progress_bar(self._config.ti_steps)
 
-        def bind(token: TokenEmbedding) -> CountedDenoiser:
-            self.evaluations += self._config.draws
-            return CountedDenoiser(self._session.bind(self._encoder.encode(token)))
+        def bind(token: TokenEmbedding) -> HostDenoiser:
+            return self._session.bind(self._encoder.encode(token))
 
         def on_step(step: int, loss: float) -> None:
             self.losses.append(loss)
@@ -153,17 +152,17 @@ def fit_personalizer(
     return Fitting(session, encoder, InversionConfig(), seed).fit(latents, encoder.initial(1))
 
 
-def refit(personalizer: Personalizer, session: HostSession) -> Callable[[Sequence[Latent]], CountedDenoiser]:
+def refit(personalizer: Personalizer, clip: Any, session: HostSession) -> Callable[[Sequence[Latent]], HostDenoiser]:  # noqa: ANN401
     """Return what fits a personalizer again to the current protected pictures, each time from where it stood."""
-    encoder = TokenEncoder(personalizer.clip, personalizer.prompt, personalizer.initial_word)
+    encoder = TokenEncoder(clip, personalizer.prompt, personalizer.initial_word)
     token = personalizer.token
     config = replace(personalizer.config, ti_steps=max(1, personalizer.config.ti_steps // 5))
 
-    def again(latents: Sequence[Latent]) -> CountedDenoiser:
+    def again(latents: Sequence[Latent]) -> HostDenoiser:
         nonlocal token
         fitted = Fitting(session, encoder, config, personalizer.seed).fit(latents, token)
         token = fitted.token
-        return CountedDenoiser(session.bind(fitted.conditioning))
+        return session.bind(fitted.conditioning)
 
     return again
 
@@ -177,6 +176,8 @@ def encode_views(coder: HostAutoencoder, pictures: Sequence[Levels], side: int, 
 def split_pictures(image: Sequence[Tensor]) -> list[Levels]:
     """Return the pictures of a list of IMAGEs one by one, (1, 3, h, w) in whole levels and outside inference mode."""
     levels = [to_levels(batch, "image") for batch in image]
+    if not levels:
+        raise BadImageError("At least one picture is needed, but the list is empty.")
     with torch.inference_mode(False):
         return [picture[None].clone() for batch in levels for picture in batch]
 

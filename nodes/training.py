@@ -1,9 +1,11 @@
 """Train ρ as a node: progress with a preview, cancel that loses nothing, a result that no cache can lose."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management as mm
 import folder_paths
 import torch
 from comfy_api.latest import io
@@ -12,8 +14,7 @@ from torch import Tensor
 
 from ..ldu.budget import working_size
 from ..ldu.checkpoint import RhoCard, require_fit, save_rho
-from ..ldu.errors import BadValueError
-from ..ldu.model import CountedDenoiser
+from ..ldu.errors import BadValueError, LduError, NonFiniteError
 from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet
@@ -22,6 +23,7 @@ from .host import (
     HostAutoencoder,
     HostSession,
     default_conditioning,
+    differentiable_clip,
     latent_shape,
     normal,
     progress_bar,
@@ -148,22 +150,23 @@ def _train(one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
     clip, patcher = _clip_to_train_through(one), under_manager(net)
     with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):
-        condition, ti_spent = _personalization(one, session, coder, pictures, side, config.seed)
-        walker = CountedDenoiser(session.bind(normal(default_conditioning(model, one.get("walk_conditioning")))))
-        adversary = CountedDenoiser(session.bind(condition))
-        surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
+        condition = _personalization(one, clip, session, coder, pictures, side, config.seed)
+        ti_spent = session.evaluations
+        walker = session.bind(normal(default_conditioning(model, one.get("walk_conditioning"))))
+        surrogate = Surrogate(walker, coder, session.schedule, side, session.bind(condition))
         subjects = [
-            prepare(surrogate, picture.to(session.device), mask if mask is None else mask.to(session.device), config)
+            prepare(surrogate, picture.to(session.device), mask, config)
             for picture, mask in zip(pictures, masks, strict=True)
         ]
-        again = refit(one["personalizer"], session) if config.refit_every and one.get("personalizer") else None
+        again = refit(one["personalizer"], clip, session) if config.refit_every and one.get("personalizer") else None
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=one.get("purifiers") or ())
         _run(training)
     net.requires_grad_(False).eval()
-    rho = TrainedRho(patcher, _card(tag, config, one["prompt"], training))
-    save_rho(_folder() / f"rho_{training.fingerprint[:12]}.safetensors", rho.net, rho.card)
+    prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
+    rho = TrainedRho(patcher, _card(tag, config, prompt, training))
+    save_rho(_finished_path(training), rho.net, rho.card)
     _state_path(training).unlink(missing_ok=True)
-    spent = {"train": walker.evaluations + adversary.evaluations, "textual_inversion": ti_spent}
+    spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
     losses = {"loss": training.state.losses}
     return io.NodeOutput(rho, losses, ui=report({"nfe": spent, "train_steps": training.state.step}, _summary(training)))
 
@@ -172,7 +175,8 @@ def _run(training: ShiftTraining) -> None:
     """Train with progress and preview; what is on disk is at most ten steps old, also after a crash."""
     path = _state_path(training)
     if path.is_file():
-        training.resume(path)
+        with suppress(LduError):  # a damaged state is worth nothing: start anew
+            training.resume(path)
     bar = progress_bar(training.config.train_steps)
     preview = _preview(training)
     try:
@@ -181,8 +185,12 @@ def _run(training: ShiftTraining) -> None:
             bar.update_absolute(done.step, training.config.train_steps, preview)
             if done.step % _SAVE_EVERY == 0:
                 training.save(path)
-    finally:  # an interrupt of the user's too
+    except NonFiniteError:
+        path.unlink(missing_ok=True)  # nor would it get better from there
+        raise
+    except mm.InterruptProcessingException:
         training.save(path)
+        raise
 
 
 def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  # noqa: ANN401
@@ -190,8 +198,9 @@ def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  #
     channels = model.get_model_object("latent_format").latent_channels
     with torch.inference_mode(False):
         if given is None:
-            torch.manual_seed(0)
-            return ShiftUNet(ShiftConfig(channels))
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                return ShiftUNet(ShiftConfig(channels))
         require_fit(
             given.card, model_family=tag.family, prediction=tag.prediction, latent_channels=channels, rho=given.net
         )
@@ -201,24 +210,30 @@ def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  #
 
 
 def _clip_to_train_through(one: dict[str, Any]) -> Any:  # noqa: ANN401
-    if one.get("personalizer") and one["refit_every"]:
-        return one["personalizer"].clip
-    return one.get("clip") if one.get("conditioning") is None else None
+    refits = one.get("personalizer") and one["refit_every"]
+    fits = one.get("conditioning") is None and one.get("clip") is not None
+    clip = one["personalizer"].clip if refits else one["clip"] if fits else None
+    return None if clip is None else differentiable_clip(clip)
 
 
 def _personalization(
-    one: dict[str, Any], session: HostSession, coder: HostAutoencoder, pictures: list[Levels], side: int, seed: int
-) -> tuple[list[Any], int]:
-    """Return the adversary's conditioning, and what it cost if it had to be learnt here."""
+    one: dict[str, Any],
+    clip: Any,  # noqa: ANN401
+    session: HostSession,
+    coder: HostAutoencoder,
+    pictures: list[Levels],
+    side: int,
+    seed: int,
+) -> list[Any]:
+    """Return the adversary's conditioning, learnt here if none is given."""
     if one.get("conditioning") is not None:
-        return normal(one["conditioning"]), 0
-    if one.get("clip") is None:
+        return normal(one["conditioning"])
+    if clip is None:
         raise BadValueError(
             "Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP."
         )
     latents = encode_views(coder, pictures, side, session.device)
-    fitted = fit_personalizer(one["prompt"], one["initial_word"], one["clip"], session, latents, seed)
-    return fitted.conditioning, fitted.evaluations
+    return fit_personalizer(one["prompt"], one["initial_word"], clip, session, latents, seed).conditioning
 
 
 def _masks(mask: list[Tensor] | None, pictures: list[Levels]) -> list[Mask | None]:
@@ -242,6 +257,7 @@ def _card(tag: ModelTag, config: TrainConfig, prompt: str, training: ShiftTraini
         prediction=tag.prediction,
         k_steps=config.k_steps,
         depth=config.depth,
+        sigmas=training.subjects[0].record.sigmas,
         rounds=config.rounds,
         budget_levels=config.budget_levels,
         prompt=prompt,
@@ -268,12 +284,15 @@ def _preview(training: ShiftTraining) -> tuple[str, Image.Image, int]:
     return ("JPEG", picture, _PREVIEW_SIDE)
 
 
-def _folder() -> Path:
-    return Path(folder_paths.get_output_directory()) / "ldu"
+def _finished_path(training: ShiftTraining) -> Path:
+    """Return where a finished rho is kept: one file for each set of inputs and number of steps."""
+    name = f"rho_{training.fingerprint[:12]}_{training.state.step}.safetensors"
+    return Path(folder_paths.get_output_directory()) / "ldu" / name
 
 
 def _state_path(training: ShiftTraining) -> Path:
-    return _folder() / "unfinished" / f"{training.fingerprint[:16]}.safetensors"
+    """Return where an unfinished training is kept, out of sight of Load ρ."""
+    return Path(folder_paths.get_user_directory()) / "ldu" / "unfinished" / f"{training.fingerprint[:16]}.safetensors"
 
 
 NODES = [TrainRho]

@@ -1,6 +1,7 @@
 """The walk as three nodes: Invert to z_T, Apply ρ Shift, Few-step Denoise."""
 
 import json
+import math
 from typing import Any
 
 import comfy.model_management as mm
@@ -146,8 +147,8 @@ class ApplyRhoShift(io.ComfyNode):
         _require_same(rho, tag, samples, other_checkpoint)
         if strength == 0:
             return io.NodeOutput(z_T)
-        mm.load_models_gpu([rho.patcher])
-        z = samples.to(rho.patcher.load_device, torch.float32)
+        mm.load_models_gpu([rho.patcher], force_full_load=True)
+        z = samples.to(next(rho.net.parameters()).device, torch.float32)
         key = rho.net.draw_key(z, generator=torch.Generator().manual_seed(seed))
         shift = rho.net(z, z.new_full((z.shape[0],), tag.sigmas[0]), key)
         return io.NodeOutput(z_T | {"samples": samples + strength * shift.to(samples)})
@@ -253,16 +254,21 @@ def _require_same(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoint:
         latent_channels=samples.shape[1],
         rho=rho.net,
     )
-    if (card.k_steps, round(card.depth, 4)) != (tag.k_steps, round(tag.depth, 4)):
+    if card.rounds != 1 or not _same_grid(card.sigmas, tag.sigmas):
         raise MismatchError(
-            f"This rho was trained for k = {card.k_steps} and depth = {card.depth:g}, but z_T was made with "
-            f"k = {tag.k_steps} and depth = {tag.depth:g}: set Invert to z_T to the same."
+            f"This rho was trained for {card.rounds} round of k = {card.k_steps} and depth = {card.depth:g}, z_T was "
+            f"made with k = {tag.k_steps} and depth = {tag.depth:g}, or on another noise schedule: use the same."
         )
     if card.model_hash != tag.model.fingerprint and not other_checkpoint:
         raise MismatchError(
             "This rho was trained on another checkpoint (or with other LoRAs) than the one loaded: load that one, "
             "train a new rho, or allow it on Apply ρ Shift, knowing that the effect is then unknown."
         )
+
+
+def _same_grid(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Tell whether two grids of noise levels agree to a thousandth, as different precisions of one model do."""
+    return len(one) == len(other) and all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(one, other, strict=True))
 
 
 def _require_same_kind(model: ModelTag, made_by: ModelTag) -> None:

@@ -14,7 +14,7 @@ from ..errors import BadImageError, BadValueError
 from ..losses import noise_prediction_loss, require_finite
 from ..model import BindToken
 from ..schedule import NoiseSchedule
-from ..shapes import Latent, TokenEmbedding
+from ..shapes import LatentOfAnySize, TokenEmbedding
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class InversionConfig:
 
 def fit_token(
     bind: BindToken,
-    latents: Sequence[Latent],
+    latents: Sequence[LatentOfAnySize],
     schedule: NoiseSchedule,
     initial: TokenEmbedding,
     config: InversionConfig,

@@ -11,7 +11,17 @@ from ldu.checkpoint import RhoCard, load_rho, read_safetensors, require_fit, sav
 from ldu.errors import BadFileError, BadValueError, MismatchError
 from ldu.shift_unet import ShiftConfig, ShiftUNet
 
-CARD = RhoCard("SD15", "abc", "eps", 4, 0.5, budget_levels=10, prompt="a photo of S* person", training={"steps": 3})
+CARD = RhoCard(
+    "SD15",
+    "abc",
+    "eps",
+    2,
+    0.5,
+    (2.0, 1.0, 0.0),
+    budget_levels=10,
+    prompt="a photo of S* person",
+    training={"steps": 3},
+)
 
 
 @pytest.fixture
@@ -53,7 +63,11 @@ def test_rho_and_card_come_back_as_they_were(rho, saved):
 
 def test_no_unfinished_file_is_left_when_writing_fails(rho, tmp_path):
     with pytest.raises(TypeError):
-        save_rho(tmp_path / "rho.safetensors", rho, RhoCard("SD15", "abc", "eps", 4, 0.5, training={"bad": object()}))
+        save_rho(
+            tmp_path / "rho.safetensors",
+            rho,
+            RhoCard("SD15", "abc", "eps", 1, 0.5, (1.0, 0.0), training={"bad": object()}),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -124,6 +138,8 @@ def test_tensors_that_do_not_fit_the_description_are_refused(saved, change):
         {"k_steps": 2.5},
         {"depth": 2},
         {"depth": "half"},
+        {"sigmas": [1.0]},
+        {"sigmas": 3},
         {"budget_levels": -1},
         {"training": []},
         {"prompt": 5},
@@ -144,9 +160,10 @@ def test_a_description_that_is_none_is_refused(saved, text):
 def test_a_hostile_architecture_is_refused_before_anything_is_built(saved):
     _, metadata = read_safetensors(saved)
     parsed = json.loads(metadata["ldu.rho"])
-    parsed["config"]["width"] = 10**9
-    with pytest.raises(BadFileError, match="width"):
-        load_rho(rewrite(saved, metadata={"ldu.rho": json.dumps(parsed)}))
+    for hostile in ({"width": 10**9}, {"width": 48.0}, {"levels": 2.5}, {"width": 512, "levels": 6}):
+        changed = {**parsed, "config": parsed["config"] | hostile}
+        with pytest.raises(BadFileError):
+            load_rho(rewrite(saved, metadata={"ldu.rho": json.dumps(changed)}))
 
 
 def test_a_rho_of_another_family_prediction_or_channel_count_is_refused(rho):
@@ -159,4 +176,4 @@ def test_a_rho_of_another_family_prediction_or_channel_count_is_refused(rho):
 
 def test_a_card_cannot_be_made_with_impossible_values():
     with pytest.raises(BadValueError):
-        RhoCard("SD15", "abc", "eps", 0, 0.5)
+        RhoCard("SD15", "abc", "eps", 0, 0.5, (0.0,))

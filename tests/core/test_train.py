@@ -161,7 +161,7 @@ def test_the_personalizer_is_fitted_again_on_the_protected_pictures(surrogate, p
         seen.append(latents[0].shape)
         return surrogate.adversary
 
-    config = TrainConfig(k_steps=1, train_steps=4, refit_every=2, evaluate_every=0)
+    config = TrainConfig(k_steps=1, train_steps=5, refit_every=2, evaluate_every=0)
     list(training(surrogate, picture, config, refit=refit).run())
     assert seen == [(1, 4, 8, 8)] * 2
 

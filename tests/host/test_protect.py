@@ -72,7 +72,8 @@ def test_an_sd15_checkpoint_from_the_stock_loader_protects_end_to_end(host):
         settings = {
             "prompt": "a photo of S* person", "initial_word": "person", "budget": 10.0, "k": 2, "depth": 0.5,
             "steps": 3, "learning_rate": 2e-2, "batch": 1, "seed": 0, "visibility": 0.5, "patience": 0,
-            "refit_every": 0,             "model": model, "vae": vae, "conditioning": condition, "walk_conditioning": empty,
+            "refit_every": 0, "model": model, "vae": vae, "conditioning": condition,
+            "walk_conditioning": empty,
         }  # fmt: skip
         return (
             host.classes["LDU_TrainRho"]
