@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.table import print_provenance, print_table
+from benchmarks.table import print_table, provenance
 from demo import pipeline
 from demo.dataset import HELD_OUT
 from demo.people import sample_identity, sample_nuisance
@@ -124,11 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--portraits", type=int, default=8, help="how many pictures (default 8)")
     parser.add_argument("--checkpoint", type=Path, default=pipeline.WEIGHTS, help="a checkpoint in the demo's layout")
     options = parser.parse_args(arguments)
-    models = load_models(options.checkpoint)
+    made_by, models = provenance(options.checkpoint), load_models(options.checkpoint)
     z_0 = models.autoencoder.encode(unseen_portraits(2 if options.row else options.portraits))
     every = [(k, depth, refine) for depth in DEPTHS for k in K_STEPS for refine in REFINEMENTS]
     print_table(HEAD, rows(models, z_0, [ONE_ROW] if options.row else every))
-    print_provenance(options.checkpoint, note=f"{len(z_0)} portraits")
+    print(f"\n{made_by}\n- {len(z_0)} portraits, latents of standard deviation {z_0.std():.2f}")
 
 
 if __name__ == "__main__":

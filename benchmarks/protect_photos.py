@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-from benchmarks.table import ROOT, print_provenance, print_table
+from benchmarks.table import ROOT, print_table, provenance
 from demo.pipeline import WEIGHTS
 
 BUDGETS = (4.0, 8.0, 10.0, 16.0)
@@ -131,11 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--photographs", nargs="+", choices=names, default=names)
     parser.add_argument("--keep", type=Path, help="a folder for the pictures and the last report, to look at")
     options, extra = parser.parse_known_args(arguments)
+    made_by = provenance(WEIGHTS)
     with tempfile.TemporaryDirectory(prefix="ldu-photos-") as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         print_table(HEAD, rows(save_photographs(folder), options, folder, extra))
-    print_provenance(WEIGHTS, note=f"nfe: {' + '.join(NFE)}")
+    print(f"\n{made_by}\n- nfe: {' + '.join(NFE)}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.hosting import GiB, Host, Loaded, load, picture, running
-from benchmarks.table import machine, print_provenance, print_table
+from benchmarks.table import print_table, provenance
 from demo.pipeline import WEIGHTS
 from ldu.statistics import bootstrap_interval
 
@@ -232,8 +232,15 @@ def trained_rho(host: Host, loaded: Loaded, k: int, depth: float) -> Any:  # noq
     nodes = host.module("nodes.host")
     with torch.inference_mode(False):
         net = fresh_rho(host).eval().requires_grad_(False)
-    tag = nodes.tag_model(loaded.model)
-    card = host.module("ldu.checkpoint").RhoCard(tag.family, tag.fingerprint, tag.prediction, k, depth)
+    tag, sigmas = nodes.tag_model(loaded.model), nodes.read_schedule(loaded.model).grid(k, depth)
+    card = host.module("ldu.checkpoint").RhoCard(
+        model_family=tag.family,
+        model_hash=tag.fingerprint,
+        prediction=tag.prediction,
+        k_steps=k,
+        depth=depth,
+        sigmas=sigmas,
+    )
     return host.module("nodes.types").TrainedRho(nodes.under_manager(net), card)
 
 
@@ -271,6 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def measure(host: Host, options: argparse.Namespace, device: torch.device) -> None:
     """Measure one size in a running host and print the table."""
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
+    made_by = provenance(WEIGHTS if options.size == "demo" else None, device=gpu)
     loaded = load(host, options.size)
     rho = trained_rho(host, loaded, options.k, options.depth)
     work = Work(host, loaded, options.k, options.depth, rho)
@@ -281,9 +290,7 @@ def measure(host: Host, options: argparse.Namespace, device: torch.device) -> No
     print(f"\n{options.size}: {loaded.side} x {loaded.side} pixels, k = {options.k}, depth = {options.depth:g}\n")
     print_table(HEAD, (cost.cells(reference) for cost in costs))
     print_nodes(work, options.repeats)
-    checkpoint = WEIGHTS if options.size == "demo" else None
-    gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
-    print_provenance(checkpoint, device=gpu or machine(), note="" if checkpoint else "random weights at full size")
+    print(f"\n{made_by}" + ("" if options.size == "demo" else "\n- random weights at full size"))
 
 
 if __name__ == "__main__":

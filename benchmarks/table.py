@@ -23,16 +23,17 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         print("| " + " | ".join(map(str, row)) + " |", flush=True)
 
 
-def print_provenance(checkpoint: Path | None = None, *, device: str | None = None, note: str = "") -> None:
-    """Print what made the table, as a list below it."""
-    print(f"\n- command: `{command()}`")
+def provenance(checkpoint: Path | None = None, *, device: str | None = None) -> str:
+    """Describe what makes a table, as a Markdown list; to be asked before measuring, since files and load change."""
     used = device or f"{machine()}, {torch.get_num_threads()} threads"
-    print(f"- machine: {used}; Python {platform.python_version()}, PyTorch {torch.__version__}")
-    print(f"- commit {commit()}, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC")
+    lines = [
+        f"- command: `{command()}`",
+        f"- machine: {used}; Python {platform.python_version()}, PyTorch {torch.__version__}",
+        f"- commit {commit()}, {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+    ]
     if checkpoint is not None:
-        print(f"- checkpoint {checkpoint.name}, SHA-256 {digest(checkpoint)[:16]}")
-    if note:
-        print(f"- {note}")
+        lines.append(f"- checkpoint {checkpoint.name}, SHA-256 {digest(checkpoint)[:16]}")
+    return "\n".join(lines)
 
 
 def command() -> str:

@@ -59,7 +59,12 @@ def walk_through_nodes(host, image, rho):
     types, nodes = host.module("nodes.types"), host.classes
     tag = host.module("nodes.host").tag_model(model)
     card = host.module("ldu.checkpoint").RhoCard(
-        tag.family, tag.fingerprint, tag.prediction, CONFIG.k_steps, CONFIG.depth, budget_levels=CONFIG.budget_levels
+        model_family=tag.family,
+        model_hash=tag.fingerprint,
+        prediction=tag.prediction,
+        k_steps=CONFIG.k_steps,
+        depth=CONFIG.depth,
+        sigmas=host.module("nodes.host").read_schedule(model).grid(CONFIG.k_steps, CONFIG.depth),
     )
     empty, latent = nodes["CLIPTextEncode"]().encode(clip, "")[0], nodes["VAEEncode"]().encode(vae, image)[0]
     z_T, record, _ = nodes["LDU_InvertToZT"].execute(model, latent, CONFIG.k_steps, CONFIG.depth, 0, empty).args
