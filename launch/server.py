@@ -25,6 +25,7 @@ from launch.websocket import messages
 
 CHILD = Path(__file__).with_name("child.py")
 START_TIMEOUT = 300.0
+LAST_EVENTS = ("execution_success", "execution_error", "execution_interrupted")
 STOP_TIMEOUT = 10.0
 OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 # Threads that wait must sleep: where the cores are shared with other work, spinning made training 20 times slower.
@@ -99,11 +100,13 @@ class Server:
         self, job: str, events: Iterator[dict[str, Any] | None], on_progress: Callable[[dict[str, Any]], None]
     ) -> dict[str, Any] | None:
         nodes: dict[str, Any] = {}
+        over = False
         for event in events:
             if event is not None and event["type"] == "progress_state":
                 nodes = event["data"]["nodes"]
             on_progress(nodes)
-            if _may_be_over(event) and (entry := self.ask(f"/history/{job}").get(job)):
+            over = over or (event is not None and event["type"] in LAST_EVENTS)
+            if (over or event is None) and (entry := self.ask(f"/history/{job}").get(job)):
                 return entry
         return None
 
@@ -161,10 +164,6 @@ def _blame(node: str, kind: str, message: str) -> str:
 def _sentence(text: str) -> str:
     line = " ".join(text.split())
     return line if line.endswith((".", "!", "?")) else line + "."
-
-
-def _may_be_over(event: dict[str, Any] | None) -> bool:
-    return event is None or event["type"].startswith("execution_") or event["type"] == "status"
 
 
 def _free_port() -> int:

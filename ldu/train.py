@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from .attacks.thief import thief_view
 from .budget import clipped_share, compose, residual_levels, resize, to_pixels
@@ -26,9 +25,10 @@ from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
 from .model import Denoiser
 from .protect import Subject, WalkConfig, WalkModels, decode, publish, shifted_walk
-from .shapes import Latent, LatentOfAnySize, Levels, Pixels
+from .shapes import LatentOfAnySize, Levels, Pixels
 from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
+from .trajectory import recomputed
 
 _EVALUATED = 4  # pictures of a large set that are evaluated: enough to see it settle, cheap beside the steps between
 
@@ -172,7 +172,7 @@ class ShiftTraining:
     def _accumulate(self, subject: Subject) -> tuple[float, float, float, float]:
         """Add one picture's gradient and return its loss, visibility, clipped share and used share of the bound."""
         z_0, shift = shifted_walk(self.surrogate, self.rho, subject.record, self.config, self.generator, recompute=True)
-        decoded: Pixels = checkpoint(decode, self.surrogate.autoencoder, z_0, use_reentrant=False)
+        decoded = recomputed(decode, self.surrogate.autoencoder, z_0)
         residual = residual_levels(subject.decoded_clean, decoded)
         mask = None if subject.mask is None else resize(subject.mask.to(residual), *residual.shape[-2:]).clamp(0, 1)
         loss = self._attack(compose(subject.working, residual, self.config.budget_levels, mask))
@@ -190,8 +190,7 @@ class ShiftTraining:
         x = to_pixels(published)
         if self.purifiers:
             x = self.purifiers[self._draw(len(self.purifiers))](x, self.generator)
-        encoded: Latent = checkpoint(self.surrogate.autoencoder.encode, x, use_reentrant=False)
-        z_0 = encoded.expand(self.config.draws, -1, -1, -1)
+        z_0 = recomputed(self.surrogate.autoencoder.encode, x).expand(self.config.draws, -1, -1, -1)
         return noise_prediction_loss(
             self.surrogate.adversary, z_0, self.surrogate.schedule, generator=self.generator
         ).mean()

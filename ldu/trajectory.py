@@ -9,10 +9,13 @@ every stored point again. The corrections are constants along a shifted walk: th
 Source: DDIM inversion, Song et al. 2021, section 4.3; the stored gap, Direct Inversion, Ju et al. 2024, section 3.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .errors import BadValueError, MismatchError
@@ -150,8 +153,15 @@ def _walk_down(
 ) -> Latent:
     for i, (high, low) in enumerate(pairwise(sigmas)):
         step = (denoiser, z, high, schedule.sigma_min)
-        down: Latent = checkpoint(slope, *step, use_reentrant=False) if recompute else slope(*step)  # pyright: ignore[reportAssignmentType]
+        down = recomputed(slope, *step) if recompute else slope(*step)
         z = z + (low - high) * down
         if corrections:
             z = z + corrections[-1 - i]
     return z
+
+
+def recomputed(function: Callable[..., Tensor], *inputs: Any) -> Tensor:  # noqa: ANN401  (whatever the function takes)
+    """Call a function and keep only its inputs for the backward pass, which calls it again (gradient checkpointing)."""
+    result = checkpoint(function, *inputs, use_reentrant=False)
+    assert isinstance(result, Tensor)  # the library declares nothing
+    return result

@@ -7,7 +7,6 @@ core's D(z, sigma) for eps, v and flow models alike.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -128,7 +127,7 @@ class HostDenoiser:
         self._session, self._conditioning = session, conditioning
         self._prepared: dict[tuple[int, ...], list[Any]] = {}
 
-    @cached_property
+    @property
     def key(self) -> str:
         """Name of the weights and the condition."""
         return f"{self._session.key} {_digest(self._conditioning)}"
