@@ -24,7 +24,7 @@ from launch.host import Host
 from launch.websocket import messages
 
 CHILD = Path(__file__).with_name("child.py")
-START_TIMEOUT = 300.0
+START_TIMEOUT = 900.0
 LAST_EVENTS = ("execution_success", "execution_error", "execution_interrupted")
 STOP_TIMEOUT = 10.0
 OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
