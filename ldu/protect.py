@@ -51,8 +51,8 @@ class WalkConfig:
     """
 
     budget_levels: float = 10.0
-    k_steps: int = 4
-    depth: float = 0.5
+    k_steps: int = 2
+    depth: float = 0.25
     rounds: int = 1
 
     def __post_init__(self) -> None:

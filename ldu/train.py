@@ -30,6 +30,7 @@ from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
 from .trajectory import recomputed
 
+_WARM_UP = 15  # steps: Adam's first ones are of full size, overshoot the target and drive the price up for long
 _EVALUATED = 4  # pictures of a large set that are evaluated: enough to see it settle, cheap beside the steps between
 
 Purifier = Callable[[Pixels, torch.Generator], Pixels]
@@ -74,7 +75,7 @@ class TrainConfig(WalkConfig):
     draws: int = 2
     visibility_target: float = 0.5
     price: float = 0.0
-    price_rate: float = 0.05
+    price_rate: float = 0.02
     evaluate_every: int = 10
     patience: int = 0
     refit_every: int = 0
@@ -156,6 +157,7 @@ class ShiftTraining:
             and self.state.step % self.config.refit_every == 0
         ):
             self._refit_personalizer(self.refit)
+        self.optimizer.param_groups[0]["lr"] = self.config.learning_rate * min(1.0, (self.state.step + 1) / _WARM_UP)
         self.optimizer.zero_grad(set_to_none=True)
         first = self.state.step * self.config.batch
         chosen = [self.subjects[(first + i) % len(self.subjects)] for i in range(self.config.batch)]

@@ -73,8 +73,8 @@ class TrainRho(io.ComfyNode):
                     step=0.5,
                     tooltip="Largest change of a pixel value, in levels of 0 to 255.",
                 ),
-                io.Int.Input("k", default=4, min=1, max=64, tooltip=K_TOOLTIP),
-                io.Float.Input("depth", default=0.5, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
+                io.Int.Input("k", default=2, min=1, max=64, tooltip=K_TOOLTIP),
+                io.Float.Input("depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
                 io.Int.Input("steps", default=100, min=0, max=100000, tooltip="Optimiser steps."),
                 io.Float.Input("learning_rate", default=2e-3, min=1e-7, max=1.0, step=1e-7, tooltip="Of Adam."),
                 io.Int.Input(

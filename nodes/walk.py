@@ -48,8 +48,8 @@ class InvertToZT(io.ComfyNode):
             inputs=[
                 io.Model.Input("model"),
                 io.Latent.Input("latent", tooltip="The encoded picture."),
-                io.Int.Input("k", default=4, min=1, max=64, tooltip=K_TOOLTIP),
-                io.Float.Input("depth", default=0.5, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
+                io.Int.Input("k", default=2, min=1, max=64, tooltip=K_TOOLTIP),
+                io.Float.Input("depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
                 io.Int.Input(
                     "refine",
                     default=0,
