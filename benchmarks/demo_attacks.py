@@ -15,12 +15,14 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from demo.architecture import LATENT_SCALE, SCHEDULE, make_scheduler
 from demo.fresh_vae import blocks_are_identities, quiet_blocks
 from demo.pipeline import Pipeline, tokenize
+from demo.train_unet import noise_level_weight
 
 ALPHA_BAR = make_scheduler().alphas_cumprod
 LEVEL = 2 / 255
 PLACEHOLDER = "sks"
 PROMPT = f"a photo of {PLACEHOLDER} person"
 CLASS_PROMPT = "a photo of a person"
+THIEF_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,30 @@ class Demo:
         return self.vae.decode(z / LATENT_SCALE).sample.clamp(-1, 1)
 
 
-def denoising_loss(unet: UNet2DConditionModel, z_0: Tensor, condition: Tensor, generator: torch.Generator) -> Tensor:
-    """Return E || noise_pred(z_t, t, c) - noise ||^2 for one draw of t and noise a latent."""
+def denoising_errors(
+    unet: UNet2DConditionModel, z_0: Tensor, condition: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return || noise_pred(z_t, t, c) - noise ||^2 (b,) for one draw of t and noise a latent, and alpha_bar (b,)."""
     t = torch.randint(0, 1000, (len(z_0),), generator=generator)
     noise = torch.randn(z_0.shape, generator=generator)
     mix = ALPHA_BAR[t][:, None, None, None]
     noise_pred = unet(mix.sqrt() * z_0 + (1 - mix).sqrt() * noise, t, condition.expand(len(z_0), -1, -1)).sample
-    return (noise_pred - noise).square().mean()
+    return (noise_pred.float() - noise).square().mean((1, 2, 3)), ALPHA_BAR[t]
+
+
+def thief_loss(unet: UNet2DConditionModel, z_0: Tensor, condition: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the loss that the world was trained with, on a batch of THIEF_BATCH latents drawn in turn from z_0.
+
+    The unweighted error, at rates where DreamBooth learns at all, ruins this small model's high noise levels.
+    """
+    repeated = z_0.repeat(-(-THIEF_BATCH // len(z_0)), 1, 1, 1)[:THIEF_BATCH]
+    errors, alpha_bar = denoising_errors(unet, repeated, condition, generator)
+    return (noise_level_weight(alpha_bar) * errors).mean()
 
 
 @torch.no_grad()  # sampling only
 def generate(
-    demo: Demo, prompts: list[str], *, generator: torch.Generator, steps: int = 25, guidance: float = 3.0
+    demo: Demo, prompts: list[str], *, generator: torch.Generator, steps: int = 25, guidance: float = 2.5
 ) -> Tensor:
     """Draw one picture a prompt with deterministic DDIM and classifier-free guidance."""
     scheduler = DDIMScheduler(**SCHEDULE, set_alpha_to_one=False, steps_offset=1)
@@ -81,7 +95,7 @@ def generate(
     return demo.decode(z)
 
 
-def textual_inversion(demo: Demo, x: Tensor, *, steps: int, seed: int, rate: float = 5e-3) -> Demo:
+def textual_inversion(demo: Demo, x: Tensor, *, steps: int, seed: int, rate: float = 1e-2) -> Demo:
     """Learn the placeholder's embedding on pictures x, starting from "person"; return the world that knows it."""
     generator = torch.Generator().manual_seed(seed)
     text = copy.deepcopy(demo.text)
@@ -96,7 +110,7 @@ def textual_inversion(demo: Demo, x: Tensor, *, steps: int, seed: int, rate: flo
         names = {"text_model.embeddings.token_embedding.weight", "embeddings.token_embedding.weight"}
         name = next(n for n, _ in text.named_parameters() if n in names)
         condition = torch.func.functional_call(text, {name: learnt}, (tokens,)).last_hidden_state
-        loss = denoising_loss(demo.unet, z_0, condition, generator)
+        loss = thief_loss(demo.unet, z_0, condition, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -104,14 +118,14 @@ def textual_inversion(demo: Demo, x: Tensor, *, steps: int, seed: int, rate: flo
     return replace(demo, text=text)
 
 
-def dreambooth(demo: Demo, x: Tensor, *, steps: int, seed: int, rate: float = 1e-4) -> Demo:
+def dreambooth(demo: Demo, x: Tensor, *, steps: int, seed: int, rate: float = 5e-5) -> Demo:
     """Fine-tune a copy of the UNet on pictures x under the placeholder's prompt."""
     generator = torch.Generator().manual_seed(seed)
     unet = copy.deepcopy(demo.unet).requires_grad_(True).train()
     optimizer = torch.optim.AdamW(unet.parameters(), rate, weight_decay=1e-2)
     z_0, condition = demo.encode(x), demo.condition([PROMPT])
     for _ in range(steps):
-        loss = denoising_loss(unet, z_0, condition, generator)
+        loss = thief_loss(unet, z_0, condition, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -141,7 +155,7 @@ def advdm(demo: Demo, x: Tensor, *, budget_levels: float, seed: int, steps: int 
     condition = demo.condition([CLASS_PROMPT])
 
     def loss_of(pictures: Tensor) -> Tensor:
-        return denoising_loss(demo.unet, demo.encode(pictures), condition, generator)
+        return denoising_errors(demo.unet, demo.encode(pictures), condition, generator)[0].mean()
 
     return ascend(x, loss_of, steps=steps, budget_levels=budget_levels, start=torch.zeros_like(x))
 

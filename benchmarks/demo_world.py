@@ -80,7 +80,7 @@ class Bench:
     """The models under test and how much to spend on them."""
 
     checkpoint: Path
-    subjects: int
+    subjects: range
     ti_steps: int
     db_steps: int
 
@@ -181,7 +181,7 @@ def prompt_rows(bench: Bench) -> Iterator[Row]:
 def _references(bench: Bench) -> tuple[Tensor, Tensor]:
     """Return (subjects,) cosines of other photos of the same person and of another person, VAE-decoded."""
     same, other = [], []
-    for subject in range(bench.subjects):
+    for subject in bench.subjects:
         photos = subject_photos(subject, CLEAN_PICTURES)
         decoded = bench.demo.decode(bench.demo.encode(subject_photos(subject, GENERATIONS, 100)))
         stranger = bench.demo.decode(bench.demo.encode(subject_photos(subject + 1000, GENERATIONS, 100)))
@@ -198,7 +198,7 @@ def thief_rows(bench: Bench) -> Iterator[Row]:
     for kind in ("TI", "DreamBooth"):
         found = [
             bench.similarity(bench.steal(kind, photos, subject), photos).mean()
-            for subject, photos in ((s, subject_photos(s, CLEAN_PICTURES)) for s in range(bench.subjects))
+            for subject, photos in ((s, subject_photos(s, CLEAN_PICTURES)) for s in bench.subjects)
         ]
         reached = (torch.stack(found) - other) / (same - other)
         yield Row(f"{kind}, 4 clean pictures: similarity", torch.stack(found), "")
@@ -219,7 +219,7 @@ def _conditions(bench: Bench, photos: Tensor, seed: int) -> dict[str, Tensor]:
 def fragility_rows(bench: Bench) -> Iterator[Row]:
     """What does a known attack, and mere noise, do to DreamBooth here?"""
     tables: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
-    for subject in range(bench.subjects):
+    for subject in bench.subjects:
         photos = subject_photos(subject, CLEAN_PICTURES)
         clean_person = subject_photos(subject, 48, 200)
         for name, x in _conditions(bench, photos, subject).items():
@@ -268,14 +268,17 @@ def main() -> None:
     parser.add_argument("--rows", "--row", default="vae,identity,gain", help=f"some of {','.join(ROWS)}")
     parser.add_argument("--full", action="store_true", help="all rows")
     parser.add_argument("--subjects", type=int, default=4, help="unseen people per thief")
-    parser.add_argument("--ti-steps", type=int, default=200)
-    parser.add_argument("--db-steps", type=int, default=150)
+    parser.add_argument("--first", type=int, default=0, help="number of the first one, to share a run out")
+    parser.add_argument("--ti-steps", type=int, default=120)
+    parser.add_argument("--db-steps", type=int, default=120)
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16: half the time on a recent CPU")
     parser.add_argument("--checkpoint", type=Path, default=pipeline.WEIGHTS)
     options = parser.parse_args()
     torch.set_autocast_enabled("cpu", options.bf16)
     torch.set_autocast_dtype("cpu", torch.bfloat16)
-    bench = Bench(options.checkpoint, options.subjects, options.ti_steps, options.db_steps)
+    bench = Bench(
+        options.checkpoint, range(options.first, options.first + options.subjects), options.ti_steps, options.db_steps
+    )
     print(describe_run(options.checkpoint))
     for name in ROWS if options.full else options.rows.split(","):
         started = time.monotonic()

@@ -99,11 +99,15 @@ class LatentFeed:
         return z_0, tokens
 
 
+def noise_level_weight(alpha_bar: Tensor) -> Tensor:
+    """Return the weight of the squared noise error at each alpha_bar."""
+    snr = alpha_bar / (1 - alpha_bar)
+    return (SNR_LIMIT / snr).clamp(max=1) * alpha_bar**-0.75
+
+
 def denoising_loss(noise_pred: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
     """Return the weighted mean squared error; `alpha_bar` (b,)."""
-    snr = alpha_bar / (1 - alpha_bar)
-    weight = (SNR_LIMIT / snr).clamp(max=1) * alpha_bar**-0.75
-    return (weight * (noise_pred - noise).square().mean((1, 2, 3))).mean()
+    return (noise_level_weight(alpha_bar) * (noise_pred - noise).square().mean((1, 2, 3))).mean()
 
 
 def train(run: Run, feed: LatentFeed, forward: Callable[..., Tensor]) -> None:
