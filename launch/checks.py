@@ -16,6 +16,12 @@ STATIC = (
     ("pyright",),
     ("lint-imports",),
 )
+ROWS = (  # of each table in docs/benchmarks.md, so that a number that has changed is seen
+    ("benchmarks.demo_world", "--row", "vae,identity"),
+    ("benchmarks.inversion", "--row"),
+    ("benchmarks.speed", "--repeats", "3"),
+    ("benchmarks.protect_photos", "--photographs", "coffee.jpg", "--budgets", "10"),
+)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -27,6 +33,9 @@ def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
             return status
     if not fast and not any(map(shutil.which, BROWSERS)):
         say("No Chromium on the PATH: the browser tests will be skipped.")
+    for row in () if fast or pytest_options else ROWS:
+        if status := _call(host, str(host.python), "-m", *row):
+            return status
     return _call(host, str(host.python), "-m", "pytest", *(["tests/core"] if fast else []), *pytest_options)
 
 

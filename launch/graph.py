@@ -37,8 +37,12 @@ TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion")  # learn from all pictures o
 
 
 def load_workflow(name: str) -> Graph:
-    """Read one of the shipped workflows in API format."""
-    return json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
+    """Read one of the shipped workflows in API format, without its plots: nobody sees them here.
+
+    The host's loss graph also fails on a training of one step.
+    """
+    graph = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
+    return {number: node for number, node in graph.items() if node["class_type"] != "LossGraphNode"}
 
 
 def fill(graph: Graph, wishes: dict[str, Any]) -> Graph:
