@@ -8,10 +8,10 @@ import torch
 diffusers = pytest.importorskip("diffusers", reason="the demo world is trained with diffusers (extra: train)")
 
 from demo import architecture, convert, fresh_vae, pipeline  # noqa: E402
-from demo.identity import IdentityNet  # noqa: E402
-from demo.train_identity import contrastive_loss  # noqa: E402
+from demo.identity import IdentityNet, load_identity  # noqa: E402
+from demo.train_identity import contrastive_loss, held_out_photos, nearest_neighbour_hits  # noqa: E402
 from demo.train_unet import denoising_loss  # noqa: E402
-from demo.train_vae import divergence, fold_scale, held_out_batch  # noqa: E402
+from demo.train_vae import divergence, fold_scale, held_out_batch, psnr_against_render  # noqa: E402
 from demo.training import Clock  # noqa: E402
 
 
@@ -134,3 +134,32 @@ def test_the_learning_rate_ends_annealed():
     assert Clock(limit=1.0, spent=2.0).learning_rate(1.0) == pytest.approx(0.02)
     assert Clock(limit=1e6).learning_rate(1.0) < 0.05
     assert math.isclose(Clock(limit=1.0, spent=2.0).progress, 1.0)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    if not pipeline.WEIGHTS.exists():
+        pytest.skip("no weights in this checkout")
+    config, weights = pipeline.read_checkpoint(pipeline.WEIGHTS)
+    vae = architecture.make_vae(config["vae"])
+    names = convert.vae_keys(vae.state_dict(), config["vae"])
+    vae.load_state_dict(convert.to_diffusers(names, weights, vae.state_dict()))
+    return vae.eval().requires_grad_(False)
+
+
+def test_the_shipped_vae_reconstructs_unseen_portraits(shipped):
+    """At least 27 dB against the noise-free render, on latents of about unit variance."""
+    assert psnr_against_render(shipped, 4).mean() > 27
+    z = shipped.encode(held_out_batch(4)[0]).latent_dist.mean * architecture.LATENT_SCALE
+    assert 0.7 < z.std() < 1.3
+
+
+def test_the_shipped_identity_network_knows_unseen_people():
+    """Ten strangers' second photos find their first ones."""
+    photos = held_out_photos(people=10)
+    assert nearest_neighbour_hits(load_identity(), photos[:, 0], photos[:, 1]).float().mean() >= 0.9
+
+
+def test_all_weights_together_stay_below_forty_megabytes():
+    """What is shipped fits in the repository."""
+    assert sum(file.stat().st_size for file in pipeline.WEIGHTS.parent.glob("*.safetensors")) < 40e6

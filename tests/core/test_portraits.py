@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from demo.captions import describe
+from demo.checker import fit_checker
 from demo.dataset import training_picture
 from demo.people import BACKGROUNDS, SPREAD, sample_identity, sample_nuisance, sample_traits
 from demo.portraits import add_sensor_noise, photograph, render
@@ -133,3 +135,11 @@ def test_patterns_are_drawn_from_their_generator_alone() -> None:
     one, two = (draw_pattern(np.random.default_rng(7), 32) for _ in range(2))
     assert np.array_equal(one[0], two[0])
     assert one[1] == two[1]
+
+
+def test_a_hair_and_background_reader_fits_in_closed_form() -> None:
+    """Fitted on a few hundred renders it already reads most others, autocast or not."""
+    with torch.autocast("cpu", torch.bfloat16):
+        judge = fit_checker(400)
+    assert judge.hair_hits.float().mean() > 0.7
+    assert judge.background_hits.float().mean() > 0.7
