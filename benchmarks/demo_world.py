@@ -270,12 +270,13 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=4, help="unseen people per thief")
     parser.add_argument("--first", type=int, default=0, help="number of the first one, to share a run out")
     parser.add_argument("--ti-steps", type=int, default=120)
-    parser.add_argument("--db-steps", type=int, default=120)
+    parser.add_argument("--db-steps", type=int, default=60)
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16: half the time on a recent CPU")
     parser.add_argument("--checkpoint", type=Path, default=pipeline.WEIGHTS)
     options = parser.parse_args()
     torch.set_autocast_enabled("cpu", options.bf16)
     torch.set_autocast_dtype("cpu", torch.bfloat16)
+    torch.set_autocast_cache_enabled(False)  # no context ends here: kept casts would go stale while a thief trains
     bench = Bench(
         options.checkpoint, range(options.first, options.first + options.subjects), options.ti_steps, options.db_steps
     )
