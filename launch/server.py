@@ -85,20 +85,18 @@ class Server:
         job = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
         try:
             entry = self._follow(job, events, on_progress)
-        except (OSError, http.client.HTTPException):
-            entry = None
+        except (OSError, http.client.HTTPException) as error:
+            raise LaunchError(f"ComfyUI {self._state()} ({error}); its last words: {last_line(self.log)}") from error
         except BaseException:
             self._interrupt()
             raise
-        if entry is None:
-            raise LaunchError(f"ComfyUI ended before its work was done ({last_line(self.log)}).")
         if reason := failure(entry):
             raise LaunchError(reason)
         return entry
 
     def _follow(
         self, job: str, events: Iterator[dict[str, Any] | None], on_progress: Callable[[dict[str, Any]], None]
-    ) -> dict[str, Any] | None:
+    ) -> dict[str, Any]:
         nodes: dict[str, Any] = {}
         over = False
         for event in events:
@@ -106,9 +104,21 @@ class Server:
                 nodes = event["data"]["nodes"]
             on_progress(nodes)
             over = over or (event is not None and event["type"] in LAST_EVENTS)
-            if (over or event is None) and (entry := self.ask(f"/history/{job}").get(job)):
+            if (over or event is None) and (entry := self._entry(job)):
                 return entry
-        return None
+        raise ConnectionError("it hung up")
+
+    def _entry(self, job: str) -> dict[str, Any] | None:
+        try:
+            return self.ask(f"/history/{job}").get(job)
+        except TimeoutError:  # one step can keep it from answering for long
+            return None
+
+    def _state(self) -> str:
+        try:
+            return f"ended with status {self.process.wait(1)}"
+        except subprocess.TimeoutExpired:
+            return "is out of reach"
 
     def _interrupt(self) -> None:
         with suppress(OSError, LaunchError, http.client.HTTPException):

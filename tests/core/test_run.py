@@ -363,6 +363,11 @@ def test_every_option_has_its_place_in_the_shipped_workflow(option):
     assert graph.value_of(graph.load_workflow("protect"), option) is not None
 
 
+@pytest.mark.parametrize("option", ["rho", "strength", "k", "depth", "budget", "seed", "judges_word"])
+def test_a_trained_rho_can_be_used_with_every_option_that_is_left(option):
+    assert graph.value_of(graph.load_workflow("protect_with_trained_rho"), option) is not None
+
+
 class TestSeveralPictures:
     WORKFLOW = types.MappingProxyType(
         {

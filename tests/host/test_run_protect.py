@@ -102,6 +102,12 @@ def test_nothing_is_left_when_the_block_ends(tmp_path):
         running.ask("/system_stats")
 
 
+def test_a_server_that_dies_is_told_of():
+    dies = pytest.raises(LaunchError, match="ComfyUI ended with status -9 ")
+    with private_folder() as folder, serving(HOST, folder, cpu=True) as running, dies:
+        running.run(stock_graph(blurs=50, width=1024), lambda _: running.process.kill())
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path):
     with pytest.raises(LaunchError, match="ComfyUI did not start: "), serving(HOST, tmp_path, cpu=True):
         pass
