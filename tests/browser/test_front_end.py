@@ -71,27 +71,3 @@ def test_a_template_opens_whole_and_tidy(front, album, name):
     ]
     assert overlaps == []
     front.photograph(album / f"{name}.png", front.whole(), LEGIBLE)
-
-
-def test_the_blueprint_is_in_the_node_library_and_can_be_placed(front, album):
-    front.find_in_library("LDU Protect", album / "library.png")
-    front.place_blueprint("LDU Protect")
-    (node,) = front.nodes()
-    assert node["known"]
-    front.open_inside()
-    inside = front.nodes()
-    assert "LDU_TrainRho" in {node["type"] for node in inside}
-    assert [node["type"] for node in inside if node["red"] or not node["known"]] == []
-    front.photograph(album / "inside.png", front.whole(), LEGIBLE)
-
-
-@pytest.mark.skipif(not (PACK / "demo/weights/ldu_demo.safetensors").is_file(), reason="needs the demo checkpoint")
-def test_a_click_on_run_shows_the_protected_picture(front, place, album):
-    front.open_template("protect")
-    for widget, value in (("steps", 2), ("draws", 2)):
-        front.set_everywhere(widget, value)
-    front.press_run()
-    assert len(list((place / "output").glob("ldu_sample_portrait_protected_*.png"))) == 1
-    assert front.shown_pictures("LDU_SaveProtected") == 1
-    assert front.shown_pictures("LDU_Compare") == 1
-    front.photograph(album / "after_run.png", front.whole(), LEGIBLE)

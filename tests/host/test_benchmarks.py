@@ -98,6 +98,5 @@ def test_a_table_is_markdown_and_names_its_command_machine_and_commit(capsys, mo
         "`python -m benchmarks.speed --size demo`",
         "machine: ",
         f"commit {table.commit()}",
-        "- random weights",
     ):
         assert part in printed
