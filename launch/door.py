@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _leave(*_: object) -> NoReturn:
+    say("Stopped.")
     raise SystemExit(TERMINATED)
 
 
