@@ -15,11 +15,10 @@ from ..ldu.errors import BadFileError, BadValueError
 from ..ldu.picture import Picture, PictureInfo, load_picture, save_png
 from .images import to_image, to_levels
 from .types import PictureInfoSocket
+from .walk import CATEGORY
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
-
-CATEGORY = "LDU"
 
 
 class LoadPicture(io.ComfyNode):

@@ -11,11 +11,11 @@ from ..ldu.metrics import measure_visibility
 from ..ldu.shapes import Levels
 from .host import training_resolution
 from .images import fit_mask, to_image, to_levels, to_pixels
+from .walk import CATEGORY
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
 
-CATEGORY = "LDU"
 UNCHANGED_GREY = 128  # levels
 
 
