@@ -41,7 +41,9 @@ def looks(identity: Identity) -> list[str]:
     """Return in words all that tells this person from others; a proportion near the middle goes unsaid."""
     said = [f"{SKIN_WORDS[identity.traits.skin]} skin", f"{EYE_WORDS[identity.eye_colour]} eyes"]
     said += ["freckles"] if identity.freckles else []
-    said += [f"mole on the {'left' if x < 0 else 'right'} {'cheek' if y < 0.23 else 'chin'}" for x, y, _ in identity.moles]
+    said += [
+        f"mole on the {'left' if x < 0 else 'right'} {'cheek' if y < 0.23 else 'chin'}" for x, y, _ in identity.moles
+    ]
     for name, words in LOOKS.items():
         low, high = SPREAD[name]
         place = 2 * (getattr(identity.shape, name) - low) / (high - low) - 1

@@ -10,6 +10,7 @@ from . import (
     pictures,
     protection_report,
     purify,
+    refine,
     training,
     walk,
     weights,
@@ -28,7 +29,7 @@ class LduExtension(ComfyExtension):
         return [
             node
             for module in (
-                *(files, pictures, walk, personalization, training),
+                *(files, pictures, walk, personalization, training, refine),
                 *(evaluation, purify, gallery, protection_report, weights),
             )
             for node in module.NODES

@@ -8,7 +8,6 @@ from typing import Any
 import folder_paths
 import torch
 from comfy_api.latest import io
-from PIL import Image
 from torch import Tensor
 
 from ..ldu.attacks.purify.contract import DiffusionModel, Tools
@@ -28,6 +27,7 @@ from .host import (
     differentiable_clip,
     latent_shape,
     normal,
+    preview,
     progress_bar,
     tag_model,
     training_resolution,
@@ -39,7 +39,6 @@ from .personalization import encode_views, fit_personalizer, refit, split_pictur
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
-_PREVIEW_SIDE = 512
 _SAVE_EVERY = 10
 
 
@@ -211,11 +210,12 @@ def _run(training: ShiftTraining) -> None:
         with suppress(LduError):  # a damaged state is worth nothing: start anew
             training.resume(path)
     bar = progress_bar(training.config.train_steps)
-    preview = _preview(training)
+    shown = preview(training.protected(training.subjects[0]))
     try:
         for done in training.run():
-            preview = _preview(training) if done.evaluation is not None else preview
-            bar.update_absolute(done.step, training.config.train_steps, preview)
+            if done.evaluation is not None:
+                shown = preview(training.protected(training.subjects[0]))
+            bar.update_absolute(done.step, training.config.train_steps, shown)
             if done.step % _SAVE_EVERY == 0:
                 training.save(path)
     except NonFiniteError:
@@ -307,14 +307,6 @@ def _summary(training: ShiftTraining) -> str:
             f"{training.last.clipped_share:.1%} clipped, {training.last.bound_share:.1%} of the shift's bound used"
         )
     return "\n".join(lines)
-
-
-def _preview(training: ShiftTraining) -> tuple[str, Image.Image, int]:
-    """Return the first protected picture as the host's preview tuple."""
-    levels = training.protected(training.subjects[0])[0]
-    picture = Image.fromarray(levels.movedim(0, -1).round().byte().cpu().numpy())
-    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    return ("JPEG", picture, _PREVIEW_SIDE)
 
 
 def _finished_path(training: ShiftTraining) -> Path:

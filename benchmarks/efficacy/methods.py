@@ -9,13 +9,14 @@ from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy import published
-from benchmarks.efficacy.ours import Shift
+from benchmarks.efficacy.ours import Refined, Shift
 from benchmarks.world import World
 from ldu.budget import compose, to_levels, to_pixels
 from ldu.metrics import psnr_db
 
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 50),
+    "ldu_refined": Method(Refined(), 50),
     "ldu_published": Method(published.protect, 50),
 }
 TOLERANCE = 0.05  # dB

@@ -4,9 +4,12 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
+from PIL import Image
 
 from ...ldu.model import CountedDenoiser, Denoiser
-from ...ldu.shapes import Latent, PerSample
+from ...ldu.shapes import Latent, Levels, PerSample
+
+_PREVIEW_SIDE = 512
 
 Interrupted = mm.InterruptProcessingException  # raised in a node that the user cancels
 
@@ -14,6 +17,13 @@ Interrupted = mm.InterruptProcessingException  # raised in a node that the user 
 def progress_bar(total: int) -> Any:  # noqa: ANN401
     """Return the host's progress bar."""
     return comfy.utils.ProgressBar(total)
+
+
+def preview(levels: Levels) -> tuple[str, Image.Image, int]:
+    """Return the first of some pictures in whole levels as the host's preview tuple."""
+    picture = Image.fromarray(levels[0].movedim(0, -1).round().byte().cpu().numpy())
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+    return ("JPEG", picture, _PREVIEW_SIDE)
 
 
 def stop_if_asked() -> None:
