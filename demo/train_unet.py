@@ -6,7 +6,8 @@
 The first factor is the min-SNR weight of Hang et al. (2023). The second makes all noise levels cost about
 the same: without it the highest ones, where a caption decides hair and background, were 6 % of the loss
 and captions went unheard for 700 steps. Every tenth caption is left empty for guidance; a portrait is
-captioned in several ways, so that its looks are learnt one by one. The trained VAE has to lie in the cache (`train_vae` leaves it there).
+captioned in several ways, so that its looks are learnt one by one. The trained VAE has to lie in
+the cache (`train_vae` leaves it there).
 
     python -m demo.train_unet --minutes 50
 """
@@ -104,7 +105,7 @@ class LatentFeed:
 
 
 def wordings(data: Dataset, count: int = WORDINGS) -> list[str]:
-    """Return `count` captions for each picture, one picture's after another's; what is no clean portrait has but one."""
+    """Return `count` captions for each picture in turn; what is no clean portrait keeps its one."""
     said = []
     for index, (caption, person) in enumerate(zip(data.captions, data.identities, strict=True)):
         if person < 0:
