@@ -11,6 +11,7 @@ pytest.importorskip("diffusers", reason="needs the extra eval")
 pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks.efficacy import cells as plan
+from benchmarks.efficacy import code
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections
 from benchmarks.efficacy.measures import Judge
@@ -134,6 +135,23 @@ def test_results_of_other_settings_are_never_mixed_in(lab):
     setup = lab.setup
     others = [replace(setup, seed=1), replace(setup, use="tuning"), replace(setup, bf16=False)]
     assert len({each.results for each in (setup, *others)}) == 4
+
+
+def test_a_result_outlives_a_comment_but_no_change_of_the_code(tmp_path):
+    def digest(text):
+        (tmp_path / "method.py").write_text(text)
+        return code.digest_of.__wrapped__(("method.py",), tmp_path)
+
+    assert digest("rate = 1\n") == digest("# slow\nrate   = 1\n") != digest("rate = 2\n")
+
+
+def test_what_a_method_made_is_named_after_its_code_and_clean_results_are_not(lab, monkeypatch):
+    cells = Cell("TI", "ldu", 10.0), Cell("TI", CLEAN, 0.0)
+    before = [lab.path(cell) for cell in cells]
+    monkeypatch.setattr(code, "METHODS", ("ldu/budget.py",))
+    after = [lab.path(cell) for cell in cells]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
 
 
 def test_the_worst_case_is_each_persons_own_worst_purifier(lab):
