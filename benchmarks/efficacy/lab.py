@@ -24,7 +24,7 @@ from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import code
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.measures import Judge
-from benchmarks.efficacy.methods import METHODS, Protected, protect, weakened
+from benchmarks.efficacy.methods import METHODS, Protected, as_visible_as, protect
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
 from benchmarks.table import digest
 from benchmarks.world import World, load_world
@@ -128,7 +128,7 @@ class Lab:
         clean, made = self.person(cell.person).stolen, self.protected(cell.method, cell.budget_levels, cell.person)
         if made is None:
             return clean
-        return weakened(clean, made.x, cell.psnr_db) if cell.psnr_db else made.x
+        return as_visible_as(clean, made.x, cell.psnr_db, cell.budget_levels) if cell.psnr_db else made.x
 
     def loot(self, cell: Cell, published: Tensor) -> Tensor:
         """Return what the thief trains on: published pictures purified, clean ones of set C among them."""
