@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .errors import BadFileError, BadImageError, BadValueError
+from .errors import BadImageError, BadValueError
 from .metrics import measure_visibility
 from .naming import ENDINGS
 from .picture import PictureInfo, load_picture, save_png, to_pillow
@@ -89,8 +89,7 @@ def encode(levels: Tensor, info: PictureInfo, form: FileFormat) -> bytes:
     """Return the bytes of a JPEG or WebP file, with the colour profile and nothing else beside the pixels.
 
     Raises:
-        BadFileError: if the picture is larger than the format allows.
-        BadImageError: if the picture has transparency and the format has none.
+        BadImageError: if the picture is larger than the format allows, or transparent where the format cannot be.
     """
     if form.name == "jpeg" and info.alpha is not None:
         raise BadImageError(f"{info.name} has transparent parts, which JPEG cannot hold: save it as PNG or WebP.")
@@ -99,7 +98,7 @@ def encode(levels: Tensor, info: PictureInfo, form: FileFormat) -> bytes:
     try:
         to_pillow(levels, info.alpha).save(file, format=form.name, quality=form.quality, **options)
     except (OSError, ValueError) as error:
-        raise BadFileError(f"{info.name} cannot be written as {form} ({error}): save it as PNG.") from error
+        raise BadImageError(f"{info.name} cannot be written as {form} ({error}): save it as PNG.") from error
     return file.getvalue()
 
 
@@ -138,6 +137,6 @@ def _say_alternative(path: Path, info: PictureInfo, quality: int) -> str:
     form = FileFormat("jpeg" if info.alpha is None else "webp", quality)
     try:
         size = len(encode(load_picture(path).levels, info, form))
-    except BadFileError as error:
+    except BadImageError as error:
         return str(error)
     return f"As {form} it would be about {say_bytes(size)}, outside the budget."

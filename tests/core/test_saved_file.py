@@ -68,7 +68,7 @@ def test_transparency_stays_in_webp_and_is_refused_as_jpeg(tmp_path):
 
 
 def test_a_picture_too_large_for_the_format_is_refused_in_one_sentence(tmp_path):
-    with pytest.raises(BadFileError, match="cannot be written as WebP of quality 90") as caught:
+    with pytest.raises(BadImageError, match="cannot be written as WebP of quality 90") as caught:
         save_picture(tmp_path / "a.webp", torch.zeros(1, 17000, 3, dtype=torch.uint8), info(), FileFormat("webp"))
     assert "\n" not in str(caught.value)
 
