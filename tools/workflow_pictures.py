@@ -25,6 +25,7 @@ SIDE = 560  # pixels of a thumbnail
 THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each workflow needs those before it
     "train_rho_on_folder": (1240, 440, 980, 980),
     "protect_with_trained_rho": (1880, 440, 1180, 1180),
+    "protect_folder": (1780, 440, 950, 950),
     "protect": (2370, 440, 1180, 1180),
 }
 
@@ -52,7 +53,7 @@ def run(front: FrontEnd, name: str) -> None:
     front.open_template(name)
     if reason := front.press_run():
         raise SystemExit(f"{name}: {reason}")
-    front.wait_for_pictures(*({"LDU_Compare", "LDU_SaveProtected", "LossGraphNode"} & front.types()))
+    front.wait_for_pictures(*({"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LossGraphNode"} & front.types()))
 
 
 def take_thumbnail(front: FrontEnd, file: Path, square: Box) -> None:

@@ -3,7 +3,7 @@
 from .demo import is_demo, load_demo
 from .memory import differentiable_clip, intermediate_device, load_whole, new_patcher, normal, under_manager
 from .models import default_conditioning, fingerprint, latent_shape, read_schedule, tag_model, training_resolution
-from .progress import Interrupted, WatchedDenoiser, preview, progress_bar, stop_if_asked
+from .progress import Interrupted, WatchedDenoiser, as_a_part, preview, progress_bar, stop_if_asked
 from .session import HostDenoiser, HostSession, sampling_session, training_session
 from .vae import HostAutoencoder
 
@@ -13,6 +13,7 @@ __all__ = [
     "HostSession",
     "Interrupted",
     "WatchedDenoiser",
+    "as_a_part",
     "default_conditioning",
     "differentiable_clip",
     "fingerprint",

@@ -1,5 +1,8 @@
 """The host's progress bar and its Cancel."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import comfy.model_management as mm
@@ -14,9 +17,29 @@ _PREVIEW_SIDE = 512
 Interrupted = mm.InterruptProcessingException  # raised in a node that the user cancels
 
 
+_part_of_something: ContextVar[bool] = ContextVar("part_of_something", default=False)
+
+
+class _NoBar:
+    """The bar of work that is a part of something with a bar of its own."""
+
+    def update_absolute(self, *_: object) -> None:
+        """Show nothing."""
+
+
 def progress_bar(total: int) -> Any:  # noqa: ANN401
     """Return the host's progress bar."""
-    return comfy.utils.ProgressBar(total)
+    return _NoBar() if _part_of_something.get() else comfy.utils.ProgressBar(total)
+
+
+@contextmanager
+def as_a_part() -> Iterator[None]:
+    """Let what runs in the block leave the progress bar to its caller."""
+    token = _part_of_something.set(True)
+    try:
+        yield
+    finally:
+        _part_of_something.reset(token)
 
 
 def preview(levels: Levels) -> tuple[str, Image.Image, int]:
