@@ -17,11 +17,13 @@ from launch.host import Host, own_host, require_version
 from launch.protect import Order, protect
 from launch.result import in_words
 from launch.setup import prepare
+from launch.stress import DATA, PAGE, PICTURE, StressOrder, require_pictures, stress
 from launch.ui import serve
 
 # What the pictures show: the word to start from, and another for the thief that judges the result.
 SUBJECTS = {"person": "face", "object": "thing", "art": "painting", "animal": "pet"}
 TOKEN = "S*"
+IDENTITIES = ("none", "demo portraits", "insightface")  # as the gallery's node calls them
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -36,7 +38,7 @@ def main(arguments: list[str]) -> int:
     try:
         if options.command == "test":
             return run_checks(fast=options.fast, pytest_options=rest)
-        return _open_ui(options) if options.command == "ui" else _protect(options)
+        return {"ui": _open_ui, "protect": _protect, "stress": _stress}[options.command](options)
     except (LaunchError, OSError) as error:
         say(str(error))
         return 1
@@ -67,6 +69,31 @@ def _protect(options: argparse.Namespace) -> int:
     return 0
 
 
+def _stress(options: argparse.Namespace) -> int:
+    out = options.out or options.images[0].with_name(f"{options.images[0].stem}_stress")
+    order = StressOrder(
+        options.images,
+        options.protected,
+        out,
+        _stress_wishes(options),
+        options.checkpoint,
+        options.cpu,
+        options.force,
+        options.keep_log,
+    )
+    require_pictures(order)
+    require_distinct([path for path in (options.json, options.keep_log) if path])
+    for extra in filter(None, (options.json, options.keep_log)):
+        require_free(extra, [*options.images, *options.protected], force=options.force)
+    if options.checkpoint:
+        require_safetensors(options.checkpoint)
+    told = stress(order, _host(options))
+    sys.stdout.write(f"{told}\n\nSaved in {out}: {PAGE}, {DATA} and {PICTURE}, which shows your originals too.\n")
+    if options.json:
+        deliver((out / DATA).read_bytes(), options.json, force=options.force)
+    return 0
+
+
 def _open_ui(options: argparse.Namespace) -> int:
     serve(_host(options), cpu=options.cpu, port=options.port)
     return 0
@@ -94,10 +121,27 @@ def _wishes(options: argparse.Namespace) -> dict[str, Any]:
     return wishes
 
 
+def _stress_wishes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked of the stress test; protecting is left to its own values where nothing is to be made."""
+    names = ("thief_steps", "lora_steps", "pictures", "identity", "public_photos", "thief_seed")
+    names += () if options.protected else ("budget", "train_steps", "seed")
+    wishes = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.protected and options.budget is not None:
+        wishes["report_budget"] = options.budget
+    if options.purifiers:
+        wishes["purifiers"] = "\n".join(dict.fromkeys(["none", *options.purifiers]))
+    if options.subject:
+        wishes |= {"judges_word": SUBJECTS[options.subject], "lora_prompt": f"a photo of sks {options.subject}"}
+    if options.subject and not options.protected:
+        wishes |= {"prompt": f"a photo of {TOKEN} {options.subject}", "initial_word": options.subject}
+    return wishes
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run.py", description="Protect pictures against personalization.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{protect,ui,test}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{protect,stress,ui,test}")
     _add_protect(commands.add_parser("protect", help="protect one picture, or several of one subject"))
+    _add_stress(commands.add_parser("stress", help="ask what thieves learn from pictures once they are protected"))
     ui = commands.add_parser("ui", help="open ComfyUI with the LDU nodes in place")
     ui.add_argument("--port", type=int, help="port of the address (default: a free one)")
     _add_host(ui)
@@ -128,6 +172,34 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     _add_host(parser)
 
 
+def _add_stress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="originals, all of one person or thing")
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--protected", nargs="+", type=Path, default=[], metavar="FILE", help="their protected versions, in that order"
+    )
+    files.add_argument("--out", type=Path, metavar="DIR", help="default: NAME_stress beside the first picture")
+    files.add_argument("--json", type=Path, metavar="FILE", help="save the report as JSON here too")
+    files.add_argument("--force", action="store_true", help="replace existing files, never an input")
+    files.add_argument("--keep-log", type=Path, metavar="FILE", help="save ComfyUI's log; it names your files")
+    thieves = parser.add_argument_group("thieves (defaults are the workflow's)")
+    thieves.add_argument("--purifiers", nargs="+", metavar="LINE", help='what they try first: "jpeg 75" "resize 0.5"')
+    thieves.add_argument("--thief-steps", type=whole_number, metavar="STEPS", help="of Textual Inversion")
+    thieves.add_argument("--lora-steps", type=_at_least_one, metavar="STEPS", help="of DreamBooth-LoRA")
+    thieves.add_argument("--thief-seed", type=whole_number, metavar="SEED")
+    thieves.add_argument("--pictures", type=_at_least_one, metavar="COUNT", help="that each draws (8)")
+    thieves.add_argument("--identity", choices=IDENTITIES, help="who compares faces (your own checkpoint: none)")
+    thieves.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
+    thieves.add_argument("--public-photos", type=whole_number, metavar="COUNT", help="of the subject, in all")
+    method = parser.add_argument_group("protection of the originals (defaults are the workflow's)")
+    method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help="largest change of a level (10)")
+    method.add_argument("--train-steps", type=whole_number, metavar="STEPS")
+    method.add_argument("--seed", type=whole_number)
+    models = parser.add_argument_group("models")
+    models.add_argument("--checkpoint", type=Path, metavar="FILE.safetensors", help="your SD checkpoint")
+    _add_host(parser)
+
+
 def _add_host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--comfyui", type=Path, metavar="DIR", help="your own ComfyUI (default: COMFYUI_DIR)")
     parser.add_argument("--cpu", action="store_true", help="leave the GPU alone")
@@ -148,6 +220,13 @@ def whole_number(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _at_least_one(text: str) -> int:
+    value = whole_number(text)
+    if not value:
+        raise argparse.ArgumentTypeError("0 is not enough")
     return value
 
 

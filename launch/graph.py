@@ -7,7 +7,7 @@ have is not added: an option that finds no place is refused, so that nobody beli
 
 import copy
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from launch import PACK, LaunchError
@@ -45,15 +45,15 @@ def load_workflow(name: str) -> Graph:
     return {number: node for number, node in graph.items() if node["class_type"] != "LossGraphNode"}
 
 
-def fill(graph: Graph, wishes: dict[str, Any]) -> Graph:
-    """Return a copy of the graph in which each wish (a key of SETTINGS) has its value.
+def fill(graph: Graph, wishes: dict[str, Any], places: Mapping[str, tuple[Place, ...]] = SETTINGS) -> Graph:
+    """Return a copy of the graph in which each wish (a key of `places`) has its value.
 
     Raises:
         LaunchError: A wish has no place in this workflow.
     """
     filled = copy.deepcopy(graph)
     for option, value in wishes.items():
-        found = _find(filled, option)
+        found = _find(filled, places[option])
         if not found:
             raise LaunchError(f"--{option.replace('_', '-')} has no effect in this workflow: leave it out.")
         for inputs, name in found:
@@ -63,7 +63,7 @@ def fill(graph: Graph, wishes: dict[str, Any]) -> Graph:
 
 def value_of(graph: Graph, option: str) -> Any:  # noqa: ANN401
     """Read the value that an option has in the graph; None where it has no place."""
-    return next((inputs[name] for inputs, name in _find(graph, option)), None)
+    return next((inputs[name] for inputs, name in _find(graph, SETTINGS[option])), None)
 
 
 def use_checkpoint(graph: Graph, file_name: str) -> Graph:
@@ -111,11 +111,11 @@ def nodes_of(graph: Graph, class_type: str) -> list[dict[str, Any]]:
     return [node for node in graph.values() if node["class_type"] == class_type]
 
 
-def _find(graph: Graph, option: str) -> list[tuple[dict[str, Any], str]]:
-    """Return the inputs of nodes, each with a name in it, that hold an option's value."""
+def _find(graph: Graph, places: tuple[Place, ...]) -> list[tuple[dict[str, Any], str]]:
+    """Return the inputs of nodes, each with a name in it, at some places."""
     return [
         found
-        for class_type, *names in SETTINGS[option]
+        for class_type, *names in places
         for node in nodes_of(graph, class_type)
         if (found := _follow(graph, node["inputs"], names)) is not None
     ]

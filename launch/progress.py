@@ -10,7 +10,13 @@ from typing import Any
 from launch.console import clock
 
 # Seconds of CPU time for one step with the demo checkpoint; nodes that are not listed cost ONE_OFF in all.
-COST = {"LDU_TrainRho": 0.95, "LDU_TextualInversion": 0.18, "LDU_MeasureLoss": 0.06}
+COST = {
+    "LDU_TrainRho": 0.95,
+    "LDU_TextualInversion": 0.18,
+    "LDU_MeasureLoss": 0.06,
+    "TrainLoraNode": 0.3,
+    "KSampler": 0.3,
+}
 ONE_OFF = 0.2
 STEPS = ("steps", "draws")
 

@@ -58,9 +58,9 @@ def protect(order: Order, host: Host) -> list[Report]:
     cpu = not probe(host) or order.cpu
     with private_folder() as base:
         graph = prepare_graph(order, base)
-        with _keeping_log(order, base), serving(host, base, cpu=cpu) as server:
+        with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = _device_name(server)
-            entry = _run_with_progress(server, graph)
+            entry = run_with_progress(server, graph)
         saved = saved_files(entry, graph, base / "output")
         measured = _measure(host, [(job.source, file) for job, file in zip(order.jobs, saved, strict=True)])
         for job, file in zip(order.jobs, saved, strict=True):
@@ -108,19 +108,21 @@ def _copy_picture(number: int, source: Path, folder: Path) -> str:
 
 
 @contextmanager
-def _keeping_log(order: Order, base: Path) -> Iterator[None]:
+def keeping_log(target: Path | None, base: Path, *, force: bool) -> Iterator[None]:
+    """Save the server's log however the block ends, if somebody wants it."""
     try:
         yield
     finally:
-        if order.keep_log:
-            deliver((base / "server.log").read_bytes(), order.keep_log, force=order.force)
+        if target:
+            deliver((base / "server.log").read_bytes(), target, force=force)
 
 
 def _device_name(server: Server) -> str:
     return server.ask("/system_stats")["devices"][0]["name"]
 
 
-def _run_with_progress(server: Server, graph: Graph) -> dict[str, Any]:
+def run_with_progress(server: Server, graph: Graph) -> dict[str, Any]:
+    """Run a graph, say on one line how far it is, and return its entry in the server's history."""
     progress = Progress(graph, time.monotonic())
     with status_line() as status:
         return server.run(graph, lambda nodes: status.show(progress.line(nodes, time.monotonic())))

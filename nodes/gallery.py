@@ -143,7 +143,8 @@ def _compare(cells: Cells, people: Sequence[Levels], choice: str) -> tuple[tuple
     wanted = find_person(network.embed, people)
     found = {column: measure_likeness(network.embed, wanted, shown) for column, shown in pictures.items()}
     return tuple(
-        Attempt(column, each.similarity, None, each.pictures, each.faces) for column, each in found.items()
+        Attempt(column, each.similarity, None, each.pictures, each.faces, each.interval)
+        for column, each in found.items()
     ), network.name
 
 
@@ -163,6 +164,7 @@ def _with_numbers(
             _loss(after[each.version], each.version) if losses else None,
             each.pictures,
             None if similarity else each.faces,
+            None if similarity else each.interval,
         )
         for each in attempts
     )

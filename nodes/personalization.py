@@ -30,6 +30,7 @@ from .images import to_levels
 from .token_encoder import TokenEncoder
 from .types import Personalizer, PersonalizerSocket
 from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .word_preview import MOST, PREVIEW_STEPS, HostPreview, WordPreview
 
 
 class TextualInversion(io.ComfyNode):
@@ -89,6 +90,16 @@ class TextualInversion(io.ComfyNode):
                     advanced=True,
                     tooltip="Name of an embedding file to save the learnt word to. Empty = nothing is saved.",
                 ),
+                io.Int.Input(
+                    "previews",
+                    default=MOST,
+                    min=0,
+                    max=MOST,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Pictures drawn with the word while it is being learnt, shown on the node; 0 = none. "
+                    f"Each takes {PREVIEW_STEPS} evaluations without gradient and changes nothing.",
+                ),
                 io.String.Input(
                     "name",
                     force_input=True,
@@ -130,6 +141,7 @@ class TextualInversion(io.ComfyNode):
         learning_rate: list[float],
         seed: list[int],
         save_as: list[str],
+        previews: list[int] | None = None,
         name: list[str] | None = None,
     ) -> io.NodeOutput:
         """Return the prompt's conditioning with each learnt word, the personalizers, the losses and the names."""
@@ -145,7 +157,10 @@ class TextualInversion(io.ComfyNode):
         with training_session(model[0], vae[0], shape, clip=text) as (session, coder):
             encoder = TokenEncoder(text, prompt[0], initial_word[0], placeholder[0])
             latents = [encode_views(coder, pictures, side, session.device) for pictures in subjects.values()]
-            words = [Fitting(session, encoder, config, seed[0]).fit(of, encoder.initial(vectors[0])) for of in latents]
+            shown = WordPreview(session, coder, shape, previews[0] if previews else MOST)
+            words = [
+                Fitting(session, encoder, config, seed[0], shown).fit(of, encoder.initial(vectors[0])) for of in latents
+            ]
         if target is not None:
             parts = encoder.split(words[0].token)
             write_safetensors(target, {name: part.contiguous() for name, part in parts.items()}, {})
@@ -162,22 +177,32 @@ class TextualInversion(io.ComfyNode):
 class Fitting:
     """Textual Inversion against an opened model; keeps the result and the losses."""
 
-    def __init__(self, session: HostSession, encoder: TokenEncoder, config: InversionConfig, seed: int) -> None:
+    def __init__(
+        self,
+        session: HostSession,
+        encoder: TokenEncoder,
+        config: InversionConfig,
+        seed: int,
+        preview: WordPreview | None = None,
+    ) -> None:
         self._session, self._encoder, self._config, self._seed = session, encoder, config, seed
+        self._preview = preview
         self.losses: list[float] = []
         self.token: TokenEmbedding
         self.conditioning: list[Any]
 
     def fit(self, latents: Sequence[Latent], initial: TokenEmbedding) -> "Fitting":
         """Fit the token to the latents, starting from `initial`."""
-        bar = progress_bar(self._config.ti_steps)
+        bar, steps, current = progress_bar(self._config.ti_steps), self._config.ti_steps, initial
 
         def bind(token: TokenEmbedding) -> HostDenoiser:
+            nonlocal current
+            current = token.detach()  # for the preview; it follows the optimiser's steps in place
             return self._session.bind(self._encoder.encode(token))
 
         def on_step(step: int, loss: float) -> None:
             self.losses.append(loss)
-            bar.update_absolute(step)
+            bar.update_absolute(step, steps, self._shown(step, current))
 
         generator = torch.Generator().manual_seed(self._seed)
         token = fit_token(
@@ -187,6 +212,16 @@ class Fitting:
             self.conditioning = self._encoder.encode(token)
         self.token = token.cpu()
         return self
+
+    def _shown(self, step: int, token: TokenEmbedding) -> HostPreview | None:
+        """Return the preview to show at a step, drawn anew if one is due."""
+        if self._preview is None:
+            return None
+        if self._preview.is_due(step, self._config.ti_steps):
+            with torch.no_grad():
+                condition = self._encoder.encode(token)
+            self._preview.draw(self._session.bind(condition))
+        return self._preview.shown
 
 
 def fit_personalizer(

@@ -6,7 +6,7 @@ pictures are the reference and are never the worst.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 CLEAN, PROTECTED = "clean", "protected"
 NOT_COMPARED = (
@@ -17,6 +17,14 @@ NO_PROTECTION = (
     "The clean pictures give the thief no more, so no protection is seen here: it does not hold, or the thief has "
     "learnt too little to tell."
 )
+UNCLEAR = (
+    "The intervals of the clean pictures and of the worst case overlap, so no protection is shown here: too few "
+    "pictures were drawn, or the thief has learnt too little to tell, or it does not hold."
+)
+HELD = (
+    "Here the protection held: even the worst case gives the thief less than the clean pictures, beyond both intervals."
+)
+Interval: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Attempt:
         loss: The thief's loss on this version; lower is worse for the user.
         pictures: How many pictures the thief's model drew.
         faces: In how many of them the identity network found a face; None if it was not asked.
+        interval: 95 % interval of the mean similarity over the pictures drawn; None if there are too few.
     """
 
     version: str
@@ -36,11 +45,13 @@ class Attempt:
     loss: float | None = None
     pictures: int = 0
     faces: int | None = None
+    interval: Interval | None = None
 
     def __str__(self) -> str:
         """Give the numbers."""
+        within = "" if self.interval is None else " ({:.2f} to {:.2f})".format(*self.interval)
         numbers = [
-            None if self.similarity is None else f"similarity {self.similarity:.2f}",
+            None if self.similarity is None else f"similarity {self.similarity:.2f}{within}",
             None if self.loss is None else f"loss {self.loss:.4f}",
             f"no face in {self.faceless} of {self.pictures}" if self.faceless else None,
         ]
@@ -93,12 +104,39 @@ class Thief:
 
     @property
     def shows_protection(self) -> bool | None:
-        """Whether the clean pictures gave the thief more, in the digits shown, than the worst; None if unknown."""
+        """Whether the clean pictures gave the thief more than the worst; None if unknown.
+
+        More is told by the intervals where there are some, otherwise by the digits shown.
+        """
+        if (intervals := self._intervals) is not None:
+            clean, worst = intervals
+            return clean[0] > worst[1]
+        return self._is_more
+
+    @property
+    def finding(self) -> str:
+        """Say whether a protection is seen; empty where nobody can tell."""
+        if self.shows_protection is None:
+            return ""
+        if self._intervals is None:
+            return "" if self.shows_protection else NO_PROTECTION
+        return HELD if self.shows_protection else UNCLEAR if self._is_more else NO_PROTECTION
+
+    @property
+    def _is_more(self) -> bool | None:
         clean, worst = self.attempt(CLEAN), self.worst
         if clean is None or worst is None or (reference := self._danger(clean)) is None:
             return None
         digits = 2 if self.measure == "similarity" else 4
         return round(reference, digits) > round(self._danger(worst) or 0.0, digits)
+
+    @property
+    def _intervals(self) -> tuple[Interval, Interval] | None:
+        """The intervals of the clean pictures and of the worst version."""
+        clean, worst = self.attempt(CLEAN), self.worst
+        if self.measure != "similarity" or clean is None or worst is None:
+            return None
+        return None if clean.interval is None or worst.interval is None else (clean.interval, worst.interval)
 
     def attempt(self, version: str) -> Attempt | None:
         """Find what was learnt from a version; None if it was not tried."""
@@ -110,13 +148,13 @@ class Thief:
             return f"{self.name}: {NOT_COMPARED}."
         clean = self.attempt(CLEAN)
         beside = "" if clean is None or self._danger(clean) is None else f"; from the clean pictures: {clean}"
-        doubt = "" if self.shows_protection is not False else f" {NO_PROTECTION}"
+        found = f" {self.finding}" if self.finding else ""
         if self.measure == "loss":
-            return f"{self.name}: worst for you are {worst.given}, which are easiest to learn ({worst}{beside}).{doubt}"
+            return f"{self.name}: worst for you are {worst.given}, which are easiest to learn ({worst}{beside}).{found}"
         by = f" Compared by {self.compared_by}." if self.compared_by else ""
         return (
             f"{self.name}: worst for you are {worst.given}, from which the thief's pictures become most like the "
-            f"person ({worst}{beside}).{by}{doubt}"
+            f"person ({worst}{beside}).{by}{found}"
         )
 
     def _danger(self, attempt: Attempt) -> float | None:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from ..shapes import Levels
-from .gallery import CLEAN, NO_PROTECTION, Attempt, Thief, versions_of
+from .gallery import CLEAN, Attempt, Thief, versions_of
 from .lettering import Colour, Lettering
 from .thumbnails import to_pillow
 
@@ -20,7 +20,9 @@ EXPLAINED = "Each picture was drawn by a model that had learnt from the pictures
 LEGEND = (
     "Framed in red: the worst case for you who publish the pictures. Clean is what a thief gets without protection."
 )
+BRACKETS = "In brackets: 95 % interval over the pictures drawn by one thief; another run of his may differ by more."
 SHOWN = 4  # pictures in one cell
+CAPTION_LINES = 3
 WIDEST = 16384  # pixels
 
 
@@ -72,8 +74,8 @@ class Layout:
 
     @property
     def caption(self) -> int:
-        """Height below a cell: the bar and two lines."""
-        return self.gap // 2 + max(4, self.side // 32) + round(2.5 * self.text.line)
+        """Height below a cell: the bar and what was measured."""
+        return self.gap // 2 + max(4, self.side // 32) + round((CAPTION_LINES + 0.5) * self.text.line)
 
 
 def draw_gallery(exhibits: Sequence[Exhibit], side: int, *, show_person: bool = True) -> Image.Image:
@@ -102,14 +104,14 @@ class _Board:
     def draw(self, exhibits: Sequence[Exhibit]) -> Image.Image:
         """Draw everything; the height follows from the texts."""
         layout = self._layout
-        legend = layout.text.wrap(LEGEND, self._inner)
+        legend = layout.text.wrap(_legend(exhibits), self._inner)
         intro = layout.text.wrap(EXPLAINED, self._inner)
         title = layout.title.wrap(TITLE, self._inner)
         names = [layout.title.wrap(exhibit.thief.name, self._inner, most=2) for exhibit in exhibits]
         row = layout.gap + self._head_height + layout.side + layout.caption
         height = 2 * layout.margin + len(title) * layout.title.line + (len(intro) + len(legend)) * layout.text.line
         height += sum(row + len(name) * layout.title.line for name in names) + layout.gap
-        height += sum(len(self._doubt(exhibit.thief)) for exhibit in exhibits) * layout.text.line
+        height += sum(len(self._finding(exhibit.thief)) for exhibit in exhibits) * layout.text.line
         self._sheet = Image.new("RGB", (self._width, height), PAPER)
         self._draw = ImageDraw.Draw(self._sheet)
         y = self._lines(layout.margin, title, layout.title, INK)
@@ -147,10 +149,11 @@ class _Board:
                 self._caption(x, top + layout.side + layout.gap // 2, attempt, exhibit.thief, marked)
             if marked:
                 self._frame(x, top)
-        return self._lines(top + layout.side + layout.caption, self._doubt(exhibit.thief), layout.text, MARK)
+        colour = INK if exhibit.thief.shows_protection else MARK
+        return self._lines(top + layout.side + layout.caption, self._finding(exhibit.thief), layout.text, colour)
 
-    def _doubt(self, thief: Thief) -> list[str]:
-        return self._layout.text.wrap(NO_PROTECTION, self._inner) if thief.shows_protection is False else []
+    def _finding(self, thief: Thief) -> list[str]:
+        return self._layout.text.wrap(thief.finding, self._inner) if thief.finding else []
 
     def _head(self, x: int, bottom: int, lines: list[str], colour: Colour) -> None:
         font = self._layout.text
@@ -183,7 +186,7 @@ class _Board:
         self._draw.rectangle(box, outline=MARK, width=out)
 
     def _caption(self, x: int, y: int, attempt: Attempt, thief: Thief, marked: bool) -> None:
-        """Draw the similarity as a bar, and say what was measured in at most two lines."""
+        """Draw the similarity as a bar, and say what was measured."""
         side, font, colour = self._layout.side, self._layout.text, MARK if marked else QUIET
         thick = max(4, side // 32)
         if attempt.similarity is not None:
@@ -194,8 +197,14 @@ class _Board:
             y += thick
         words = str(attempt) if thief.measure or attempt.version == CLEAN else ""
         said = f"{words} - worst for you" if marked else words
-        for number, line in enumerate(font.wrap(said, side, most=2)):
+        for number, line in enumerate(font.wrap(said, side, most=CAPTION_LINES)):
             font.write(self._draw, (x, y + self._layout.gap // 4 + number * font.line), line, colour)
+
+
+def _legend(exhibits: Sequence[Exhibit]) -> str:
+    """Explain what is seen, intervals only where there are some."""
+    intervals = any(attempt.interval for exhibit in exhibits for attempt in exhibit.thief.attempts)
+    return f"{LEGEND} {BRACKETS}" if intervals else LEGEND
 
 
 def to_levels(picture: Image.Image) -> Levels:

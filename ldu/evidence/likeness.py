@@ -17,7 +17,9 @@ from torch.nn.functional import normalize
 
 from ..errors import BadImageError
 from ..shapes import Levels
+from ..statistics import bootstrap_interval
 
+ENOUGH = 4  # pictures with a face; the bootstrap of fewer says next to nothing
 Embed: TypeAlias = Callable[[Levels], Tensor | None]
 
 
@@ -29,11 +31,13 @@ class Likeness:
         similarity: Cosine, -1..1, over the pictures with a face; None if no picture has one.
         faces: Number of pictures with a face.
         pictures: Number of pictures.
+        interval: 95 % bootstrap interval of the similarity over those with a face; None below ENOUGH.
     """
 
     similarity: float | None
     faces: int
     pictures: int
+    interval: tuple[float, float] | None = None
 
 
 def find_person(embed: Embed, photographs: Sequence[Levels]) -> Tensor:
@@ -54,4 +58,6 @@ def find_person(embed: Embed, photographs: Sequence[Levels]) -> Tensor:
 def measure_likeness(embed: Embed, person: Tensor, pictures: Sequence[Levels]) -> Likeness:
     """Compare pictures, each (1, 3, h, w), with the unit vector of a person."""
     cosines = [(vector @ person).item() for picture in pictures if (vector := embed(picture)) is not None]
-    return Likeness(sum(cosines) / len(cosines) if cosines else None, len(cosines), len(pictures))
+    mean = sum(cosines) / len(cosines) if cosines else None
+    interval = bootstrap_interval(cosines) if len(cosines) >= ENOUGH else None
+    return Likeness(mean, len(cosines), len(pictures), interval)

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldu.errors import BadImageError
-from ldu.evidence.gallery import CLEAN, PROTECTED, Attempt, Thief, versions_of
+from ldu.evidence.gallery import CLEAN, HELD, NO_PROTECTION, PROTECTED, UNCLEAR, Attempt, Thief, versions_of
 from ldu.evidence.gallery_picture import MARK, Exhibit, Layout, draw_gallery, to_levels
 from ldu.evidence.lettering import Lettering, drawable
-from ldu.evidence.likeness import find_person, measure_likeness
+from ldu.evidence.likeness import ENOUGH, find_person, measure_likeness
 
 numbers = st.floats(-1, 1)
 
@@ -85,6 +85,40 @@ def test_a_protection_is_seen_only_if_the_clean_pictures_give_the_thief_more(of,
     assert ("no protection is seen here" in str(of)) == (seen is False)
     doubted, usual = draw_gallery([exhibit(of)], 96), draw_gallery([exhibit(thief((0.8, 0.4)))], 96)
     assert (doubted.height > usual.height) == (seen is False)
+
+
+def measured(version, similarity, spread):
+    return Attempt(version, similarity, None, 8, 8, (similarity - spread, similarity + spread))
+
+
+@pytest.mark.parametrize(
+    ("clean", "worst", "spread", "finding"),
+    [
+        (0.6, 0.2, 0.1, HELD),
+        (0.6, 0.5, 0.1, UNCLEAR),
+        (0.4, 0.5, 0.01, NO_PROTECTION),
+    ],
+)
+def test_where_there_are_intervals_they_decide_and_the_gallery_says_so_good_or_bad(clean, worst, spread, finding):
+    of = Thief(
+        "TI", (measured(CLEAN, clean, spread), measured(PROTECTED, worst, spread), measured("blur 5", 0.1, spread))
+    )
+    assert of.finding == finding
+    assert of.shows_protection is (finding == HELD)
+    assert finding in str(of)
+    assert f"{worst:.2f} ({worst - spread:.2f} to {worst + spread:.2f})" in str(of)
+    said, silent = (draw_gallery([exhibit(each)], 96) for each in (of, thief((0.8, 0.4, 0.1))))
+    assert said.height > silent.height
+
+
+@pytest.mark.parametrize("cosines", [(0.3,), (0.1, 0.2, 0.9), (0.1, 0.2, 0.9, -0.4), (0.5,) * 8, (0.9, 0.1) * 8])
+def test_the_interval_holds_the_similarity_and_needs_enough_pictures(cosines):
+    values = iter(cosines)
+    found = measure_likeness(lambda _: torch.tensor([next(values)]), torch.ones(1), [flat(1, 1, 1)] * len(cosines))
+    assert (found.interval is None) == (len(cosines) < ENOUGH)
+    if found.interval is not None:
+        low, high = found.interval
+        assert low - 1e-6 <= found.similarity <= high + 1e-6
 
 
 def test_pictures_without_a_face_are_told_of():

@@ -12,11 +12,12 @@ import tarfile
 import threading
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from launch import PACK, LaunchError, door, files, graph, host, lock, private, result, server, setup, websocket
+from launch import PACK, LaunchError, door, files, graph, host, lock, private, result, server, setup, stress, websocket
 from launch.progress import Progress
 
 
@@ -367,6 +368,75 @@ def test_every_option_has_its_place_in_the_shipped_workflow(option):
 @pytest.mark.parametrize("option", ["rho", "strength", "k", "depth", "budget", "seed", "judges_word"])
 def test_a_trained_rho_can_be_used_with_every_option_that_is_left(option):
     assert graph.value_of(graph.load_workflow("protect_with_trained_rho"), option) is not None
+
+
+@pytest.mark.parametrize("option", sorted(stress.PLACES.keys() - {"rho", "strength", "k", "depth"}))
+def test_every_option_of_the_stress_test_has_its_place_and_takes_effect(option):
+    shipped = graph.load_workflow("stress_test")
+    assert graph.fill(shipped, {option: "a wish"}, stress.PLACES) != shipped
+
+
+class TestStress:
+    def order(self, folder, originals=("b.png", "a.png"), protected=(), **more):
+        made = [make_file(folder / name) for name in (*originals, *protected)]
+        return stress.StressOrder(made[: len(originals)], made[len(originals) :], folder / "out", **more)
+
+    def test_originals_alone_are_protected_in_the_graph_and_then_tested(self, tmp_path):
+        filled = stress.prepare_graph(self.order(tmp_path), self.base(tmp_path))
+        kinds = [node["class_type"] for node in filled.values()]
+        assert {"LDU_TrainRho", "LDU_FitToBudget", "LDU_ThiefsGallery", "LDU_ProtectionReport"} <= set(kinds)
+        assert sorted(path.name for path in (tmp_path / "base/input/originals").iterdir()) == ["a.png", "b.png"]
+
+    def test_given_pairs_are_tested_as_they_are_and_stay_pairs_whatever_they_are_called(self, tmp_path):
+        order = self.order(tmp_path, protected=("x.png", "y.jpg"))
+        order.protected[0].write_text("protected b")
+        filled = stress.prepare_graph(order, self.base(tmp_path))
+        kinds = [node["class_type"] for node in filled.values()]
+        assert "LDU_TrainRho" not in kinds
+        assert "LDU_FitToBudget" not in kinds
+        folders = [node["inputs"]["folder"] for node in graph.nodes_of(filled, "LDU_LoadPictureFolder")]
+        assert sorted(folders) == ["originals", "protected"]
+        links = [value for node in filled.values() for value in node["inputs"].values() if isinstance(value, list)]
+        assert {number for number, _ in links} <= filled.keys()
+        originals, protected = (
+            sorted((tmp_path / "base/input" / name).iterdir()) for name in ("originals", "protected")
+        )
+        assert [path.name for path in originals] == ["a.png", "b.png"]
+        assert protected[1].read_text() == "protected b"
+
+    def base(self, folder):
+        (folder / "base" / "input").mkdir(parents=True)
+        return folder / "base"
+
+    def test_a_checkpoint_gets_the_thieves_that_are_usual_there_unless_others_are_asked_for(self, tmp_path):
+        order = self.order(tmp_path, checkpoint=tmp_path / "sd.safetensors", wishes={"lora_steps": 7})
+        filled = stress.prepare_graph(order, self.base(tmp_path))
+        assert {node["inputs"]["steps"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {7}
+        assert {node["inputs"]["learning_rate"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {1e-4}
+        assert {node["inputs"]["identity"] for node in graph.nodes_of(filled, "LDU_ThiefsGallery")} == {"none"}
+
+    @pytest.mark.parametrize(
+        ("originals", "protected", "message"),
+        [
+            (("a.png", "b.png"), ("x.png",), "2 originals and 1 protected pictures"),
+            (("a.txt",), (), "does not end like a picture"),
+            (("a.png", "other/a.png"), (), "Two originals have the same name"),
+        ],
+    )
+    def test_pictures_that_are_no_set_are_refused(self, tmp_path, originals, protected, message):
+        (tmp_path / "other").mkdir()
+        with pytest.raises(LaunchError, match=message):
+            stress.require_pictures(self.order(tmp_path, originals, protected))
+
+    def test_nothing_is_written_over_without_force_and_an_original_never(self, tmp_path):
+        order = self.order(tmp_path, ("gallery.png",))
+        stress.require_pictures(order)
+        (tmp_path / "out").mkdir()
+        make_file(tmp_path / "out" / "report.json")
+        with pytest.raises(LaunchError, match="is there already"):
+            stress.require_pictures(order)
+        with pytest.raises(LaunchError, match="is one of the inputs"):
+            stress.require_pictures(replace(order, out=tmp_path, force=True))
 
 
 class TestSeveralPictures:

@@ -1,7 +1,9 @@
 """Training in the real host: under its inference mode, through its weights, with its interrupt."""
 
+import json
 import os
 import shutil
+from functools import partial
 
 import comfy.model_management as mm
 import comfy.utils
@@ -112,6 +114,35 @@ def test_textual_inversion_learns_a_word_and_its_conditioning_trains_rho(host, m
     )
     assert len(losses["loss"]) == 3
     assert rho.card.prompt == "a photo of S* person"
+
+
+@pytest.mark.parametrize(("steps", "asked", "drawn"), [(9, 4, 4), (2, 4, 2), (9, 1, 1), (9, 0, 0), (0, 4, 0)])
+def test_previews_of_the_word_are_few_and_change_nothing(host, models, monkeypatch, steps, asked, drawn):
+    model, clip, vae = models["sd1"]
+    sent = []
+    monkeypatch.setattr(host.module("nodes.personalization"), "progress_bar", lambda _: Bar(sent))
+    words = {"prompt": "a photo of S* person", "placeholder": "S*", "initial_word": "person", "vectors": 1}
+    settings = {**words, "steps": steps, "learning_rate": 5e-2, "seed": 0, "save_as": ""}
+    listed = {name: [value] for name, value in settings.items()}
+    learn = partial(host.classes["LDU_TextualInversion"].execute, [model], [clip], [vae], [picture()], **listed)
+    with_pictures, without = learn(previews=[asked]), learn(previews=[0])
+    assert torch.equal(with_pictures.args[0][0][0][0], without.args[0][0][0][0])
+    assert with_pictures.args[2] == without.args[2]
+    shown = [preview for preview in sent[:steps] if preview]
+    assert len({id(preview) for preview in shown}) == drawn
+    assert all(preview[1].size == (64, 64) and preview[1].mode == "RGB" for preview in shown)
+    spent = [json.loads(out.ui["ldu"][0])["nfe"]["textual_inversion"] for out in (with_pictures, without)]
+    assert spent[0] - spent[1] == 8 * drawn
+
+
+class Bar:
+    """A progress bar that keeps the previews it gets."""
+
+    def __init__(self, sent):
+        self._sent = sent
+
+    def update_absolute(self, value, total=None, preview=None):
+        self._sent.append(preview)
 
 
 def test_a_flow_model_and_an_sd3_like_model_train_too(train):

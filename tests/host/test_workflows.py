@@ -14,6 +14,8 @@ from PIL import Image
 
 from launch import PACK
 
+from . import tiny_models as tiny
+
 WORKFLOWS = PACK / "workflows"
 TWINS = WORKFLOWS / "api"
 PORTRAIT = WORKFLOWS / "samples" / "ldu_sample_portrait.png"
@@ -25,6 +27,10 @@ FEW = {
     "LDU_InvertToZT": {"k": 1},
     "LDU_FitToBudget": {"budget": BUDGET},
     "LDU_MeasureLoss": {"draws": 2},
+    "LDU_Purify": {"purifiers": "none\njpeg 50"},
+    "TrainLoraNode": {"steps": 1, "batch_size": 1},
+    "KSampler": {"steps": 1},
+    "RepeatLatentBatch": {"amount": 2},
 }
 
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the demo checkpoint is not there")
@@ -139,6 +145,98 @@ def test_a_rho_trained_on_a_folder_protects_a_photo(host):
 
 @needs_weights
 def test_the_blueprint_protects_a_photo(host):
-    graph = twin("blueprint")
+    graph = twin("blueprint_protect")
     outputs, _ = run(new_executor("CLASSIC"), graph)
     assert 0 < saved_change(host, outputs, graph) <= BUDGET
+
+
+@needs_weights
+def test_the_methods_are_compared_by_one_judge_within_the_budget(host):
+    graph = twin("compare_methods")
+    (noise,) = nodes_of(graph, "LDU_Purify")
+    graph[noise]["inputs"]["purifiers"] = "noise 0.02"
+    (half,) = (node for node in graph.values() if node["_meta"]["title"] == "Half of it")
+    half["inputs"]["value"] = BUDGET / 2
+    outputs, _ = run(new_executor("CLASSIC"), graph)
+    said = [outputs[node]["text"][0] for node in nodes_of(graph, "LDU_Compare")]
+    changes = [int(text.split(" of 255")[0].split()[-1]) for text in said]
+    assert len(changes) == 4
+    assert all(0 < change <= most for change, most in zip(changes, (BUDGET, BUDGET, BUDGET, BUDGET / 2), strict=True))
+    told = [json.loads(outputs[node]["ldu"][0]) for node in nodes_of(graph, "LDU_MeasureLoss")]
+    assert len({each["loss_before"] for each in told}) == 1
+    assert len({each["loss_after"] for each in told}) == 4
+
+
+@needs_weights
+def test_the_stress_test_shows_what_each_thief_got_and_reports_on_the_saved_files(host):
+    graph = twin("stress_test")
+    outputs, _ = run(new_executor("CLASSIC"), graph)
+    (report,) = nodes_of(graph, "LDU_ProtectionReport")
+    page = host.base / "output" / json.loads(outputs[report]["ldu"][0])["report"]
+    told = json.loads(page.with_suffix(".json").read_text("utf-8"))
+    assert told["demo"] is True
+    assert [picture["name"] for picture in told["pictures"]] == ["1.png", "2.png", "3.png", "4.png"]
+    assert all(picture["sha256"] for picture in told["pictures"])
+    assert 0 < max(picture["visibility"]["max_abs_levels"] for picture in told["pictures"]) <= BUDGET
+    versions = {each["name"]: [attempt["version"] for attempt in each["attempts"]] for each in told["thieves"]}
+    assert versions == {
+        "Textual Inversion": ["clean", "protected", "jpeg 50"],
+        "DreamBooth-LoRA": ["clean", "protected"],
+    }
+    assert all(attempt["pictures"] == 2 for each in told["thieves"] for attempt in each["attempts"])
+    assert [each["purifier"] for each in told["purified"]] == ["jpeg 50"]
+    (saver,) = (number for number in nodes_of(graph, "LDU_SaveProtected") if "info" not in graph[number]["inputs"])
+    (gallery,) = outputs[saver]["images"]
+    assert (host.base / "output" / gallery["filename"]).is_file()
+
+
+@needs_weights
+def test_a_stress_test_of_unprotected_pictures_finds_no_protection(host):
+    graph = twin("blueprint_stress_test")
+    outputs, _ = run(new_executor("CLASSIC"), graph)
+    (gallery,) = nodes_of(graph, "LDU_ThiefsGallery")
+    assert "no protection is seen" in outputs[gallery]["text"][0]
+    (judge,) = nodes_of(graph, "LDU_MeasureLoss")
+    told = json.loads(outputs[judge]["ldu"][0])
+    assert told["loss_before"] == told["loss_after"]
+
+
+@needs_weights
+def test_the_lora_attack_draws_with_a_model_that_has_learnt(host):
+    graph = twin("blueprint_dreambooth_lora_attack")
+    (training,) = nodes_of(graph, "TrainLoraNode")
+    drawn = []
+    for rate in (1e-7, 1e-1):
+        graph[training]["inputs"]["learning_rate"] = rate
+        outputs, worked = run(new_executor("CLASSIC"), graph)
+        assert training in worked
+        (saver,) = nodes_of(graph, "LDU_SaveProtected")
+        with Image.open(host.base / "output" / outputs[saver]["images"][0]["filename"]) as picture:
+            drawn.append(np.asarray(picture, int))
+    assert drawn[0].shape == (128, 128, 3)
+    assert np.abs(drawn[0] - drawn[1]).mean() > 1
+
+
+class TinyLoader:
+    """A loader node of small random models, which can be loaded anew as the host's trainer wants it."""
+
+    INPUT_TYPES = classmethod(lambda _: {"required": {"family": (list(tiny.FAMILIES),)}})
+    RETURN_TYPES = ("MODEL", "CLIP", "VAE")
+    FUNCTION = "load"
+
+    def load(self, family):
+        model = tiny.model(family)
+        model.cached_patcher_init = (lambda which, disable_dynamic: tiny.model(which), (family,))
+        return model, tiny.clip(family), tiny.vae(family)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2-v", "sdxl"])
+def test_the_lora_attack_trains_and_draws_with_each_family(host, monkeypatch, family):
+    monkeypatch.setitem(host.classes, "TinyLoader", TinyLoader)
+    graph = twin("blueprint_dreambooth_lora_attack")
+    (loader,) = nodes_of(graph, "LDU_LoadDemoCheckpoint")
+    graph[loader] = {"class_type": "TinyLoader", "inputs": {"family": family}}
+    outputs, worked = run(new_executor("CLASSIC"), graph)
+    assert {*nodes_of(graph, "TrainLoraNode"), *nodes_of(graph, "LoraModelLoader")} <= worked
+    (saver,) = nodes_of(graph, "LDU_SaveProtected")
+    assert len(outputs[saver]["images"]) == 2

@@ -1,0 +1,196 @@
+"""Asks whether a protection holds: runs the stress-test workflow in a private ComfyUI and keeps what it found.
+
+Originals alone are protected first; with protected versions beside them these are tested instead. What is left behind
+is one folder: the gallery as a picture, the report as a page and as JSON, and the protected pictures if made here.
+"""
+
+import json
+import mimetypes
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launch import LaunchError
+from launch.files import deliver, require_distinct, require_free
+from launch.graph import SETTINGS, Graph, Place, fill, load_workflow, nodes_of, use_checkpoint
+from launch.host import Host, probe
+from launch.private import link_file, private_folder
+from launch.protect import SAVER, keeping_log, run_with_progress
+from launch.server import serving
+
+WORKFLOW = "stress_test"
+GALLERY, REPORT_NODE, FOLDER_LOADER = "LDU_ThiefsGallery", "LDU_ProtectionReport", "LDU_LoadPictureFolder"
+MAKES_PROTECTED = "LDU_FitToBudget"  # its only output is the protected picture
+ORIGINALS, PROTECTED = "originals", "protected"  # folders inside the input folder
+PAGE, DATA, PICTURE = "report.html", "report.json", "gallery.png"
+_DRAWN_BY_WORD = ("samples", "positive")  # from what a gallery is given back to the word that was learnt
+
+PLACES: Mapping[str, tuple[Place, ...]] = SETTINGS | {
+    "judges_word": tuple((GALLERY, side, *_DRAWN_BY_WORD, "initial_word") for side in ("clean", "image")),
+    "thief_steps": tuple((GALLERY, side, *_DRAWN_BY_WORD, "steps") for side in ("clean", "image")),
+    "thief_rate": tuple((GALLERY, side, *_DRAWN_BY_WORD, "learning_rate") for side in ("clean", "image")),
+    "thief_seed": ((GALLERY, "clean", "samples", "seed"),),
+    "lora_prompt": tuple((GALLERY, side, *_DRAWN_BY_WORD, "text") for side in ("clean", "image")),
+    "lora_steps": (("TrainLoraNode", "steps"),),
+    "lora_rate": (("TrainLoraNode", "learning_rate"),),
+    "pictures": (("RepeatLatentBatch", "amount"),),
+    "purifiers": (("LDU_Purify", "purifiers"),),
+    "identity": ((GALLERY, "identity"),),
+    "public_photos": ((REPORT_NODE, "public_photos"),),
+    "report_budget": ((REPORT_NODE, "budget"),),
+    "folder": ((FOLDER_LOADER, "folder"),),
+}
+# The demo's thieves learn in big steps; these are usual for Stable Diffusion. Real faces need a network of their own.
+OF_CHECKPOINTS = {
+    "thief_steps": 1500,
+    "thief_rate": 0.005,
+    "lora_prompt": tuple((GALLERY, side, *_DRAWN_BY_WORD, "text") for side in ("clean", "image")),
+    "lora_steps": 500,
+    "lora_rate": 1e-4,
+    "identity": "none",
+}
+
+
+@dataclass(frozen=True)
+class StressOrder:
+    """What to test.
+
+    Attributes:
+        originals: Photographs of one person or thing.
+        protected: Their protected versions in the same order; empty to protect them first.
+        out: The folder for what comes out.
+        wishes: Values for the workflow, by the names in PLACES.
+        checkpoint: The user's own checkpoint; None for the demo model.
+        cpu: Whether to leave a GPU alone.
+        force: Whether existing files may be replaced.
+        keep_log: Where the server's log is to be kept; None to drop it.
+    """
+
+    originals: list[Path]
+    protected: list[Path]
+    out: Path
+    wishes: dict[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    cpu: bool = False
+    force: bool = False
+    keep_log: Path | None = None
+
+
+def require_pictures(order: StressOrder) -> None:
+    """Refuse pictures that the workflow could not take, and files in the way of what will be saved.
+
+    Raises:
+        LaunchError: Which, and why.
+    """
+    for picture in (*order.originals, *order.protected):
+        if not picture.is_file():
+            raise LaunchError(f"There is no picture at {picture}.")
+        if not (mimetypes.guess_type(picture.name)[0] or "").startswith("image/"):
+            raise LaunchError(f"{picture} does not end like a picture: give PNG, JPEG or WebP files.")
+    if order.protected and len(order.protected) != len(order.originals):
+        counts = f"{len(order.originals)} originals and {len(order.protected)} protected pictures"
+        raise LaunchError(f"There are {counts}: give one protected version of each, in the same order.")
+    if len({picture.name for picture in order.originals}) < len(order.originals):
+        raise LaunchError("Two originals have the same name: rename one of them.")
+    targets = [order.out / name for name in (PICTURE, PAGE, DATA)]
+    require_distinct([*targets, *([order.keep_log] if order.keep_log else [])])
+    for target in targets:
+        require_free(target, [*order.originals, *order.protected], force=order.force)
+
+
+def stress(order: StressOrder, host: Host) -> str:
+    """Run the test, save what came out, and return the report as text.
+
+    Raises:
+        LaunchError: Something in the way, in one sentence.
+    """
+    cpu = not probe(host) or order.cpu
+    with private_folder() as base:
+        graph = prepare_graph(order, base)
+        with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
+            entry = run_with_progress(server, graph)
+        for name, file in results(entry, graph, base / "output").items():
+            deliver(file.read_bytes(), order.out / name, force=order.force)
+        return _said(entry, graph)
+
+
+def prepare_graph(order: StressOrder, base: Path) -> Graph:
+    """Put copies of the pictures and a link to the checkpoint into the base directory, and fill the workflow."""
+    graph, wishes = load_workflow(WORKFLOW), order.wishes
+    pairs = sorted(zip(order.originals, order.protected or order.originals, strict=True), key=lambda pair: pair[0].name)
+    for name in (ORIGINALS, PROTECTED):
+        (base / "input" / name).mkdir()
+    for number, (original, protected) in enumerate(pairs):  # folders are read in the order of their names
+        shutil.copyfile(original, base / "input" / ORIGINALS / original.name)
+        shutil.copyfile(protected, base / "input" / PROTECTED / f"{number:06}{protected.suffix}")
+    if order.checkpoint:
+        link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
+        graph = use_checkpoint(graph, order.checkpoint.name)
+        wishes = OF_CHECKPOINTS | wishes
+    graph = fill(graph, {**wishes, "folder": ORIGINALS}, PLACES)
+    return with_own_protected(graph) if order.protected else graph
+
+
+def with_own_protected(graph: Graph) -> Graph:
+    """Return the graph with a folder of protected pictures in the place of all that makes and saves them."""
+    (maker,) = (number for number, node in graph.items() if node["class_type"] == MAKES_PROTECTED)
+    unsaved = {number: node for number, node in graph.items() if not _saves(node, maker)}
+    loader = {"class_type": FOLDER_LOADER, "inputs": {"folder": PROTECTED}, "_meta": {"title": "Protected pictures"}}
+    swapped = {**unsaved, maker: loader}
+    return _used({number: _without_links_to_missing(node, swapped) for number, node in swapped.items()})
+
+
+def results(entry: dict[str, Any], graph: Graph, output: Path) -> dict[str, Path]:
+    """Return the files that the workflow wrote, by the names that they get; protected ones keep those in the report.
+
+    Raises:
+        LaunchError: There is no report.
+    """
+    galleries = {number for number, node in graph.items() if node["class_type"] == GALLERY}
+    found = {}
+    for number, told in entry["outputs"].items():
+        of_gallery = graph[number]["inputs"].get("image", [None])[0] in galleries
+        for image in told.get("images", []) if graph[number]["class_type"] == SAVER else []:
+            found[PICTURE if of_gallery else image["filename"]] = output / image["subfolder"] / image["filename"]
+    if not (page := output / _told(entry, graph, "report")).is_file():
+        raise LaunchError("The workflow ended without a report; --keep-log FILE keeps its log.")
+    return found | {PAGE: page, DATA: page.with_suffix(".json")}
+
+
+def _told(entry: dict[str, Any], graph: Graph, key: str) -> str:
+    number = next(number for number, node in graph.items() if node["class_type"] == REPORT_NODE)
+    told = [json.loads(text) for text in entry["outputs"].get(number, {}).get("ldu", [])]
+    return next((each[key] for each in told if key in each), "")
+
+
+def _said(entry: dict[str, Any], graph: Graph) -> str:
+    """Return the report's text without its last paragraph, which says where it lay in the private folder."""
+    number = next(number for number, node in graph.items() if node["class_type"] == REPORT_NODE)
+    return entry["outputs"][number]["text"][0].rpartition("\n\n")[0]
+
+
+def _saves(node: dict[str, Any], maker: str) -> bool:
+    return node["class_type"] == SAVER and node["inputs"]["image"][0] == maker
+
+
+def _without_links_to_missing(node: dict[str, Any], graph: Graph) -> dict[str, Any]:
+    kept = {name: value for name, value in node["inputs"].items() if not _is_link(value) or value[0] in graph}
+    return {**node, "inputs": kept}
+
+
+def _used(graph: Graph) -> Graph:
+    """Return the nodes from which something leads to the report or to a saving node."""
+    ends = [number for kind in (REPORT_NODE, SAVER) for number in graph if graph[number] in nodes_of(graph, kind)]
+    used: set[str] = set()
+    while ends:
+        number = ends.pop()
+        if number not in used:
+            used.add(number)
+            ends += [value[0] for value in graph[number]["inputs"].values() if _is_link(value)]
+    return {number: node for number, node in graph.items() if number in used}
+
+
+def _is_link(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
