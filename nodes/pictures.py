@@ -143,7 +143,7 @@ class Compare(io.ComfyNode):
         if before.shape != after.shape:
             raise MismatchError(
                 f"The original is {_size(before)} but the protected picture {_size(after)}; "
-                "only pictures of one size can be compared."
+                "only pictures of one size can be compared: compare behind Fit to Budget, or resize one."
             )
         report = "\n".join(str(measure_visibility(*pair)) for pair in zip(before.split(1), after.split(1), strict=True))
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))

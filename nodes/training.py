@@ -174,6 +174,11 @@ class TrainRho(io.ComfyNode):
 
 
 def _train(one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None], config: TrainConfig) -> io.NodeOutput:
+    if config.refit_every and one.get("personalizer") is None:
+        raise BadValueError(
+            f"refit_every is {config.refit_every}, but there is no personalizer to learn again: connect the one of "
+            "Textual Inversion, or set refit_every to 0."
+        )
     model, tag = one["model"], tag_model(one["model"])
     side = training_resolution(model)
     net = _start(one.get("rho"), model, tag)
@@ -189,7 +194,7 @@ def _train(one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None]
             prepare(surrogate, picture.to(session.device), mask, config)
             for picture, mask in zip(pictures, masks, strict=True)
         ]
-        again = refit(one["personalizer"], clip, session) if config.refit_every and one.get("personalizer") else None
+        again = refit(one["personalizer"], clip, session) if config.refit_every else None
         tools = Tools(coder, DiffusionModel(walker, session.schedule, coder), recompute=True)
         purifiers = for_training(one.get("purifiers") or (), tools)
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=purifiers)

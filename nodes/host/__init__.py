@@ -5,7 +5,7 @@ from .memory import differentiable_clip, intermediate_device, load_whole, new_pa
 from .models import default_conditioning, fingerprint, latent_shape, read_schedule, tag_model, training_resolution
 from .progress import Interrupted, WatchedDenoiser, progress_bar, stop_if_asked
 from .session import HostDenoiser, HostSession, sampling_session, training_session
-from .vae import HostAutoencoder
+from .vae import HostAutoencoder, require_vae
 
 __all__ = [
     "HostAutoencoder",
@@ -25,6 +25,7 @@ __all__ = [
     "normal",
     "progress_bar",
     "read_schedule",
+    "require_vae",
     "sampling_session",
     "stop_if_asked",
     "tag_model",

@@ -10,9 +10,10 @@ from weakref import WeakKeyDictionary
 
 import comfy.model_sampling as sampling
 import torch
+from comfy.model_base import SD21UNCLIP
 from torch import Tensor, nn
 
-from ...ldu.errors import UnsupportedModelError
+from ...ldu.errors import MismatchError, UnsupportedModelError
 from ...ldu.fingerprint import fingerprint_weights
 from ...ldu.schedule import NoiseSchedule
 from ..types import ModelTag
@@ -96,6 +97,28 @@ def latent_shape(model: Any, width: int, height: int, batch: int) -> tuple[int, 
     """Return the shape of `batch` latents of pictures of this size."""
     form = model.get_model_object("latent_format")
     return (batch, form.latent_channels, height // form.spacial_downscale_ratio, width // form.spacial_downscale_ratio)
+
+
+def require_condition(model: Any, conditioning: list[Any]) -> None:  # noqa: ANN401
+    """Raise unless a CONDITIONING is one that this kind of model reads.
+
+    Raises:
+        MismatchError: it is empty, of another width, or without the summary (pooled output) that the model needs.
+    """
+    advice = "encode the prompt with the CLIP of the same checkpoint as the model."
+    config = model.model_config.unet_config
+    embedder = config.get("context_embedder_config") or {}
+    width = config.get("context_dim") or config.get("context_in_dim") or embedder.get("params", {}).get("in_features")
+    pooled = model.adm_channels and not isinstance(model, SD21UNCLIP)
+    if not conditioning:
+        raise MismatchError(f"The condition is empty: {advice}")
+    for condition, extra in conditioning:
+        if isinstance(width, int) and condition.shape[-1] != width:
+            raise MismatchError(
+                f"This model reads conditions of width {width}, but one of width {condition.shape[-1]} came: {advice}"
+            )
+        if pooled and extra.get("pooled_output") is None:
+            raise MismatchError(f"This model reads a pooled output beside the condition, but none came: {advice}")
 
 
 def default_conditioning(model: Any, conditioning: list[Any] | None) -> list[Any]:  # noqa: ANN401

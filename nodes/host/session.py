@@ -15,8 +15,8 @@ from torch import Tensor
 from ...ldu.fingerprint import fingerprint_condition
 from ...ldu.shapes import Latent, PerSample
 from .memory import compute_in_wide_range, differentiable, intermediate_device, make_normal, require_full_load
-from .models import fingerprint, read_schedule
-from .vae import HostAutoencoder, training_room
+from .models import fingerprint, read_schedule, require_condition
+from .vae import HostAutoencoder, require_vae, training_room
 
 _TRAINING_ROOM = 8  # activations of one checkpointed training step, in units of the host's own inference estimate
 
@@ -63,6 +63,7 @@ class HostSession:
 
     def bind(self, conditioning: list[Any]) -> HostDenoiser:
         """Return the denoiser for a CONDITIONING (positive only, cfg 1)."""
+        require_condition(self.inner, conditioning)
         return HostDenoiser(self, conditioning)
 
     def reload(self, shape: Sequence[int]) -> None:
@@ -81,6 +82,7 @@ class HostSession:
 @contextmanager
 def sampling_session(model: Any, conditioning: list[Any], shape: Sequence[int]) -> Iterator[HostSession]:  # noqa: ANN401
     """Prepare a MODEL as the host's samplers do, for evaluations without gradient."""
+    require_condition(model.model, conditioning)
     options = comfy.model_patcher.create_model_options_clone(model.model_options)
     conds = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}
     comfy.sampler_helpers.prepare_model_patcher(model, conds, options)
@@ -116,7 +118,7 @@ def training_session(
         extra: patchers of further modules to load beside them, such as rho.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        vae.throw_exception_if_invalid()
+        require_vae(vae, model)
         patcher, vae_patcher = differentiable(model), differentiable(vae.patcher)
         vae_patcher.model.to(vae.vae_dtype)  # a VAE loaded anew keeps its file's precision
         compute_in_wide_range(patcher)
