@@ -2,9 +2,17 @@
 
 from .demo import is_demo, load_demo
 from .memory import differentiable_clip, intermediate_device, load_whole, new_patcher, normal, under_manager
-from .models import default_conditioning, fingerprint, latent_shape, read_schedule, tag_model, training_resolution
-from .progress import Interrupted, WatchedDenoiser, progress_bar, stop_if_asked
-from .session import HostDenoiser, HostSession, sampling_session, training_session
+from .models import (
+    default_conditioning,
+    few_step_kind,
+    fingerprint,
+    latent_shape,
+    read_schedule,
+    tag_model,
+    training_resolution,
+)
+from .progress import Interrupted, WatchedDenoiser, progress_bar, say_on_node, stop_if_asked
+from .session import HostDenoiser, HostSession, sampling_session, training_memory, training_session
 from .vae import HostAutoencoder, require_vae
 
 __all__ = [
@@ -15,6 +23,7 @@ __all__ = [
     "WatchedDenoiser",
     "default_conditioning",
     "differentiable_clip",
+    "few_step_kind",
     "fingerprint",
     "intermediate_device",
     "is_demo",
@@ -27,8 +36,10 @@ __all__ = [
     "read_schedule",
     "require_vae",
     "sampling_session",
+    "say_on_node",
     "stop_if_asked",
     "tag_model",
+    "training_memory",
     "training_resolution",
     "training_session",
     "under_manager",

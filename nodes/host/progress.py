@@ -1,9 +1,10 @@
-"""The host's progress bar and its Cancel."""
+"""The host's progress bar, its Cancel, and words on a node that is at work."""
 
 from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
+from server import PromptServer
 
 from ...ldu.model import CountedDenoiser, Denoiser
 from ...ldu.shapes import Latent, PerSample
@@ -14,6 +15,13 @@ Interrupted = mm.InterruptProcessingException  # raised in a node that the user 
 def progress_bar(total: int) -> Any:  # noqa: ANN401
     """Return the host's progress bar."""
     return comfy.utils.ProgressBar(total)
+
+
+def say_on_node(node: str | None, text: str) -> None:
+    """Show a text on a node while it works, for web/js/report.js to draw; without a server nobody is there to read."""
+    server = getattr(PromptServer, "instance", None)
+    if node is not None and server is not None:
+        server.send_sync("ldu.say", {"node": node, "text": [text]}, server.client_id)
 
 
 def stop_if_asked() -> None:

@@ -96,6 +96,23 @@ def sampling_session(model: Any, conditioning: list[Any], shape: Sequence[int]) 
         model.restore_hook_patches()
 
 
+def working_memory(model: Any, vae: Any, shape: Sequence[int]) -> float:  # noqa: ANN401
+    """Return the bytes that a training step wants beside the weights, its latent batch being of this shape."""
+    return _TRAINING_ROOM * model.model.memory_required(list(shape)) + training_room(vae, shape)
+
+
+def training_memory(model: Any, vae: Any, shape: Sequence[int], extra: Sequence[Any] = ()) -> tuple[float, float]:  # noqa: ANN401
+    """Return the bytes that a training wants in all, and how many are free for it.
+
+    What is loaded already counts as free, for it is what is wanted or what can be pushed out.
+    """
+    require_vae(vae, model)
+    parts = [model, vae.patcher, *extra]
+    loaded = sum(each.loaded_size() for each in parts)
+    wanted = working_memory(model, vae, shape) + sum(each.model_size() for each in parts)
+    return wanted, mm.get_free_memory(model.load_device) + loaded
+
+
 @contextmanager
 def training_session(
     model: Any,  # noqa: ANN401
@@ -126,7 +143,7 @@ def training_session(
         comfy.sampler_helpers.prepare_model_patcher(patcher, {}, options)
         options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention_with_backward
         text = [] if clip is None else [clip.patcher]  # made by `differentiable_clip`
-        room = _TRAINING_ROOM * model.model.memory_required(list(shape)) + training_room(vae, shape)
+        room = working_memory(model, vae, shape)
         mm.load_models_gpu([patcher, vae_patcher, *text, *extra], memory_required=room, force_full_load=True)
         for part in (patcher, vae_patcher, *text):
             require_full_load(part)
