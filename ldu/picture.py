@@ -114,7 +114,7 @@ def load_picture(path: str | Path) -> Picture:
         ) from error
     except _DECODER_FAILURES as error:
         raise BadFileError(
-            f"{path.name} cannot be read as a picture ({error}); it may be damaged or cut short."
+            f"{path.name} cannot be read as a picture ({error}); it may be damaged or cut short: take another copy."
         ) from error
 
 
@@ -228,8 +228,8 @@ def to_pillow(levels: Tensor, alpha: Tensor | None) -> Image.Image:
         return Image.fromarray(levels.cpu().numpy())
     if alpha.dtype != torch.uint8 or alpha.shape != levels.shape[:2]:
         raise BadImageError(
-            f"Alpha to save must be uint8 {list(levels.shape[:2])} like its picture, "
-            f"got {alpha.dtype} {list(alpha.shape)}."
+            f"Alpha to save must be uint8 {list(levels.shape[:2])} like its picture, got {alpha.dtype} "
+            f"{list(alpha.shape)}: take info and picture from the same Load Picture."
         )
     return Image.fromarray(torch.cat([levels, alpha[..., None]], dim=-1).cpu().numpy())
 

@@ -58,7 +58,7 @@ class LoadPicture(io.ComfyNode):
         """Accept any file inside the host's folders, also one pasted after the list was made."""
         if image is None or folder_paths.exists_annotated_filepath(image):
             return True
-        return f"There is no picture {image!r} in the input folder."
+        return f"There is no picture {image!r} in the input folder: put it there, or choose another one."
 
     @classmethod
     def fingerprint_inputs(cls, image: str) -> str:
@@ -106,9 +106,15 @@ def next_free(prefix: str, width: int, height: int) -> tuple[Path, str, int, str
         BadValueError: if the prefix leads out of the output folder.
     """
     output = folder_paths.get_output_directory()
+    if "\0" in prefix:
+        raise BadValueError(f"The prefix {prefix!r} holds a zero byte, which cannot stand in a name; leave it out.")
     if not folder_paths.is_within_directory(output, str(Path(output, prefix).parent)):
         raise BadValueError(f"The prefix {prefix!r} leads out of the output folder; give a name inside it.")
-    folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
+    try:
+        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadValueError(f"No folder can be made for the prefix {prefix!r} ({reason}); give another one.") from error
     return Path(folder), stem, counter, subfolder
 
 

@@ -110,7 +110,7 @@ def folder_is_there(folder: str | None) -> bool | str:
     """Return True, or what is wrong with the name of a folder; a linked one comes as None."""
     if folder is None or folder_inside_input(folder).is_dir():
         return True
-    return f"There is no folder {folder!r} in the input folder."
+    return f"There is no folder {folder!r} in the input folder: make it there, or choose another one."
 
 
 def folder_inside_input(folder: str) -> Path:

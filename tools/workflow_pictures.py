@@ -53,7 +53,8 @@ def run(front: FrontEnd, name: str) -> None:
     front.open_template(name)
     if reason := front.press_run():
         raise SystemExit(f"{name}: {reason}")
-    front.wait_for_pictures(*({"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LossGraphNode"} & front.types()))
+    drawing = {"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LossGraphNode"}
+    front.wait_for_pictures(*(drawing & front.types()))
 
 
 def take_thumbnail(front: FrontEnd, file: Path, square: Box) -> None:

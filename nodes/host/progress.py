@@ -1,4 +1,4 @@
-"""The host's progress bar and its Cancel."""
+"""The host's progress bar, its Cancel, and words on a node that is at work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from typing import Any
 import comfy.model_management as mm
 import comfy.utils
 from PIL import Image
+from server import PromptServer
 
 from ...ldu.model import CountedDenoiser, Denoiser
 from ...ldu.shapes import Latent, Levels, PerSample
@@ -47,6 +48,13 @@ def preview(levels: Levels) -> tuple[str, Image.Image, int]:
     picture = Image.fromarray(levels[0].movedim(0, -1).round().byte().cpu().numpy())
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
     return ("JPEG", picture, _PREVIEW_SIDE)
+
+
+def say_on_node(node: str | None, text: str) -> None:
+    """Show a text on a node while it works, for web/js/report.js to draw; without a server nobody is there to read."""
+    server = getattr(PromptServer, "instance", None)
+    if node is not None and server is not None:
+        server.send_sync("ldu.say", {"node": node, "text": [text]}, server.client_id)
 
 
 def stop_if_asked() -> None:
