@@ -9,9 +9,8 @@ Steps and learning rates are the smallest that succeed on clean pictures of the 
 those of the scripts of diffusers (`REAL`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import torch
 from peft import LoraConfig
@@ -22,6 +21,8 @@ from ldu.backends.diffusers import TextEncoder
 from ldu.losses import draw_sigmas, with_prior
 
 MARKER = "sks"
+WARM_UP = 0.1  # of the steps
+LARGEST_GRADIENT = 1.0  # norm
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 
 
@@ -33,9 +34,10 @@ class Thief:
         kind: TI, DreamBooth or LoRA.
         steps: optimiser steps.
         learning_rate: of AdamW.
-        batch: draws of a picture, t and noise per step; each one with a prior picture beside it where there is a prior.
+        batch: draws of a picture, t and noise per step.
         vectors: of the new word (TI).
         rank: of the additions (LoRA).
+        prior_batch: draws of the class's own pictures beside them (DreamBooth).
         prior_weight: of the class's own pictures (DreamBooth).
         prompt: with S* for the new word.
         class_prompt: of the prior's pictures.
@@ -49,6 +51,7 @@ class Thief:
     batch: int = 4
     vectors: int = 1
     rank: int = 4
+    prior_batch: int = 4
     prior_weight: float = 1.0
     prompt: str = "a photo of S* person"
     class_prompt: str = "a photo of a person"
@@ -82,25 +85,25 @@ def textual_inversion(world: World, sets: Tensor, thief: Thief, *, generator: to
         latents = world.encode(sets.flatten(0, 1)).unflatten(0, sets.shape[:2])
         start = world.embedding(thief.initial)
     token = start.expand(len(sets), thief.vectors, -1).clone().requires_grad_()
-    optimizer = torch.optim.AdamW([token], thief.learning_rate, weight_decay=0)
+    descent = _Descent([token], thief, weight_decay=0)
     for _ in range(thief.steps):
         condition = condition_with(world, token, thief.prompt).repeat_interleave(thief.batch, 0)
         z_0 = torch.cat([_draw(person, thief.batch, generator) for person in latents])
         loss = _loss(world, condition, z_0, thief, generator).sum() / thief.batch
-        _step(optimizer, loss)
+        descent.step(loss)
     return token.detach()
 
 
 def dreambooth(world: World, x: Tensor, prior: Tensor, thief: Thief, *, generator: torch.Generator) -> World:
     """Return a world fine-tuned on pictures x (n, 3, h, w), with the class's own pictures `prior` (m, 3, h, w)."""
     theirs = world.unfrozen()
-    optimizer = torch.optim.AdamW(chain(theirs.unet.parameters(), theirs.text.parameters()), thief.learning_rate)
+    descent = _Descent([*theirs.unet.parameters(), *theirs.text.parameters()], thief)
     z_0, z_prior = _latents(world, x), _latents(world, prior)
-    prompts = [thief.prompt.replace("S*", MARKER)] * thief.batch + [thief.class_prompt] * thief.batch
+    prompts = [thief.prompt.replace("S*", MARKER)] * thief.batch + [thief.class_prompt] * thief.prior_batch
     for _ in range(thief.steps):
-        batch = torch.cat([_draw(z_0, thief.batch, generator), _draw(z_prior, thief.batch, generator)])
-        own, classes = _loss(theirs, theirs.condition(prompts), batch, thief, generator).chunk(2)
-        _step(optimizer, with_prior(own, classes, thief.prior_weight))
+        batch = torch.cat([_draw(z_0, thief.batch, generator), _draw(z_prior, thief.prior_batch, generator)])
+        losses = _loss(theirs, theirs.condition(prompts), batch, thief, generator)
+        descent.step(with_prior(losses[: thief.batch], losses[thief.batch :], thief.prior_weight))
     return _frozen(theirs)
 
 
@@ -111,12 +114,12 @@ def lora(world: World, x: Tensor, thief: Thief, *, generator: torch.Generator) -
     with torch.random.fork_rng():
         torch.manual_seed(generator.initial_seed())  # peft draws the additions' start
         theirs.unet.add_adapter(LoraConfig(r=thief.rank, lora_alpha=thief.rank, target_modules=list(ATTENTION)))
-    optimizer = torch.optim.AdamW([p for p in theirs.unet.parameters() if p.requires_grad], thief.learning_rate)
+    descent = _Descent([p for p in theirs.unet.parameters() if p.requires_grad], thief)
     z_0 = _latents(world, x)
     with torch.no_grad():
         condition = world.condition([thief.prompt.replace("S*", MARKER)] * thief.batch)
     for _ in range(thief.steps):
-        _step(optimizer, _loss(theirs, condition, _draw(z_0, thief.batch, generator), thief, generator).mean())
+        descent.step(_loss(theirs, condition, _draw(z_0, thief.batch, generator), thief, generator).mean())
     return _frozen(theirs)
 
 
@@ -180,10 +183,23 @@ def _loss(world: World, condition: Tensor, z_0: Tensor, thief: Thief, generator:
     return weight * (estimate - z_0).square().mean((1, 2, 3))
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+class _Descent:
+    """AdamW with a linear warm-up; fine-tunings clip their gradient, as the scripts of diffusers do."""
+
+    def __init__(self, parameters: Sequence[Tensor], thief: Thief, *, weight_decay: float = 1e-2) -> None:
+        self._parameters, self._thief, self._taken = parameters, thief, 0
+        self._optimizer = torch.optim.AdamW(parameters, thief.learning_rate, weight_decay=weight_decay, fused=True)
+
+    def step(self, loss: Tensor) -> None:
+        """Take one step down the loss."""
+        self._taken += 1
+        share = min(1.0, self._taken / max(1, round(WARM_UP * self._thief.steps)))
+        self._optimizer.param_groups[0]["lr"] = self._thief.learning_rate * share
+        self._optimizer.zero_grad()
+        loss.backward()
+        if self._thief.kind != "TI":  # many people's tokens are one batch there: they must not touch each other
+            torch.nn.utils.clip_grad_norm_(self._parameters, LARGEST_GRADIENT)
+        self._optimizer.step()
 
 
 def _frozen(world: World) -> World:

@@ -5,8 +5,9 @@
 
 The first factor is the min-SNR weight of Hang et al. (2023). The second makes all noise levels cost about
 the same: without it the highest ones, where a caption decides hair and background, were 6 % of the loss
-and captions went unheard for 700 steps. Every tenth caption is left empty for guidance. The
-trained VAE has to lie in the cache (`train_vae` leaves it there).
+and captions went unheard for 700 steps. Every tenth caption is left empty for guidance; a portrait is
+captioned in several ways, so that its looks are learnt one by one. The trained VAE has to lie in
+the cache (`train_vae` leaves it there).
 
     python -m demo.train_unet --minutes 50
 """
@@ -18,13 +19,16 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from . import architecture
-from .dataset import Dataset, cache_folder, load_dataset
+from .captions import describe
+from .dataset import PHOTOS_PER_IDENTITY, Dataset, cache_folder, load_dataset
 from .fresh_vae import quiet_blocks
+from .people import sample_identity, sample_nuisance
 from .pipeline import load_tokenizer, save_checkpoint, tokenize
 from .train_identity import to_batch
 from .training import Run, log, start_run, train_together
@@ -34,6 +38,7 @@ BATCH = 24
 EMPTY_SHARE = 0.1
 SNR_LIMIT = 5.0
 TEXT_FACTOR = 2.5
+WORDINGS = 6
 
 
 class World(nn.Module):
@@ -84,7 +89,7 @@ class LatentFeed:
     """Draw (z_0, tokens): posterior samples and their captions, some left empty."""
 
     def __init__(self, latents: tuple[Tensor, Tensor], tokens: Tensor, empty: Tensor, seed: int) -> None:
-        """Keep means and standard deviations (n, 4, h, w), tokens (n, 77) and the empty prompt's (77,)."""
+        """Keep means and standard deviations (n, 4, h, w), tokens (n, wordings, 77) and the empty prompt's (77,)."""
         self.mean, self.std = latents
         self.tokens, self.empty = tokens, empty
         self.generator = torch.Generator().manual_seed(seed)
@@ -94,9 +99,21 @@ class LatentFeed:
         rows = torch.randint(len(self.mean), (count,), generator=self.generator)
         mean, std = self.mean[rows].float(), self.std[rows].float()
         z_0 = mean + std * torch.randn(mean.shape, generator=self.generator)
-        tokens = self.tokens[rows].clone()
+        tokens = self.tokens[rows, torch.randint(self.tokens.shape[1], (count,), generator=self.generator)]
         tokens[torch.rand(count, generator=self.generator) < EMPTY_SHARE] = self.empty
         return z_0, tokens
+
+
+def wordings(data: Dataset, count: int = WORDINGS) -> list[str]:
+    """Return `count` captions for each picture in turn; what is no clean portrait keeps its one."""
+    said = []
+    for index, (caption, person) in enumerate(zip(data.captions, data.identities, strict=True)):
+        if person < 0:
+            said += [caption] * count
+            continue
+        identity, nuisance = sample_identity(index // PHOTOS_PER_IDENTITY), sample_nuisance(index)
+        said += [describe(identity, nuisance, np.random.default_rng((index, 7, wording))) for wording in range(count)]
+    return said
 
 
 def noise_level_weight(alpha_bar: Tensor) -> Tensor:
@@ -146,7 +163,8 @@ def work(
         world, cache_folder() / "unet_state.pt", minutes, 0.999, rank=rank, compiled=compiled, groups=world.groups()
     )
     tokenizer = load_tokenizer()
-    feed = LatentFeed(latents, tokenize(tokenizer, captions), tokenize(tokenizer, [""])[0], run.step * 2 + rank)
+    tokens = tokenize(tokenizer, captions).unflatten(0, (-1, WORDINGS))
+    feed = LatentFeed(latents, tokens, tokenize(tokenizer, [""])[0], run.step * 2 + rank)
     train(run, feed, torch.compile(world, dynamic=False))
 
 
@@ -162,7 +180,7 @@ def main() -> None:
     if options.publish is None:
         data = load_dataset(folder)
         latents = encode_pictures(vae, data, folder / "latents.pt")
-        train_together(work, World(), options.minutes, latents, data.captions)
+        train_together(work, World(), options.minutes, latents, wordings(data))
     publish(folder / "unet_state.pt", vae, options.publish or folder / "ldu_demo.safetensors")
 
 

@@ -29,7 +29,7 @@ def plan(images: list[Path], out: Path | None, *, force: bool) -> list[Job]:
     """
     for image in images:
         if not image.is_file():
-            raise LaunchError(f"There is no picture at {image}.")
+            raise LaunchError(f"There is no picture at {image}: check the name.")
     jobs = [Job(image, _target(image, out, several=len(images) > 1)) for image in images]
     require_distinct([job.target for job in jobs])
     for job in jobs:
@@ -52,7 +52,7 @@ def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
     if target.exists() and not force:
         raise LaunchError(f"{target} is there already: move it, choose another name, or add --force.")
     if not target.parent.is_dir() and not target.parent.parent.is_dir():
-        raise LaunchError(f"There is no folder {target.parent} to save {target.name} in.")
+        raise LaunchError(f"There is no folder {target.parent} to save {target.name} in: make it first.")
 
 
 def require_safetensors(file: Path) -> None:
@@ -62,11 +62,13 @@ def require_safetensors(file: Path) -> None:
         LaunchError: It is missing, of another format, or cut short.
     """
     if not file.is_file():
-        raise LaunchError(f"There is no file at {file}.")
+        raise LaunchError(f"There is no file at {file}: check the name.")
     if file.suffix.lower() != ".safetensors":
-        raise LaunchError(f"{file} is not a .safetensors file; other formats can run code and are not loaded.")
+        raise LaunchError(
+            f"{file} is not a .safetensors file; other formats can run code and are not loaded: convert it."
+        )
     if _header(file) is None:
-        raise LaunchError(f"{file} is not a safetensors file, or it is cut short.")
+        raise LaunchError(f"{file} is not a safetensors file, or it is cut short: copy it again.")
 
 
 def rho_settings(file: Path) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _target(image: Path, out: Path | None, *, several: bool) -> Path:
         return image.with_name(name)
     if out.is_dir() or several or str(out).endswith(("/", os.sep)):
         if out.suffix and not out.is_dir():
-            raise LaunchError(f"Several pictures are saved in a folder, but --out names the file {out}.")
+            raise LaunchError(f"Several pictures are saved in a folder, but --out names the file {out}: name a folder.")
         return out / name
     if out.suffix.lower() != ".png":
         raise LaunchError(f"--out must end in .png, the one format that keeps every level: got {out}.")

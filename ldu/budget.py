@@ -47,7 +47,7 @@ def whole_budget(budget_levels: float) -> int:
         BadValueError: if it is not a number in 0..255.
     """
     if not 0 <= budget_levels <= WHITE:
-        raise BadValueError(f"The budget must be 0 to 255 levels, got {budget_levels}.")
+        raise BadValueError(f"The budget must be 0 to 255 levels, got {budget_levels}: 4 to 16 is usual.")
     return math.floor(budget_levels)
 
 
@@ -109,7 +109,8 @@ def fit_to_budget(
     if decoded_clean.shape != decoded_protected.shape or len(decoded_clean) != len(original_levels):
         raise MismatchError(
             f"The clean decode {list(decoded_clean.shape)} and the protected decode {list(decoded_protected.shape)} "
-            f"must have one shape and one entry for each of the {len(original_levels)} originals."
+            f"must have one shape and one entry for each of the {len(original_levels)} originals: "
+            "decode both of one walk."
         )
     residual = residual_levels(decoded_clean, decoded_protected)
     if not residual.isfinite().all():
@@ -128,7 +129,9 @@ def working_size(width: int, height: int, short_side: int) -> tuple[int, int]:
         BadImageError: if the picture is so narrow that its short side would fall below 64.
     """
     if short_side < SMALLEST_SIDE:
-        raise BadValueError(f"The short side must be at least {SMALLEST_SIDE} pixels, got {short_side}.")
+        raise BadValueError(
+            f"The short side must be at least {SMALLEST_SIDE} pixels, got {short_side}: give the model's training size."
+        )
     scale = short_side * min(1 / min(width, height), math.sqrt(LARGEST_AREA / (width * height)))
     sides = _multiple_of_8(scale * width), _multiple_of_8(scale * height)
     if min(sides) < SMALLEST_SIDE:

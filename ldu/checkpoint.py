@@ -24,6 +24,7 @@ from .shift_unet import ShiftConfig, ShiftUNet
 
 _FORMAT = "ldu.rho"
 _VERSION = 1
+_AGAIN = "copy it again from where it came, or choose another"
 _MAX_BYTES = 512 * 2**20
 _MAX_HEADER_BYTES = 10 * 2**20
 
@@ -84,7 +85,8 @@ def require_fit(
         )
     if rho.config.latent_channels != latent_channels:
         raise MismatchError(
-            f"This rho shifts latents of {rho.config.latent_channels} channels, but the model's have {latent_channels}."
+            f"This rho shifts latents of {rho.config.latent_channels} channels, but the model's have "
+            f"{latent_channels}: load the model it was trained for, or train a new rho."
         )
 
 
@@ -103,10 +105,14 @@ def load_rho(path: Path) -> tuple[ShiftUNet, RhoCard]:
     """
     tensors, metadata = read_safetensors(path)
     if metadata.get("ldu.format") != _FORMAT:
-        raise BadFileError(f"{path.name} is a safetensors file but not a rho: it carries no {_FORMAT} mark.")
+        raise BadFileError(
+            f"{path.name} is a safetensors file but not a rho: it carries no {_FORMAT} mark; "
+            "choose one that Train ρ or Save ρ wrote."
+        )
     if metadata.get("ldu.version") != str(_VERSION):
         raise BadFileError(
-            f"{path.name} has format version {metadata.get('ldu.version')!r}, this pack reads {_VERSION}: update it."
+            f"{path.name} has format version {metadata.get('ldu.version')!r}, this pack reads {_VERSION}: "
+            "update the pack."
         )
     config, card = _parse(path, metadata.get("ldu.rho", ""))
     with torch.device("meta"):  # a hostile description must not cost memory
@@ -123,7 +129,7 @@ def _parse(path: Path, described: str) -> tuple[ShiftConfig, RhoCard]:
         parsed["card"]["sigmas"] = tuple(parsed["card"]["sigmas"])  # JSON knows no tuples
         return _build(ShiftConfig, parsed["config"]), _build(RhoCard, parsed["card"])
     except (ValueError, TypeError, KeyError, RecursionError, BadValueError) as error:
-        raise BadFileError(f"{path.name} describes itself in a way that cannot be read: {error}") from error
+        raise BadFileError(f"{path.name} describes itself in a way that cannot be read ({error}): {_AGAIN}.") from error
 
 
 def _build(kind: Any, values: Mapping[str, Any]) -> Any:  # noqa: ANN401  (either of two dataclasses)
@@ -138,7 +144,9 @@ def require_tensors(path: Path, tensors: Mapping[str, Tensor], expected: Mapping
     """
     if tensors.keys() != expected.keys():
         odd = sorted(tensors.keys() ^ expected.keys())[0]
-        raise BadFileError(f"{path.name} does not hold the tensors it describes; the first that differs is {odd!r}.")
+        raise BadFileError(
+            f"{path.name} does not hold the tensors it describes; the first that differs is {odd!r}; {_AGAIN}."
+        )
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
             raise BadFileError(
@@ -146,7 +154,7 @@ def require_tensors(path: Path, tensors: Mapping[str, Tensor], expected: Mapping
                 f"expected {tuple(expected[name].shape)} {expected[name].dtype}."
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise BadFileError(f"{path.name} holds values in {name!r} that are infinite or not numbers.")
+            raise BadFileError(f"{path.name} holds values in {name!r} that are infinite or not numbers: {_AGAIN}.")
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -160,7 +168,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise BadFileError(f"{path.name} is not a complete safetensors file: {error}") from error
+        raise BadFileError(f"{path.name} is not a complete safetensors file ({error}): {_AGAIN}.") from error
 
 
 def _require_readable(path: Path) -> None:
@@ -172,7 +180,9 @@ def _require_readable(path: Path) -> None:
         raise BadFileError(f"{path.name} is larger than 512 MiB, which no file of this pack is.")
     with path.open("rb") as file:
         if int.from_bytes(file.read(8), "little") > _MAX_HEADER_BYTES:
-            raise BadFileError(f"{path.name} is not a complete safetensors file: its header cannot be that long.")
+            raise BadFileError(
+                f"{path.name} is not a complete safetensors file (its header cannot be that long): {_AGAIN}."
+            )
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -98,6 +98,7 @@ def ssim(original: Levels, protected: Levels) -> float:
 def _change(original: Levels, protected: Levels) -> Levels:
     if original.shape != protected.shape:
         raise MismatchError(
-            f"Only pictures of one size can be compared, got {list(original.shape)} and {list(protected.shape)}."
+            f"Only pictures of one size can be compared, got {list(original.shape)} and {list(protected.shape)}: "
+            "resize one, or choose its own original."
         )
     return protected.float() - original.float()

@@ -114,7 +114,7 @@ def load_picture(path: str | Path) -> Picture:
         ) from error
     except _DECODER_FAILURES as error:
         raise BadFileError(
-            f"{path.name} cannot be read as a picture ({error}); it may be damaged or cut short."
+            f"{path.name} cannot be read as a picture ({error}); it may be damaged or cut short: take another copy."
         ) from error
 
 
@@ -141,7 +141,7 @@ def save_png(
         BadFileError: if the file exists already or cannot be written.
         BadImageError: if levels or alpha do not have that shape and type.
     """
-    image = _to_pillow(levels, alpha)
+    image = to_pillow(levels, alpha)
     with written_whole(Path(path), force=force) as unfinished, unfinished.open("xb") as file:
         image.save(file, format="PNG", icc_profile=icc, pnginfo=_png_texts(text or {}))
 
@@ -214,7 +214,12 @@ def _conversions(image: Image.Image) -> Iterator[str]:
         yield "its colour profile left out because it does not describe RGB"
 
 
-def _to_pillow(levels: Tensor, alpha: Tensor | None) -> Image.Image:
+def to_pillow(levels: Tensor, alpha: Tensor | None) -> Image.Image:
+    """Give uint8 levels [height, width, 3], and alpha [height, width] if there is one, as a Pillow image.
+
+    Raises:
+        BadImageError: if levels or alpha do not have that shape and type.
+    """
     if levels.dtype != torch.uint8 or levels.ndim != 3 or levels.shape[-1] != 3 or 0 in levels.shape:
         raise BadImageError(
             f"Levels to save must be uint8 [height, width, 3], got {levels.dtype} {list(levels.shape)}."
@@ -223,8 +228,8 @@ def _to_pillow(levels: Tensor, alpha: Tensor | None) -> Image.Image:
         return Image.fromarray(levels.cpu().numpy())
     if alpha.dtype != torch.uint8 or alpha.shape != levels.shape[:2]:
         raise BadImageError(
-            f"Alpha to save must be uint8 {list(levels.shape[:2])} like its picture, "
-            f"got {alpha.dtype} {list(alpha.shape)}."
+            f"Alpha to save must be uint8 {list(levels.shape[:2])} like its picture, got {alpha.dtype} "
+            f"{list(alpha.shape)}: take info and picture from the same Load Picture."
         )
     return Image.fromarray(torch.cat([levels, alpha[..., None]], dim=-1).cpu().numpy())
 

@@ -57,7 +57,9 @@ class NoiseSchedule:
             raise BadValueError(f"The depth must lie above 0 and at most at 1, but {depth} came.")
         reach = depth * self.train_timesteps
         if not 1 <= k_steps <= reach:
-            raise BadValueError(f"At depth {depth} between 1 and {int(reach)} steps fit, but k = {k_steps} came.")
+            raise BadValueError(
+                f"At depth {depth} between 1 and {int(reach)} steps fit, but k = {k_steps} came: change one."
+            )
         timesteps = [round(reach * (k_steps - i) / k_steps) - 1 for i in range(k_steps)]
         return (*(self.sigmas[max(t, 0)] for t in timesteps), 0.0)
 

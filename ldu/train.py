@@ -177,7 +177,8 @@ class ShiftTraining:
         decoded = recomputed(decode, self.surrogate.autoencoder, z_0)
         residual = residual_levels(subject.decoded_clean, decoded)
         mask = None if subject.mask is None else resize(subject.mask.to(residual), *residual.shape[-2:]).clamp(0, 1)
-        loss = self._attack(compose(subject.working, residual, self.config.budget_levels, mask))
+        published = compose(subject.working, residual, self.config.budget_levels, mask)
+        loss = published_loss(self.surrogate, published, self.config.draws, self.purifiers, self.generator)
         residual = residual if mask is None else residual[:, :, mask[0, 0] > 0].unsqueeze(2)  # what will be published
         visibility = self.visibility(residual, self.config.budget_levels)
         objective = -loss + self.dual.price * (visibility - self.config.visibility_target)
@@ -186,19 +187,6 @@ class ShiftTraining:
         beyond = clipped_share(residual, self.config.budget_levels)
         used = shift.detach().abs().mean().item() / self.rho.config.bound
         return loss.item(), visibility.item(), float(beyond), used
-
-    def _attack(self, published: Levels) -> Tensor:
-        """Return loss_personalize of a published picture, purified as a thief might."""
-        x = to_pixels(published)
-        if self.purifiers:
-            x = self.purifiers[self._draw(len(self.purifiers))](x, self.generator)
-        z_0 = recomputed(self.surrogate.autoencoder.encode, x).expand(self.config.draws, -1, -1, -1)
-        return noise_prediction_loss(
-            self.surrogate.adversary, z_0, self.surrogate.schedule, generator=self.generator
-        ).mean()
-
-    def _draw(self, count: int) -> int:
-        return int(torch.randint(count, (1,), generator=self.generator))
 
     def _refit_personalizer(self, refit: Refit) -> None:
         with torch.no_grad():
@@ -260,6 +248,17 @@ class ShiftTraining:
             for part in (subject.working, subject.decoded_clean, subject.mask):
                 digest.update(b"-" if part is None else part.cpu().numpy().tobytes())
         return digest.hexdigest()
+
+
+def published_loss(
+    surrogate: Surrogate, published: Levels, draws: int, purifiers: Sequence[Purifier], generator: torch.Generator
+) -> Tensor:
+    """Return loss_personalize of a published picture (1, 3, h, w), purified as a thief might; differentiable."""
+    x = to_pixels(published)
+    if purifiers:
+        x = purifiers[int(torch.randint(len(purifiers), (1,), generator=generator))](x, generator)
+    z_0 = recomputed(surrogate.autoencoder.encode, x).expand(draws, -1, -1, -1)
+    return noise_prediction_loss(surrogate.adversary, z_0, surrogate.schedule, generator=generator).mean()
 
 
 def thief_loss(surrogate: Surrogate, levels: Levels, *, draws: int, seed: int = 0) -> list[float]:

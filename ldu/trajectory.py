@@ -135,7 +135,10 @@ def denoise(
             "The record was made on another grid of noise levels: use the same k and depth, or no record."
         )
     if record.z_T.shape != z_T.shape:
-        raise MismatchError(f"The record holds latents of {tuple(record.z_T.shape)}, but z_T is {tuple(z_T.shape)}.")
+        raise MismatchError(
+            f"The record holds latents of {tuple(record.z_T.shape)}, but z_T is {tuple(z_T.shape)}: "
+            "take both from the same Invert to z_T."
+        )
     if not z_T.requires_grad and torch.equal(z_T, record.z_T):
         return record.z_0
     record = for_denoiser(record, denoiser, schedule)

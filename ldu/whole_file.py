@@ -19,17 +19,19 @@ def written_whole(path: Path, *, force: bool = False) -> Iterator[Path]:
     Raises:
         BadFileError: if the file exists already or cannot be written.
     """
-    if path.exists() and not force:
-        raise _taken(path)
     unfinished = path.with_name(f".ldu-{secrets.token_hex(8)}.part")
     try:
+        if path.exists() and not force:
+            raise _taken(path)
         yield unfinished
         if force:
             unfinished.replace(path)
         else:
             _place(unfinished, path)
     except OSError as error:
-        raise BadFileError(f"{path} cannot be written ({error.strerror or error}).") from error
+        raise BadFileError(
+            f"{path} cannot be written ({error.strerror or error}); choose another name or place."
+        ) from error
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -2,6 +2,16 @@
 
 DEMO_WARNING = "Made with the demo model: it shows how it works, it does not protect against Stable Diffusion."
 
+UNPUBLISH = (
+    "Publish only the protected picture and take the original down wherever it is public: a thief who finds both, or "
+    "other unprotected pictures of the same subject, learns from those."
+)
+
+
+def say_bytes(count: int) -> str:
+    """Say a file's size as file managers do, in thousands of bytes."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
+
 
 def say_losses(before: float, after: float, random: float | None) -> str:
     """Say how a thief's loss rose, beside what random noise of the same visibility does."""

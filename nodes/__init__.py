@@ -7,9 +7,13 @@ from . import (
     files,
     gallery,
     personalization,
+    picture_folder,
     pictures,
+    protect_folder,
     protection_report,
     purify,
+    refine,
+    save_protected,
     training,
     walk,
     weights,
@@ -28,8 +32,8 @@ class LduExtension(ComfyExtension):
         return [
             node
             for module in (
-                *(files, pictures, walk, personalization, training),
-                *(evaluation, purify, gallery, protection_report, weights),
+                *(files, picture_folder, save_protected, pictures, walk, personalization, training, refine),
+                *(evaluation, purify, gallery, protection_report, weights, protect_folder),
             )
             for node in module.NODES
         ]

@@ -13,7 +13,7 @@ from ..ldu.evidence.record import Losses
 from ..ldu.losses import expected_loss
 from ..ldu.shapes import Levels
 from ..ldu.statistics import bootstrap_interval
-from .host import HostSession, latent_shape, sampling_session, training_resolution
+from .host import HostSession, latent_shape, require_vae, sampling_session, training_resolution
 from .images import to_image
 from .personalization import split_pictures
 from .types import LossesSocket
@@ -76,8 +76,10 @@ class MeasureLoss(io.ComfyNode):
         """Return the report as text and as numbers."""
         if original.shape != protected.shape:
             raise MismatchError(
-                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came."
+                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came: "
+                "measure behind Fit to Budget."
             )
+        require_vae(vae, model)
         side = training_resolution(model)
         samples = _as_a_thief_loads_them(vae, split_pictures([original]), split_pictures([protected]), side, seed)
         with sampling_session(model, conditioning, latent_shape(model, side, side, 8)) as session:

@@ -176,7 +176,9 @@ def _loss(losses: Losses, column: str) -> float:
 
 def _one_each(what: str, values: Sequence[Any] | None, columns: Sequence[str]) -> dict[str, Any]:
     if values and len(values) != len(columns):
-        raise MismatchError(f"There are {len(values)} {what} for {len(columns)} columns ({', '.join(columns)}).")
+        raise MismatchError(
+            f"There are {len(values)} {what} for {len(columns)} columns ({', '.join(columns)}): one each."
+        )
     return dict(zip(columns, values or (), strict=False))
 
 

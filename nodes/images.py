@@ -44,6 +44,10 @@ def fit_mask(mask: Tensor, levels: Levels) -> Mask:
         BadImageError: if it is not finite, or 0 everywhere: a picture left open must not pass for a protected one.
         MismatchError: if there is neither one mask for all pictures nor one for each.
     """
+    if mask.ndim < 2 or 0 in mask.shape:
+        raise BadImageError(
+            f"A mask must be (batch, height, width), but {tuple(mask.shape)} came: paint one, or disconnect it."
+        )
     masks = mask.cpu().float().reshape(-1, 1, *mask.shape[-2:])
     if len(masks) not in (1, len(levels)):
         raise MismatchError(f"There are {len(masks)} masks for {len(levels)} pictures; give one, or one for each.")

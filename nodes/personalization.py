@@ -262,7 +262,7 @@ def split_pictures(image: Sequence[Tensor]) -> list[Levels]:
     """Return the pictures of a list of IMAGEs one by one, (1, 3, h, w) in whole levels and outside inference mode."""
     levels = [to_levels(batch, "image") for batch in image]
     if not levels:
-        raise BadImageError("At least one picture is needed, but the list is empty.")
+        raise BadImageError("At least one picture is needed, but the list is empty: connect one.")
     with torch.inference_mode(False):
         return [picture[None].clone() for batch in levels for picture in batch]
 
@@ -283,7 +283,7 @@ def _embedding_path(name: str) -> Path:
     folder = Path(folder_paths.get_folder_paths("embeddings")[0])
     target = folder / f"{name}.safetensors"
     if Path(name).name != name or not folder_paths.is_within_directory(str(folder), str(target)):
-        raise BadValueError(f"An embedding is saved under a plain name, but {name!r} came.")
+        raise BadValueError(f"An embedding is saved under a plain name without folders, but {name!r} came: change it.")
     if target.exists():
         raise BadValueError(f"There is an embedding named {name!r} already: choose another name.")
     return target

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..ldu.budget import WHITE, fit_to_budget, to_working_size
 from ..ldu.errors import BadValueError, MismatchError
+from ..ldu.flatness import measure_flat
 from ..ldu.metrics import measure_visibility
 from ..ldu.shapes import Levels
 from .host import training_resolution
@@ -143,9 +144,10 @@ class Compare(io.ComfyNode):
         if before.shape != after.shape:
             raise MismatchError(
                 f"The original is {_size(before)} but the protected picture {_size(after)}; "
-                "only pictures of one size can be compared."
+                "only pictures of one size can be compared: compare behind Fit to Budget, or resize one."
             )
-        report = "\n".join(str(measure_visibility(*pair)) for pair in zip(before.split(1), after.split(1), strict=True))
+        pairs = zip(before.split(1), after.split(1), strict=True)
+        report = "\n".join(f"{measure_visibility(*pair)} {measure_flat(*pair)}".rstrip() for pair in pairs)
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
         shown = ui.PreviewImage(difference)  # without cls: no prompt goes into the preview file
         return io.NodeOutput(report, difference, ui={**shown.as_dict(), "text": (report,)})

@@ -11,7 +11,15 @@ from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import to_levels
 from ..ldu.errors import BadValueError
 from ..ldu.shapes import Latent, Pixels
-from .host import HostSession, default_conditioning, latent_shape, normal, sampling_session, training_session
+from .host import (
+    HostSession,
+    default_conditioning,
+    latent_shape,
+    normal,
+    require_vae,
+    sampling_session,
+    training_session,
+)
 from .images import to_image
 
 
@@ -38,7 +46,11 @@ class HostModels:
             model_too = recipe.gradient or "latent" in recipe.needs
             if (recipe.needs and self._vae is None) or (model_too and self._model is None):
                 wanted = "a MODEL and a VAE" if model_too else "a VAE"
-                raise BadValueError(f"The purifier {str(recipe)!r} needs {wanted}: connect them, or leave it out.")
+                raise BadValueError(
+                    f"The purifier {str(recipe)!r} needs {wanted}: connect what is missing, or leave it out."
+                )
+            if recipe.needs:
+                require_vae(self._vae, self._model)
 
     @contextmanager
     def opened_for(self, recipe: Recipe, shape: Sequence[int]) -> Iterator[tuple[Tools, torch.device]]:

@@ -1,5 +1,6 @@
 """Train ρ as a node: progress with a preview, cancel that loses nothing, a result that no cache can lose."""
 
+import time
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import folder_paths
 import torch
 from comfy_api.latest import io
-from PIL import Image
 from torch import Tensor
 
 from ..ldu.attacks.purify.contract import DiffusionModel, Tools
@@ -20,6 +20,7 @@ from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
+from .estimate import Teller, remarks, say_memory, say_rest, say_time
 from .host import (
     HostAutoencoder,
     HostSession,
@@ -28,8 +29,10 @@ from .host import (
     differentiable_clip,
     latent_shape,
     normal,
+    preview,
     progress_bar,
     tag_model,
+    training_memory,
     training_resolution,
     training_session,
     under_manager,
@@ -39,7 +42,6 @@ from .personalization import encode_views, fit_personalizer, refit, split_pictur
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
-_PREVIEW_SIDE = 512
 _SAVE_EVERY = 10
 
 
@@ -55,6 +57,7 @@ class TrainRho(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "train"],
             is_input_list=True,
+            hidden=[io.Hidden.unique_id],
             description="Trains ρ so that a personalizer fails on the published pictures. Interrupt it when you like: "
             "running it again continues, and a finished ρ is kept in output/ldu.",
             inputs=[
@@ -170,54 +173,72 @@ class TrainRho(io.ComfyNode):
             seed=one["seed"],
         )
         pictures = split_pictures(image)
-        return _train(one, pictures, _masks(mask, pictures), config)
+        return _train(one, pictures, _masks(mask, pictures), config, Teller(cls.hidden and cls.hidden.unique_id))
 
 
-def _train(one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None], config: TrainConfig) -> io.NodeOutput:
+def _train(
+    one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None], config: TrainConfig, teller: Teller
+) -> io.NodeOutput:
+    if config.refit_every and one.get("personalizer") is None:
+        raise BadValueError(
+            f"refit_every is {config.refit_every}, but there is no personalizer to learn again: connect the one of "
+            "Textual Inversion, or set refit_every to 0."
+        )
     model, tag = one["model"], tag_model(one["model"])
     side = training_resolution(model)
     net = _start(one.get("rho"), model, tag)
     sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
     clip, patcher = _clip_to_train_through(one), under_manager(net)
+    prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
+    teller.remarks = remarks(model, pictures, side, config, one.get("rho"), prompt)
+    text = [] if clip is None else [clip.patcher]
+    teller.say(say_memory(*training_memory(model, one["vae"], shape, [*text, patcher])))
     with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):
         condition = _personalization(one, clip, session, coder, pictures, side, config.seed)
         ti_spent = session.evaluations
         walker = session.bind(normal(default_conditioning(model, one.get("walk_conditioning"))))
         surrogate = Surrogate(walker, coder, session.schedule, side, session.bind(condition))
+        started = time.perf_counter()
         subjects = [
             prepare(surrogate, picture.to(session.device), mask, config)
             for picture, mask in zip(pictures, masks, strict=True)
         ]
-        again = refit(one["personalizer"], clip, session) if config.refit_every and one.get("personalizer") else None
+        subjects[-1].decoded_clean.flatten()[0].item()  # waits for the device
+        teller.say(say_time((time.perf_counter() - started) / len(subjects), config, len(subjects)))
+        again = refit(one["personalizer"], clip, session) if config.refit_every else None
         tools = Tools(coder, DiffusionModel(walker, session.schedule, coder), recompute=True)
         purifiers = for_training(one.get("purifiers") or (), tools)
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
-        _run(training)
+        _run(training, teller)
     net.requires_grad_(False).eval()
-    prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
     rho = TrainedRho(patcher, _card(tag, config, prompt, training))
     save_rho(_finished_path(training), rho.net, rho.card)
     _state_path(training).unlink(missing_ok=True)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
     losses = {"loss": training.state.losses}
-    return io.NodeOutput(rho, losses, ui=report({"nfe": spent, "train_steps": training.state.step}, _summary(training)))
+    said = "\n".join([_summary(training), *teller.remarks])
+    return io.NodeOutput(rho, losses, ui=report({"nfe": spent, "train_steps": training.state.step}, said))
 
 
-def _run(training: ShiftTraining) -> None:
+def _run(training: ShiftTraining, teller: Teller) -> None:
     """Train with progress and preview; what is on disk is at most ten steps old, also after a crash."""
     path = _state_path(training)
     if path.is_file():
         with suppress(LduError):  # a damaged state is worth nothing: start anew
             training.resume(path)
     bar = progress_bar(training.config.train_steps)
-    preview = _preview(training)
+    shown = preview(training.protected(training.subjects[0]))
+    first, started = training.state.step, time.perf_counter()
     try:
         for done in training.run():
-            preview = _preview(training) if done.evaluation is not None else preview
-            bar.update_absolute(done.step, training.config.train_steps, preview)
+            if done.evaluation is not None:
+                shown = preview(training.protected(training.subjects[0]))
+            bar.update_absolute(done.step, training.config.train_steps, shown)
             if done.step % _SAVE_EVERY == 0:
                 training.save(path)
+                pace = (time.perf_counter() - started) / (done.step - first)
+                teller.say(say_rest(pace, training.config.train_steps - done.step))
     except NonFiniteError:
         path.unlink(missing_ok=True)  # nor would it get better from there
         raise
@@ -307,14 +328,6 @@ def _summary(training: ShiftTraining) -> str:
             f"{training.last.clipped_share:.1%} clipped, {training.last.bound_share:.1%} of the shift's bound used"
         )
     return "\n".join(lines)
-
-
-def _preview(training: ShiftTraining) -> tuple[str, Image.Image, int]:
-    """Return the first protected picture as the host's preview tuple."""
-    levels = training.protected(training.subjects[0])[0]
-    picture = Image.fromarray(levels.movedim(0, -1).round().byte().cpu().numpy())
-    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
-    return ("JPEG", picture, _PREVIEW_SIDE)
 
 
 def _finished_path(training: ShiftTraining) -> Path:

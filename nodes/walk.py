@@ -167,13 +167,14 @@ class ApplyRhoShift(io.ComfyNode):
         """Return the shifted z_T."""
         tag, samples = require_z_T(z_T)
         _require_same(rho, tag, samples, other_checkpoint)
+        shown = report({}, _about(rho, tag))
         if strength == 0:
-            return io.NodeOutput(z_T)
+            return io.NodeOutput(z_T, ui=shown)
         load_whole(rho.patcher)
         z = samples.to(next(rho.net.parameters()).device, torch.float32)
         key = rho.net.draw_key(z, generator=torch.Generator().manual_seed(seed))
         shift = rho.net(z, z.new_full((z.shape[0],), tag.sigmas[0]), key)
-        return io.NodeOutput(z_T | {"samples": samples + strength * shift.to(samples)})
+        return io.NodeOutput(z_T | {"samples": samples + strength * shift.to(samples)}, ui=shown)
 
 
 class FewStepDenoise(io.ComfyNode):
@@ -286,6 +287,15 @@ def _require_same(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoint:
             "This rho was trained on another checkpoint (or with other LoRAs) than the one loaded: load that one, "
             "train a new rho, or allow it on Apply ρ Shift, knowing that the effect is then unknown."
         )
+
+
+def _about(rho: TrainedRho, tag: ZTag) -> str:
+    """Say what rho was trained for, and that it is another checkpoint if it is."""
+    card = rho.card
+    said = f"trained for “{card.prompt}”, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels"
+    if card.model_hash == tag.model.fingerprint:
+        return said
+    return f"{said}\nAnother checkpoint (or other LoRAs) than it was trained on: what it does here is unknown."
 
 
 def _same_grid(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -12,7 +12,7 @@ CLEAN = "clean"
 BEST_BASELINE = "aspl"
 """The baseline that did most at equal PSNR when all were run on the tuning people."""
 EQUAL_PSNR = 34.0
-"""Decibels to which every method is weakened for the comparison at equal visibility."""
+"""Decibels to which every method's change is scaled for the comparison at equal visibility."""
 
 
 @dataclass(frozen=True, order=True)
@@ -23,7 +23,7 @@ class Cell:
         thief: a name of `benchmarks.thieves.DEMO`.
         method: a name of `methods.METHODS`, or "clean".
         budget_levels: largest change, true 0..255 levels; 0 for "clean".
-        psnr_db: what the protected pictures are weakened to; 0 = as the method left them.
+        psnr_db: what the protected pictures' change is scaled to; 0 = as the method left them.
         purifier: a recipe of `ldu.attacks.purify`.
         share: of the thief's pictures that are protected; the others are clean ones of set C.
         person: number of the person.

@@ -31,7 +31,7 @@ def estimated_seconds(lab: Lab, cells: Sequence[Cell], workers: int) -> float:
 
 
 def _theft(thief: thieves.Thief, forward: float, encode: float) -> float:
-    samples = thief.batch * (2 if thief.kind == "DreamBooth" else 1)  # a prior picture beside each
+    samples = thief.batch + (thief.prior_batch if thief.kind == "DreamBooth" else 0)
     drawing = GENERATIONS * (SAMPLER_STEPS * 2 * forward + encode)
     return thief.steps * samples * GRADIENT * forward + drawing
 

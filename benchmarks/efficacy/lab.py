@@ -1,7 +1,8 @@
 """Run cells and keep their results as files, one folder for each combination of checkpoint, thieves and settings.
 
-The folder's name is a digest of everything that a result depends on besides its cell and the methods' code, so
-results of another world are never mixed in. Protected pictures are kept too: many cells share them.
+The folder's name is a digest of everything that a result depends on besides its cell, and what a method made carries a
+digest of the methods' code: results of another world or of former code are never mixed in. Protected pictures are kept
+too: many cells share them.
 """
 
 import hashlib
@@ -20,9 +21,10 @@ from torch import Tensor
 
 from benchmarks import thieves
 from benchmarks.baselines.cost import Cost
+from benchmarks.efficacy import code
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.measures import Judge
-from benchmarks.efficacy.methods import METHODS, Protected, protect, weakened
+from benchmarks.efficacy.methods import METHODS, Protected, as_visible_as, protect
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
 from benchmarks.table import digest
 from benchmarks.world import World, load_world
@@ -59,7 +61,9 @@ class Setup:
     @property
     def results(self) -> Path:
         """Return the folder of this setup's results."""
-        settings = repr((thieves.DEMO, self.data, self.use, self.seed, self.bf16, GENERATIONS))
+        settings = repr(
+            (thieves.DEMO, self.data, self.use, self.seed, self.bf16, GENERATIONS, code.digest_of(code.BENCH))
+        )
         name = hashlib.sha256((digest(self.checkpoint) + settings).encode()).hexdigest()[:12]
         return self.folder / name
 
@@ -108,7 +112,7 @@ class Lab:
         """Return a person's set B protected, from its file if there is one; None for clean."""
         if method == CLEAN:
             return None
-        path = self.setup.results / "protected" / f"{method}_{budget_levels:g}_{number}"
+        path = self.setup.results / "protected" / f"{method}_{budget_levels:g}_{number}_{code.digest_of(code.METHODS)}"
         if not path.with_suffix(".json").exists():
             made = protect(
                 self.world, method, self.person(number).stolen, budget_levels=budget_levels, seed=self.setup.seed
@@ -124,7 +128,7 @@ class Lab:
         clean, made = self.person(cell.person).stolen, self.protected(cell.method, cell.budget_levels, cell.person)
         if made is None:
             return clean
-        return weakened(clean, made.x, cell.psnr_db) if cell.psnr_db else made.x
+        return as_visible_as(clean, made.x, cell.psnr_db, cell.budget_levels) if cell.psnr_db else made.x
 
     def loot(self, cell: Cell, published: Tensor) -> Tensor:
         """Return what the thief trains on: published pictures purified, clean ones of set C among them."""
@@ -140,7 +144,8 @@ class Lab:
 
     def path(self, cell: Cell) -> Path:
         """Return the file of a cell's result."""
-        return self.setup.results / f"{cell.name}.json"
+        of_methods = "" if cell.method == CLEAN else f"_{code.digest_of(code.METHODS)}"
+        return self.setup.results / f"{cell.name}{of_methods}.json"
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Run cells of one thief and write their results; a token thief learns all of them as one batch."""

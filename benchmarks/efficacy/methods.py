@@ -9,16 +9,18 @@ from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy import published
-from benchmarks.efficacy.ours import Shift
+from benchmarks.efficacy.ours import Refined, Shift
 from benchmarks.world import World
 from ldu.budget import compose, to_levels, to_pixels
 from ldu.metrics import psnr_db
 
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 50),
+    "ldu_refined": Method(Refined(), 50),
     "ldu_published": Method(published.protect, 50),
 }
 TOLERANCE = 0.05  # dB
+STRONGEST = 8.0  # times a method's own change
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,19 @@ def protect(world: World, name: str, x: Tensor, *, budget_levels: float, seed: i
     return Protected(found, cost)
 
 
-def weakened(x: Tensor, protected: Tensor, wanted_db: float) -> Tensor:
-    """Return the protected pictures with their change shrunk to a PSNR over the set; as they are if above it already.
+def as_visible_as(x: Tensor, protected: Tensor, wanted_db: float, budget_levels: float) -> Tensor:
+    """Return the protected pictures with their change scaled to a PSNR over the set, within the budget.
 
-    The factor is found by bisection. Levels are rounded up or down at random, the same for every factor: a change of
-    the same size everywhere would otherwise jump from one whole level to the next.
+    The factor is found by bisection; a change so small that STRONGEST times it does not reach the PSNR stays above it.
+    Levels are rounded up or down at random, the same for every factor: a change of the same size everywhere would
+    otherwise jump from one whole level to the next.
     """
     original, change = to_levels(x), to_levels(protected) - to_levels(x)
     dither = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) - 0.5
-    low, high = 0.0, 1.0
-    if psnr_db(original, original + change) >= wanted_db:
-        return protected
+    low, high = 0.0, STRONGEST
     while True:
         factor = (low + high) / 2
-        found = compose(original, (factor * change + dither * (change != 0)).round(), 255)
+        found = compose(original, (factor * change + dither * (change != 0)).round(), budget_levels)
         excess = psnr_db(original, found) - wanted_db
         if abs(excess) < TOLERANCE or high - low < 1e-4:
             return to_pixels(found)

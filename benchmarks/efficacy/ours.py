@@ -1,11 +1,12 @@
 """Our method as a method of the bench: a Textual Inversion on the clean set, one rho for it, the set published.
 
-It is what the node "Train ρ" does by default; `published` holds the paper's own reading.
+`Shift` is what the node "Train ρ" does by default, `Refined` adds "Refine in Pixels"; `published` holds the paper's own
+reading.
 
 Source: LDU (arXiv 2510.03089), training objective and pipeline.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from benchmarks.world import World
 from ldu.attacks.textual_inversion import InversionConfig
 from ldu.budget import to_levels, to_pixels
 from ldu.protect import prepare
+from ldu.refine import RefineConfig, Refinement
+from ldu.shapes import Levels
 from ldu.shift_unet import ShiftConfig, ShiftUNet
 from ldu.train import ShiftTraining, Surrogate, TrainConfig
 
@@ -37,12 +40,18 @@ class Shift:
         self, world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator
     ) -> Tensor:
         """Return pictures x (n, 3, h, w) protected by one rho trained on all of them for `steps` steps a picture."""
-        seed = generator.initial_seed()
+        surrogate = self.surrogate(world, x, generator)
+        return to_pixels(torch.cat(self.shifted(surrogate, x, budget_levels, steps, generator.initial_seed())))
+
+    def surrogate(self, world: World, x: Tensor, generator: torch.Generator) -> Surrogate:
+        """Return the models to train against, a Textual Inversion of x among them."""
+        models, adversary = world.walk_models(), personalizer(world, x, generator, self.inversion)
+        return Surrogate(models.walker, models.autoencoder, models.schedule, models.resolution, adversary)
+
+    def shifted(self, surrogate: Surrogate, x: Tensor, budget_levels: float, steps: int, seed: int) -> list[Levels]:
+        """Return each picture as the trained rho leaves it."""
         config = TrainConfig(budget_levels=budget_levels, train_steps=steps * len(x), evaluate_every=0, seed=seed)
         config = replace(config, **dict(self.changes))
-        models = world.walk_models()
-        adversary = personalizer(world, x, generator, self.inversion)
-        surrogate = Surrogate(models.walker, models.autoencoder, models.schedule, models.resolution, adversary)
         subjects = [prepare(surrogate, to_levels(one[None]).round(), None, config) for one in x]
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # rho's own start
@@ -50,4 +59,33 @@ class Shift:
         training = ShiftTraining(surrogate, subjects, rho, config)
         for _ in training.run():
             pass
-        return to_pixels(torch.cat([training.protected(subject) for subject in subjects]))
+        return [training.protected(subject) for subject in subjects]
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Our method, and the rest of the budget spent on the pixels afterwards (`ldu.refine`).
+
+    Args:
+        shift: the method.
+        config: of the refinement; its budget and seed are those of the call.
+    """
+
+    shift: Shift = field(default_factory=Shift)
+    config: RefineConfig = field(default_factory=RefineConfig)
+
+    def __call__(
+        self, world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator
+    ) -> Tensor:
+        """Return pictures x (n, 3, h, w) protected, with `steps` steps a picture for rho."""
+        seed, surrogate = generator.initial_seed(), self.shift.surrogate(world, x, generator)
+        config = replace(self.config, budget_levels=budget_levels, seed=seed)
+        shifted = self.shift.shifted(surrogate, x, budget_levels, steps, seed)
+        return to_pixels(torch.cat([_refined(surrogate, *pair, config) for pair in zip(x, shifted, strict=True)]))
+
+
+def _refined(surrogate: Surrogate, one: Tensor, shifted: Levels, config: RefineConfig) -> Levels:
+    refinement = Refinement(surrogate, to_levels(one[None]).round(), shifted, config)
+    for _ in refinement.run():
+        pass
+    return refinement.refined

@@ -2,10 +2,18 @@
 
 from .demo import is_demo, load_demo
 from .memory import differentiable_clip, intermediate_device, load_whole, new_patcher, normal, under_manager
-from .models import default_conditioning, fingerprint, latent_shape, read_schedule, tag_model, training_resolution
-from .progress import Interrupted, WatchedDenoiser, progress_bar, stop_if_asked
-from .session import HostDenoiser, HostSession, sampling_session, training_session
-from .vae import HostAutoencoder
+from .models import (
+    default_conditioning,
+    few_step_kind,
+    fingerprint,
+    latent_shape,
+    read_schedule,
+    tag_model,
+    training_resolution,
+)
+from .progress import Interrupted, WatchedDenoiser, as_a_part, preview, progress_bar, say_on_node, stop_if_asked
+from .session import HostDenoiser, HostSession, sampling_session, training_memory, training_session
+from .vae import HostAutoencoder, require_vae
 
 __all__ = [
     "HostAutoencoder",
@@ -13,8 +21,10 @@ __all__ = [
     "HostSession",
     "Interrupted",
     "WatchedDenoiser",
+    "as_a_part",
     "default_conditioning",
     "differentiable_clip",
+    "few_step_kind",
     "fingerprint",
     "intermediate_device",
     "is_demo",
@@ -23,11 +33,15 @@ __all__ = [
     "load_whole",
     "new_patcher",
     "normal",
+    "preview",
     "progress_bar",
     "read_schedule",
+    "require_vae",
     "sampling_session",
+    "say_on_node",
     "stop_if_asked",
     "tag_model",
+    "training_memory",
     "training_resolution",
     "training_session",
     "under_manager",

@@ -5,19 +5,22 @@ core's D(z, sigma) for eps, v and flow models alike.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import comfy.model_sampling as sampling
 import torch
+from comfy.model_base import SD21UNCLIP
 from torch import Tensor, nn
 
-from ...ldu.errors import UnsupportedModelError
+from ...ldu.errors import MismatchError, UnsupportedModelError
 from ...ldu.fingerprint import fingerprint_weights
 from ...ldu.schedule import NoiseSchedule
 from ..types import ModelTag
 
 _FINGERPRINTS: WeakKeyDictionary[nn.Module, dict[Any, str]] = WeakKeyDictionary()  # by the host's name of the patches
+_FEW_STEP_WORDS = ("turbo", "lightning", "lcm", "hyper-sd", "hypersd", "schnell", "distill")
 _LARGE = ("SDXL", "SDXLRefiner", "SSD1B", "Segmind_Vega", "KOALA_700M", "KOALA_1B")  # trained at 1024 pixels
 
 
@@ -40,6 +43,29 @@ def read_schedule(model: Any) -> NoiseSchedule:  # noqa: ANN401  (the host's MOD
         raise UnsupportedModelError("The walk covers models of still pictures, but this one's latents are not 2-D.")
     prediction = "flow" if flow else "v" if isinstance(ms, sampling.V_PREDICTION) else "eps"
     return NoiseSchedule(tuple(ms.sigmas.double().tolist()), prediction)
+
+
+def few_step_kind(model: Any) -> str | None:  # noqa: ANN401
+    """Say in a sentence that a MODEL was distilled to few steps, and from what that is known; None if nothing tells.
+
+    The weights do not tell. What does: the sampling that LCM models are given, Flux Schnell's missing guidance input,
+    and the name of the file, which is a hint only.
+    """
+    kinds = [kind.__name__ for kind in type(model.get_model_object("model_sampling")).__mro__]
+    if "LCM" in kinds:
+        return "This model samples as an LCM: a few-step model."
+    if type(model.model.model_config).__name__ == "FluxSchnell":
+        return "This is Flux Schnell: a few-step model."
+    name = _file_name(model)
+    word = next((word for word in _FEW_STEP_WORDS if word in name.lower()), None)
+    return word and f"The name {name} has “{word}” in it, so this may be a few-step model."
+
+
+def _file_name(model: Any) -> str:  # noqa: ANN401
+    """Return the name of the file that a stock loader read a MODEL from, or nothing."""
+    loader = getattr(model, "cached_patcher_init", None)
+    given = loader[1][0] if loader and loader[1] else ""
+    return Path(given).name if isinstance(given, str | Path) else ""
 
 
 def training_resolution(model: Any) -> int:  # noqa: ANN401
@@ -96,6 +122,28 @@ def latent_shape(model: Any, width: int, height: int, batch: int) -> tuple[int, 
     """Return the shape of `batch` latents of pictures of this size."""
     form = model.get_model_object("latent_format")
     return (batch, form.latent_channels, height // form.spacial_downscale_ratio, width // form.spacial_downscale_ratio)
+
+
+def require_condition(model: Any, conditioning: list[Any]) -> None:  # noqa: ANN401
+    """Raise unless a CONDITIONING is one that this kind of model reads.
+
+    Raises:
+        MismatchError: it is empty, of another width, or without the summary (pooled output) that the model needs.
+    """
+    advice = "encode the prompt with the CLIP of the same checkpoint as the model."
+    config = model.model_config.unet_config
+    embedder = config.get("context_embedder_config") or {}
+    width = config.get("context_dim") or config.get("context_in_dim") or embedder.get("params", {}).get("in_features")
+    pooled = model.adm_channels and not isinstance(model, SD21UNCLIP)
+    if not conditioning:
+        raise MismatchError(f"The condition is empty: {advice}")
+    for condition, extra in conditioning:
+        if isinstance(width, int) and condition.shape[-1] != width:
+            raise MismatchError(
+                f"This model reads conditions of width {width}, but one of width {condition.shape[-1]} came: {advice}"
+            )
+        if pooled and extra.get("pooled_output") is None:
+            raise MismatchError(f"This model reads a pooled output beside the condition, but none came: {advice}")
 
 
 def default_conditioning(model: Any, conditioning: list[Any] | None) -> list[Any]:  # noqa: ANN401

@@ -1,19 +1,60 @@
-"""The host's progress bar and its Cancel."""
+"""The host's progress bar, its Cancel, and words on a node that is at work."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
+from PIL import Image
+from server import PromptServer
 
 from ...ldu.model import CountedDenoiser, Denoiser
-from ...ldu.shapes import Latent, PerSample
+from ...ldu.shapes import Latent, Levels, PerSample
+
+_PREVIEW_SIDE = 512
 
 Interrupted = mm.InterruptProcessingException  # raised in a node that the user cancels
 
 
+_part_of_something: ContextVar[bool] = ContextVar("part_of_something", default=False)
+
+
+class _NoBar:
+    """The bar of work that is a part of something with a bar of its own."""
+
+    def update_absolute(self, *_: object) -> None:
+        """Show nothing."""
+
+
 def progress_bar(total: int) -> Any:  # noqa: ANN401
     """Return the host's progress bar."""
-    return comfy.utils.ProgressBar(total)
+    return _NoBar() if _part_of_something.get() else comfy.utils.ProgressBar(total)
+
+
+@contextmanager
+def as_a_part() -> Iterator[None]:
+    """Let what runs in the block leave the progress bar to its caller."""
+    token = _part_of_something.set(True)
+    try:
+        yield
+    finally:
+        _part_of_something.reset(token)
+
+
+def preview(levels: Levels) -> tuple[str, Image.Image, int]:
+    """Return the first of some pictures in whole levels as the host's preview tuple."""
+    picture = Image.fromarray(levels[0].movedim(0, -1).round().byte().cpu().numpy())
+    picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
+    return ("JPEG", picture, _PREVIEW_SIDE)
+
+
+def say_on_node(node: str | None, text: str) -> None:
+    """Show a text on a node while it works, for web/js/report.js to draw; without a server nobody is there to read."""
+    server = getattr(PromptServer, "instance", None)
+    if node is not None and server is not None:
+        server.send_sync("ldu.say", {"node": node, "text": [text]}, server.client_id)
 
 
 def stop_if_asked() -> None:

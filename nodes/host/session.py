@@ -15,8 +15,8 @@ from torch import Tensor
 from ...ldu.fingerprint import fingerprint_condition
 from ...ldu.shapes import Latent, PerSample
 from .memory import compute_in_wide_range, differentiable, intermediate_device, make_normal, require_full_load
-from .models import fingerprint, read_schedule
-from .vae import HostAutoencoder, training_room
+from .models import fingerprint, read_schedule, require_condition
+from .vae import HostAutoencoder, require_vae, training_room
 
 _TRAINING_ROOM = 8  # activations of one checkpointed training step, in units of the host's own inference estimate
 
@@ -63,6 +63,7 @@ class HostSession:
 
     def bind(self, conditioning: list[Any]) -> HostDenoiser:
         """Return the denoiser for a CONDITIONING (positive only, cfg 1)."""
+        require_condition(self.inner, conditioning)
         return HostDenoiser(self, conditioning)
 
     def reload(self, shape: Sequence[int]) -> None:
@@ -81,6 +82,7 @@ class HostSession:
 @contextmanager
 def sampling_session(model: Any, conditioning: list[Any], shape: Sequence[int]) -> Iterator[HostSession]:  # noqa: ANN401
     """Prepare a MODEL as the host's samplers do, for evaluations without gradient."""
+    require_condition(model.model, conditioning)
     options = comfy.model_patcher.create_model_options_clone(model.model_options)
     conds = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}
     comfy.sampler_helpers.prepare_model_patcher(model, conds, options)
@@ -92,6 +94,23 @@ def sampling_session(model: Any, conditioning: list[Any], shape: Sequence[int]) 
         model.cleanup()
         comfy.sampler_helpers.cleanup_models(conds, extra)
         model.restore_hook_patches()
+
+
+def working_memory(model: Any, vae: Any, shape: Sequence[int]) -> float:  # noqa: ANN401
+    """Return the bytes that a training step wants beside the weights, its latent batch being of this shape."""
+    return _TRAINING_ROOM * model.model.memory_required(list(shape)) + training_room(vae, shape)
+
+
+def training_memory(model: Any, vae: Any, shape: Sequence[int], extra: Sequence[Any] = ()) -> tuple[float, float]:  # noqa: ANN401
+    """Return the bytes that a training wants in all, and how many are free for it.
+
+    What is loaded already counts as free, for it is what is wanted or what can be pushed out.
+    """
+    require_vae(vae, model)
+    parts = [model, vae.patcher, *extra]
+    loaded = sum(each.loaded_size() for each in parts)
+    wanted = working_memory(model, vae, shape) + sum(each.model_size() for each in parts)
+    return wanted, mm.get_free_memory(model.load_device) + loaded
 
 
 @contextmanager
@@ -116,7 +135,7 @@ def training_session(
         extra: patchers of further modules to load beside them, such as rho.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        vae.throw_exception_if_invalid()
+        require_vae(vae, model)
         patcher, vae_patcher = differentiable(model), differentiable(vae.patcher)
         vae_patcher.model.to(vae.vae_dtype)  # a VAE loaded anew keeps its file's precision
         compute_in_wide_range(patcher)
@@ -124,7 +143,7 @@ def training_session(
         comfy.sampler_helpers.prepare_model_patcher(patcher, {}, options)
         options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention_with_backward
         text = [] if clip is None else [clip.patcher]  # made by `differentiable_clip`
-        room = _TRAINING_ROOM * model.model.memory_required(list(shape)) + training_room(vae, shape)
+        room = working_memory(model, vae, shape)
         mm.load_models_gpu([patcher, vae_patcher, *text, *extra], memory_required=room, force_full_load=True)
         for part in (patcher, vae_patcher, *text):
             require_full_load(part)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ...ldu.errors import MismatchError
 from ...ldu.shapes import Latent, Pixels
 
 
@@ -24,6 +25,24 @@ class HostAutoencoder:
         """Return pixels in [-1, 1], not clamped, float32."""
         samples = self._model.process_latent_out(z).to(self._vae.device, self._vae.vae_dtype)
         return self._net.decode(samples).to(self._device, torch.float32)
+
+
+def require_vae(vae: Any, model: Any = None) -> None:  # noqa: ANN401
+    """Raise unless there is a VAE, and one whose latents the MODEL reads.
+
+    Raises:
+        MismatchError: there is none, or its latents have another number of channels.
+    """
+    if vae is None or vae.first_stage_model is None:
+        raise MismatchError("This checkpoint holds no VAE: connect one from Load VAE that belongs to the model.")
+    if model is None:
+        return
+    wanted = model.get_model_object("latent_format").latent_channels
+    if vae.latent_channels != wanted:
+        raise MismatchError(
+            f"The model reads latents of {wanted} channels, but this VAE makes {vae.latent_channels}: connect the VAE "
+            "of the same checkpoint."
+        )
 
 
 def training_room(vae: Any, shape: Sequence[int]) -> float:  # noqa: ANN401

@@ -11,10 +11,11 @@ pytest.importorskip("diffusers", reason="needs the extra eval")
 pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks.efficacy import cells as plan
+from benchmarks.efficacy import code
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections
 from benchmarks.efficacy.measures import Judge
-from benchmarks.efficacy.methods import METHODS, weakened
+from benchmarks.efficacy.methods import METHODS, STRONGEST, as_visible_as
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, read, self_checks, tables, worst_rows
 from demo.pipeline import WEIGHTS
@@ -70,19 +71,23 @@ def test_the_detector_finds_faces_on_portraits_and_none_on_patterns(judge, peopl
     assert not judge.faces(to_batch((np.stack(patterns) * 255).round().astype(np.uint8))).any()
 
 
+@pytest.mark.parametrize("levels", [3, 10])
 @pytest.mark.parametrize("wanted", [32.0, 36.0, 40.0])
-def test_a_protection_is_weakened_to_the_wanted_visibility_and_stays_on_whole_levels(people, wanted):
+def test_a_protection_is_scaled_to_the_wanted_visibility_within_its_budget_and_on_whole_levels(people, wanted, levels):
     x = people[0].stolen
     sign = torch.randint(0, 2, x.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    found = to_levels(weakened(x, (x + sign * 10 / 127.5).clamp(-1, 1), wanted))
+    found = to_levels(as_visible_as(x, (x + sign * levels / 127.5).clamp(-1, 1), wanted, 10))
     assert psnr_db(to_levels(x), found) == pytest.approx(wanted, abs=0.3)
     assert max_abs_levels(to_levels(x).round(), found.round()) <= 10
     assert (found - found.round()).abs().max() < 1e-3
 
 
-def test_a_protection_that_is_hardly_visible_stays_as_it_is(people):
+def test_no_protection_stays_none_and_a_faint_one_is_not_blown_up_without_end(people):
     x = people[0].stolen
-    assert torch.equal(weakened(x, x, 34.0), x)
+    assert torch.equal(as_visible_as(x, x, 34.0, 10), x)
+    faint = x.clone()
+    faint[:, :, :8, :8] = (to_levels(faint[:, :, :8, :8]) + 1).clamp(0, 255) / 127.5 - 1
+    assert max_abs_levels(to_levels(x), to_levels(as_visible_as(x, faint, 34.0, 10)).round()) <= STRONGEST
 
 
 def test_token_thieves_learn_many_cells_at_once_and_others_one_by_one():
@@ -134,6 +139,23 @@ def test_results_of_other_settings_are_never_mixed_in(lab):
     setup = lab.setup
     others = [replace(setup, seed=1), replace(setup, use="tuning"), replace(setup, bf16=False)]
     assert len({each.results for each in (setup, *others)}) == 4
+
+
+def test_a_result_outlives_a_comment_but_no_change_of_the_code(tmp_path):
+    def digest(text):
+        (tmp_path / "method.py").write_text(text)
+        return code.digest_of.__wrapped__(("method.py",), tmp_path)
+
+    assert digest("rate = 1\n") == digest("# slow\nrate   = 1\n") != digest("rate = 2\n")
+
+
+def test_what_a_method_made_is_named_after_its_code_and_clean_results_are_not(lab, monkeypatch):
+    cells = Cell("TI", "ldu", 10.0), Cell("TI", CLEAN, 0.0)
+    before = [lab.path(cell) for cell in cells]
+    monkeypatch.setattr(code, "METHODS", ("ldu/budget.py",))
+    after = [lab.path(cell) for cell in cells]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
 
 
 def test_the_worst_case_is_each_persons_own_worst_purifier(lab):

@@ -394,7 +394,7 @@ def test_a_list_may_hold_comments_empty_lines_and_names_alone():
         ("jpeg 75.5", "a whole number"),
         ("blur 4", "an odd number"),
         ("flip 3", "takes no number"),
-        ("noise 0.2..0.1", "a number from 0 to 1"),
+        ("noise 0.2..0.1", "smaller number first"),
         ("jpeg 75 10", "takes no number of steps"),
         ("diffpure 100 0", "1 or more"),
     ],

@@ -588,7 +588,7 @@ class TestCommandLine:
         command = [sys.executable, str(PACK / "run.py"), "protect", str(tmp_path / "none.png")]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         assert answer.returncode == 1
-        assert answer.stderr == f"There is no picture at {tmp_path / 'none.png'}.\n"
+        assert answer.stderr == f"There is no picture at {tmp_path / 'none.png'}: check the name.\n"
 
     def test_the_report_never_takes_the_pictures_place(self, tmp_path, capsys):
         photo = make_file(tmp_path / "me.png")

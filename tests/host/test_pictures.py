@@ -49,7 +49,7 @@ def put_input(name, pixels, **options):
 
 
 def saved_path(output):
-    (saved,) = output.ui.as_dict()["images"]
+    (saved,) = output.ui["images"]
     return Path(folder("output"), saved["subfolder"], saved["filename"])
 
 
@@ -285,7 +285,7 @@ def test_pictures_of_different_size_are_not_compared(call, errors):
 
 def test_saving_never_replaces_a_file(call):
     image = random_image(2, 16, 16, 3)
-    names = [entry["filename"] for _ in range(2) for entry in save(call, image, "twice/x").ui.as_dict()["images"]]
+    names = [entry["filename"] for _ in range(2) for entry in save(call, image, "twice/x").ui["images"]]
     assert names == [f"x_{number:05}_.png" for number in (1, 2, 3, 4)]
     assert len(list(Path(folder("output"), "twice").iterdir())) == 4
 

@@ -36,7 +36,7 @@ def protect(host, models, name, *, strength, budget, condition, k=2, train=None)
     fitted = run["FitToBudget"](original, *decoded, budget).args[0]
     save = host.classes["LDU_SaveProtected"]
     out = save.PREPARE_CLASS_CLONE(None).execute(fitted, "%name%_protected", False, info)
-    saved = out.ui.results[0]
+    saved = out.ui["images"][0]
     return np.asarray(Image.open(host.base / "output" / saved["subfolder"] / saved["filename"]))
 
 

@@ -159,7 +159,9 @@ def vae(family="sd1", dtype=torch.float32, seed=0):
     params = {"ddconfig": shape, "embed_dim": channels}
     net = randomise(comfy.ldm.models.autoencoder.AutoencoderKL(**params), seed)
     weights = {name: weight.clone() for name, weight in net.state_dict().items()}
-    return comfy.sd.VAE(sd=weights, config={"params": params}, dtype=dtype)
+    built = comfy.sd.VAE(sd=weights, config={"params": params}, dtype=dtype)
+    built.latent_channels = channels  # which the host reads from a file's weights, but not from a config
+    return built
 
 
 def write_sd15(path, seed=0):

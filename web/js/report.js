@@ -1,3 +1,4 @@
+import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
 // A node of this pack that has something to say after it ran says it on itself, in a box as tall as its text.
@@ -30,6 +31,17 @@ app.registerExtension({
   },
   onNodeOutputsUpdated: sayAgain, // the tab was changed, or a finished job was opened
   afterConfigureGraph: () => sayAgain(app.nodeOutputs), // undo made the nodes anew
+});
+
+// While a node is at work. Node 7 inside the subgraph of node 3 is "3:7".
+api.addEventListener("ldu.say", ({ detail }) => {
+  let graph = app.rootGraph;
+  let node;
+  for (const id of detail.node.split(":")) {
+    node = graph?.getNodeById(id);
+    graph = node?.subgraph;
+  }
+  if (node) say(node, detail);
 });
 
 function sayAgain(outputs) {

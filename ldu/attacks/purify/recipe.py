@@ -104,6 +104,8 @@ def _link(part: str, line: str) -> Link:
 
 def _check(part: str, entered: Entry, low: float, high: float, steps: str | None) -> None:
     smallest, largest = entered.bounds
+    if low > high:
+        raise BadValueError(f"The range of the purifier {part!r} runs downwards: write the smaller number first.")
     if not smallest <= low <= high <= largest or any(entered.nearest(s) != s for s in (low, high)):
         kind = {"none": "no number", "real": "a number", "whole": "a whole number", "odd": "an odd number"}[
             entered.kind
@@ -138,7 +140,9 @@ def require_fixed(recipe: Recipe) -> None:
         BadValueError: with the recipe.
     """
     if not recipe.fixed:
-        raise BadValueError(f"The purifier {str(recipe)!r} leaves its strength open, which only training can draw.")
+        raise BadValueError(
+            f"The purifier {str(recipe)!r} leaves its strength open, which only training can draw: write one number."
+        )
 
 
 def require_trainable(recipe: Recipe) -> None:
@@ -148,7 +152,9 @@ def require_trainable(recipe: Recipe) -> None:
         BadValueError: with the recipe.
     """
     if recipe.gradient:
-        raise BadValueError(f"The purifier {str(recipe)!r} optimises the picture itself and cannot be trained against.")
+        raise BadValueError(
+            f"The purifier {str(recipe)!r} optimises the picture itself and cannot be trained against: leave it out."
+        )
 
 
 def _require(recipe: Recipe, tools: Tools) -> None:

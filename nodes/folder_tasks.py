@@ -1,0 +1,97 @@
+"""The pictures of a folder, one by one: where each goes, and what became of it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import folder_paths
+
+from ..ldu.errors import BadValueError
+from ..ldu.naming import ENDINGS, protected_names
+from ..ldu.saved_file import FileFormat
+from ..ldu.wording import UNPUBLISH, say_bytes
+from .picture_folder import folder_inside_input, pictures_in
+
+SAVED, THERE, LEFT_OUT = "saved", "there already", "left out"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture by its path inside its folder, where it is, and where its protected version goes."""
+
+    name: str
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a picture.
+
+    Args:
+        task: the picture.
+        kind: SAVED, THERE or LEFT_OUT.
+        said: in a sentence or two.
+        change: of a saved one, the largest change of a value as the readers of the file see it, in levels.
+        notable: whether people should read what is said.
+    """
+
+    task: Task
+    kind: str
+    said: str
+    change: int = 0
+    notable: bool = False
+
+    def as_dict(self) -> dict[str, str]:
+        """Give it for programs."""
+        saved = {} if self.kind == LEFT_OUT else {"file": inside_output(self.task.target)}
+        return {"name": self.task.name, "outcome": self.kind, "said": self.said, **saved}
+
+
+def tasks(folder: str, save_in: str, file_format: str) -> list[Task]:
+    """Return what there is to do; the same names whatever is done already.
+
+    Raises:
+        BadValueError: if the pictures would be saved outside the output folder.
+    """
+    root, output = folder_inside_input(folder), folder_paths.get_output_directory()
+    target = Path(output, save_in.replace("%folder%", folder))
+    if not folder_paths.is_within_directory(output, str(target)):
+        raise BadValueError(f"The folder {save_in!r} leads out of the output folder; give a name inside it.")
+    names = protected_names(pictures_in(root), ENDINGS[file_format])
+    return [Task(name, root / name, target / protected) for name, protected in names.items()]
+
+
+def say_there(task: Task) -> Outcome:
+    """Tell of a picture whose protected version is there already, and whether it may be out of date."""
+    if task.source.stat().st_mtime > task.target.stat().st_mtime:
+        said = f"newer than its {task.target.name}, which was left as it is: remove that, or save elsewhere."
+        return Outcome(task, THERE, said, notable=True)
+    return Outcome(task, THERE, "there already, left as it is.")
+
+
+def in_words(outcomes: Sequence[Outcome], form: FileFormat, budget: float) -> str:
+    """Sum up what became of the pictures, with whatever needs somebody's attention."""
+    counts = Counter(outcome.kind for outcome in outcomes)
+    summary = ", ".join(f"{counts[kind]} {kind}" for kind in (SAVED, THERE, LEFT_OUT) if counts[kind])
+    size = sum(each.task.target.stat().st_size for each in outcomes if each.kind != LEFT_OUT)
+    notable = [f"{each.task.name}: {each.said}" for each in outcomes if each.notable]
+    return "\n".join(
+        [f"{summary}, {say_bytes(size)} in all.", *_say_change(outcomes, form, budget), *notable, UNPUBLISH]
+    )
+
+
+def _say_change(outcomes: Sequence[Outcome], form: FileFormat, budget: float) -> list[str]:
+    changes = [outcome.change for outcome in outcomes if outcome.kind == SAVED]
+    if not changes:
+        return []
+    said = f"Largest change {max(changes)} of 255 levels, asked for at most {budget:g}"
+    if form.keeps_levels:
+        return [f"{said}."]
+    return [f"{said}: {form} changes the values again, the bound of the budget no longer holds for these files."]
+
+
+def inside_output(target: Path) -> str:
+    """Return the name of a saved file inside the output folder."""
+    return target.relative_to(folder_paths.get_output_directory()).as_posix()

@@ -1,0 +1,225 @@
+"""Protect Folder: the walk of the other nodes, picture by picture, each saved before the next one is read.
+
+The host keeps whatever travels between nodes until a run is over, for every picture of a list. Here one picture at a
+time is in memory, however many the folder holds, and a run that was stopped goes on where it stopped.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..ldu.errors import BadFileError, BadImageError
+from ..ldu.metrics import max_abs_levels
+from ..ldu.naming import ENDINGS
+from ..ldu.picture import Picture, load_picture
+from ..ldu.saved_file import FileFormat
+from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, in_words, inside_output, say_there, tasks
+from .host import as_a_part, progress_bar, stop_if_asked
+from .images import to_image, to_levels
+from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
+from .pictures import FitToBudget, WorkingSize
+from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
+from .types import RhoSocket, TrainedRho
+from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, ApplyRhoShift, FewStepDenoise, InvertToZT, report
+
+SHOWN = 8  # pictures on the node
+
+
+class ProtectFolder(io.ComfyNode):
+    """Protect every picture of a folder with one rho."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node to the host."""
+        return io.Schema(
+            node_id="LDU_ProtectFolder",
+            display_name="Protect Folder",
+            category=CATEGORY,
+            description="Protects all pictures of a folder with one ρ, one after the other, and saves each at once "
+            "under its own name. What is there already stays: a run that was stopped goes on. A file that cannot be "
+            "read is named and left out.",
+            search_aliases=[*ALIASES, "batch", "dataset", "save image"],
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL_TOOLTIP),
+                io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
+                RhoSocket.Input(
+                    "rho",
+                    display_name="ρ",
+                    lazy=True,
+                    tooltip="From Train ρ or Load ρ; not asked for when nothing is left to do.",
+                ),
+                io.Combo.Input("folder", options=input_folders(), tooltip=FOLDER_TOOLTIP),
+                io.Float.Input(
+                    "budget",
+                    default=10.0,
+                    min=0.0,
+                    max=255.0,
+                    step=0.5,
+                    tooltip="Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-4.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="Factor of the shift: 0 = none, 1 = as trained. 0.5 to 1.5 is usual.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**63 - 1,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
+                    tooltip="Key of the shift; any number, another one gives another shift.",
+                ),
+                io.String.Input(
+                    "save_in",
+                    default="%folder%_protected",
+                    tooltip="Folder inside the output folder; %folder% is the name of the folder of originals.",
+                ),
+                io.Combo.Input("file_format", options=list(ENDINGS), default="png", tooltip=FORMAT_TOOLTIP),
+                io.Int.Input("quality", default=90, min=1, max=100, tooltip=QUALITY_TOOLTIP),
+                io.Conditioning.Input(
+                    "conditioning", optional=True, tooltip="Condition of the walk, the same as ρ was trained with."
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    display_name="file", is_output_list=True, tooltip="Names inside the output folder, one a picture."
+                ),
+                io.String.Output(display_name="report", tooltip="What became of each picture."),
+                io.Image.Output(display_name="original", tooltip="The first picture, as an example: before."),
+                io.Image.Output(
+                    display_name="saved", tooltip="The same picture after, as the readers of its file see it."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, folder: str | None) -> bool | str:
+        """Accept a folder inside the input folder, also one made after the list was."""
+        return folder_is_there(folder)
+
+    @classmethod
+    def fingerprint_inputs(cls, folder: str, save_in: str, file_format: str, **_: object) -> tuple[Any, ...]:
+        """Work again when a picture came, went or changed, or when a saved one is gone."""
+        return stamps(folder), tuple(task.target.exists() for task in tasks(folder, save_in, file_format))
+
+    @classmethod
+    def check_lazy_status(
+        cls, folder: str, save_in: str, file_format: str, rho: TrainedRho | None = None, **_: object
+    ) -> list[str]:
+        """Ask for rho, and with it for its training, only if there is something to do."""
+        undone = any(not task.target.exists() for task in tasks(folder, save_in, file_format))
+        return ["rho"] if rho is None and undone else []
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,  # noqa: ANN401
+        vae: Any,  # noqa: ANN401
+        folder: str,
+        budget: float,
+        strength: float,
+        seed: int,
+        save_in: str,
+        file_format: str,
+        quality: int,
+        rho: TrainedRho | None = None,
+        conditioning: list[Any] | None = None,
+    ) -> io.NodeOutput:
+        """Protect and save what is not there yet; return all files, the report and the first pair."""
+        todo = tasks(folder, save_in, file_format)
+        if not todo:
+            raise BadFileError(no_picture(folder))
+        walk = _Walk(model, vae, rho, conditioning, budget, strength, seed)
+        form = FileFormat(file_format, quality)
+        outcomes = _work_through(todo, walk, Writer(form))
+        done = [outcome for outcome in outcomes if outcome.kind != LEFT_OUT]
+        if not done:
+            raise BadFileError(outcomes[0].said)
+        text = in_words(outcomes, form, budget)
+        numbers = {"nfe": {"protect": walk.evaluations}, "pictures": [outcome.as_dict() for outcome in outcomes]}
+        shown = [_shown(outcome.task.target) for outcome in done[:SHOWN]]
+        pair = (to_image(load_picture(path).as_batch()) for path in (done[0].task.source, done[0].task.target))
+        return io.NodeOutput(
+            [inside_output(outcome.task.target) for outcome in done],
+            "\n".join([text, *(f"{outcome.task.name}: {outcome.said}" for outcome in outcomes)]),
+            *pair,
+            ui={**ui.SavedImages(shown).as_dict(), **report(numbers, text)},
+        )
+
+
+@dataclass
+class _Walk:
+    """The nodes of the walk with their settings, for one picture after the other; counts the model's evaluations."""
+
+    model: Any
+    vae: Any
+    rho: TrainedRho | None
+    conditioning: list[Any] | None
+    budget: float
+    strength: float
+    seed: int
+    evaluations: int = 0
+
+    def protect(self, picture: Picture) -> Tensor:
+        """Return the protected picture as an IMAGE."""
+        assert self.rho is not None  # `check_lazy_status` has asked for it
+        card, image = self.rho.card, to_image(picture.as_batch())
+        (working,) = WorkingSize.execute(image, 0, self.model).args
+        latent = {"samples": self.vae.encode(working)}
+        z_T, record, _ = self._run(InvertToZT, self.model, latent, card.k_steps, card.depth, 0, self.conditioning)
+        (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
+        (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
+        clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
+        return FitToBudget.execute(image, clean, changed, self.budget).args[0]
+
+    def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        output = node.execute(*inputs)
+        told = json.loads(output.ui["ldu"][0]) if output.ui else {}
+        self.evaluations += told.get("nfe", {}).get("protect", 0)
+        return output.args
+
+
+def _work_through(todo: list[Task], walk: _Walk, writer: Writer) -> list[Outcome]:
+    """Do one task after the other; stops at once when the user cancels."""
+    outcomes, bar = [], progress_bar(len(todo))
+    for number, task in enumerate(todo, 1):
+        stop_if_asked()
+        outcomes.append(_outcome(task, walk, writer))
+        bar.update_absolute(number)
+    return outcomes
+
+
+def _outcome(task: Task, walk: _Walk, writer: Writer) -> Outcome:
+    if task.target.exists():
+        return say_there(task)
+    try:
+        picture = load_picture(task.source)
+    except BadFileError as error:  # not caught below: a disk that is full will not do for the next picture either
+        return Outcome(task, LEFT_OUT, str(error), notable=True)
+    try:
+        with as_a_part():
+            protected = to_levels(walk.protect(picture), "protected picture")
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+        written = writer.write(task.target, protected, picture.info, picture.as_batch())
+    except BadImageError as error:
+        return Outcome(task, LEFT_OUT, str(error), notable=True)
+    change = max_abs_levels(picture.as_batch(), written.seen)
+    said = " ".join([f"up to {change} of 255 levels changed.", *written.said])
+    return Outcome(task, SAVED, said, change, notable=len(written.said) > 1)
+
+
+def _shown(target: Path) -> ui.SavedResult:
+    place = Path(inside_output(target))
+    return ui.SavedResult(place.name, place.parent.as_posix(), io.FolderType.output)
+
+
+NODES = [ProtectFolder]

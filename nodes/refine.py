@@ -1,0 +1,147 @@
+"""Refine in Pixels: what the shift left of the budget goes to the pixels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ldu.attacks.purify.contract import DiffusionModel, Tools
+from ..ldu.attacks.purify.recipe import Recipe, for_training
+from ..ldu.budget import working_size
+from ..ldu.refine import RefineConfig, Refinement
+from ..ldu.shapes import Levels
+from ..ldu.train import Purifier, Surrogate
+from .host import (
+    HostAutoencoder,
+    HostSession,
+    default_conditioning,
+    latent_shape,
+    normal,
+    preview,
+    progress_bar,
+    training_resolution,
+    training_session,
+)
+from .images import fit_mask, to_image
+from .personalization import split_pictures
+from .types import PurifiersSocket
+from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
+
+_PREVIEW_EVERY = 10
+
+
+class RefinePixels(io.ComfyNode):
+    """Spend the rest of the budget on the pixels."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Describe the node."""
+        return io.Schema(
+            node_id="LDU_RefinePixels",
+            display_name="Refine in Pixels",
+            category=CATEGORY,
+            search_aliases=[*ALIASES, "pgd", "advdm", "hybrid"],
+            description="Raises the personalizer's loss further by small steps on the pixels, within the same budget. "
+            "Stronger than the shift alone as long as nobody purifies, and more visible. A picture that the shift left "
+            "unchanged is given back as it is.",
+            inputs=[
+                io.Model.Input("model", tooltip=MODEL_TOOLTIP),
+                io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
+                io.Conditioning.Input("conditioning", tooltip="The personalization prompt, from Textual Inversion."),
+                io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
+                io.Image.Input("protected", tooltip="The same picture after the shift, from Fit to Budget."),
+                io.Float.Input(
+                    "budget",
+                    default=10.0,
+                    min=0.0,
+                    max=255.0,
+                    step=0.5,
+                    tooltip="Largest change of a value, in levels of 255, the shift's included. As in Fit to Budget.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=40,
+                    min=0,
+                    max=10000,
+                    tooltip="Gradient steps, each two evaluations of the model: 20 to 100 is usual. "
+                    "0 = the picture stays as it is.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**63 - 1,
+                    control_after_generate=io.ControlAfterGenerate.fixed,  # another seed is another refinement
+                    tooltip="Of all draws; any number.",
+                ),
+                PurifiersSocket.Input(
+                    "purifiers", optional=True, tooltip="What a thief may do first, from Purifiers for Training."
+                ),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="image", tooltip="The refined picture in whole levels.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,  # noqa: ANN401
+        vae: Any,  # noqa: ANN401
+        conditioning: list[Any],
+        original: Tensor,
+        protected: Tensor,
+        budget: float,
+        steps: int,
+        seed: int,
+        purifiers: Sequence[Recipe] | None = None,
+        mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Refine each picture of a batch."""
+        config = RefineConfig(budget_levels=budget, refine_steps=steps, seed=seed)
+        originals, shifted = split_pictures([original]), split_pictures([protected])
+        side = training_resolution(model)
+        size = working_size(original.shape[2], original.shape[1], side)
+        shape = latent_shape(model, *size, config.draws)
+        with training_session(model, vae, shape) as (session, coder):
+            adversary = session.bind(normal(conditioning))
+            surrogate = Surrogate(adversary, coder, session.schedule, side, adversary)  # nothing is walked here
+            chosen = _built(purifiers, model, session, coder)
+            where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
+            refined = []
+            for number, (one, after) in enumerate(zip(originals, shifted, strict=True)):
+                own = None if where is None else where[number if len(where) > 1 else 0][None].to(session.device)
+                pair = one.to(session.device), after.to(session.device)
+                refined.append(_refined(Refinement(surrogate, *pair, config, mask=own, purifiers=chosen), config))
+        numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
+        return io.NodeOutput(to_image(torch.cat(refined)), ui=report(numbers))
+
+
+def _built(
+    recipes: Sequence[Recipe] | None,
+    model: Any,  # noqa: ANN401
+    session: HostSession,
+    coder: HostAutoencoder,
+) -> list[Purifier]:
+    """Return the purifiers of recipes; those that diffuse do so under the empty prompt."""
+    if not recipes:
+        return []
+    walker = session.bind(normal(default_conditioning(model, None)))
+    return for_training(recipes, Tools(coder, DiffusionModel(walker, session.schedule, coder), recompute=True))
+
+
+def _refined(refinement: Refinement, config: RefineConfig) -> Levels:
+    """Refine one picture with progress and previews."""
+    if refinement.unshifted:
+        return refinement.refined
+    bar = progress_bar(config.refine_steps)
+    for step, _ in enumerate(refinement.run(), start=1):
+        due = step % _PREVIEW_EVERY == 0
+        bar.update_absolute(step, config.refine_steps, preview(refinement.refined) if due else None)
+    return refinement.refined
+
+
+NODES = [RefinePixels]

@@ -1,0 +1,87 @@
+"""Refinement in pixels: it raises the loss and keeps to budget and mask at the picture's own size."""
+
+import pytest
+import torch
+
+from ldu.errors import BadValueError, MismatchError, NonFiniteError
+from ldu.refine import RefineConfig, Refinement
+from ldu.train import Surrogate, thief_loss
+
+from .conftest import GaussianDenoiser
+
+CONFIG = RefineConfig(budget_levels=10, refine_steps=12)
+
+
+@pytest.fixture
+def surrogate(curved, autoencoder, eps_schedule):
+    return Surrogate(curved, autoencoder, eps_schedule, 64, GaussianDenoiser(eps_schedule, mean=0.0, spread=0.1))
+
+
+@pytest.fixture
+def picture():
+    return (torch.rand(1, 3, 80, 100, generator=torch.Generator().manual_seed(2)) * 255).round()
+
+
+def refined(surrogate, picture, protected=None, config=CONFIG, **options):
+    refinement = Refinement(surrogate, picture, picture if protected is None else protected, config, **options)
+    list(refinement.run())
+    return refinement.refined
+
+
+def test_refining_raises_the_loss_of_what_a_thief_loads(surrogate, picture):
+    grey = picture * 0 + 128
+    before = sum(thief_loss(surrogate, grey, draws=16))
+    assert sum(thief_loss(surrogate, refined(surrogate, grey), draws=16)) > 1.02 * before
+
+
+def test_the_budget_holds_at_the_pictures_own_size_and_is_used(surrogate, picture):
+    change = refined(surrogate, picture) - picture
+    assert change.abs().max() == 10
+    assert torch.equal(change, change.round())
+    assert change.abs().mean() > 3
+
+
+def test_a_change_that_is_there_is_kept_and_counts_towards_the_budget(surrogate, picture):
+    protected = (picture + 8).clamp(0, 255)
+    found = refined(surrogate, picture, protected)
+    assert (found - picture).abs().max() <= 10
+    assert (found - picture).mean() > (refined(surrogate, picture) - picture).mean()
+
+
+def test_no_steps_give_back_the_protected_picture(surrogate, picture):
+    protected = (picture + 3).clamp(0, 255)
+    assert torch.equal(refined(surrogate, picture, protected, RefineConfig(refine_steps=0)), protected)
+
+
+def test_the_mask_spares_what_it_covers(surrogate, picture):
+    mask = torch.zeros(1, 1, 80, 100)
+    mask[..., :50] = 1
+    change = (refined(surrogate, picture, mask=mask) - picture).abs()
+    assert not change[..., 50:].any()
+    assert change[..., :50].any()
+
+
+def test_a_seed_decides_the_result(surrogate, picture):
+    again = refined(surrogate, picture), refined(surrogate, picture)
+    assert torch.equal(*again)
+    assert not torch.equal(again[0], refined(surrogate, picture, config=RefineConfig(refine_steps=12, seed=1)))
+
+
+def test_a_purifier_is_part_of_the_loss(surrogate, picture):
+    seen = []
+
+    def grey(x, generator):
+        seen.append(x.shape)
+        return x * 0
+
+    assert torch.equal(refined(surrogate, picture, purifiers=[grey]), picture)  # no slope is left to follow
+    assert len(seen) == CONFIG.refine_steps
+
+
+def test_what_cannot_be_refined_is_refused(surrogate, picture):
+    with pytest.raises(MismatchError, match="two versions of one picture"):
+        Refinement(surrogate, picture, picture[..., :-1], CONFIG)
+    with pytest.raises(BadValueError, match="0 or more steps"):
+        RefineConfig(refine_steps=-1)
+    with pytest.raises(NonFiniteError, match="refinement's loss"):
+        refined(surrogate, picture, purifiers=[lambda x, generator: x / 0])

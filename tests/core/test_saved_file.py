@@ -1,0 +1,150 @@
+"""Files that a protected picture is saved in, and what is said of them."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from ldu.errors import BadFileError, BadImageError, BadValueError
+from ldu.metrics import max_abs_levels
+from ldu.naming import protected_names
+from ldu.picture import PictureInfo, load_picture
+from ldu.platform_check import after_platform
+from ldu.saved_file import FileFormat, pixel_digest, save_picture, say_file
+from ldu.whole_file import written_whole
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+EVERY = [FileFormat("png"), FileFormat("jpeg", 80), FileFormat("webp", 80)]
+
+
+def levels(height=40, width=56):
+    return torch.randint(0, 256, (height, width, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def smooth(height=64, width=96):
+    rows, columns = torch.linspace(40, 200, height)[:, None, None], torch.linspace(0, 30, width)[None, :, None]
+    return (rows + columns + torch.tensor([0, 10, 20])).round().to(torch.uint8)
+
+
+def batch(picture):
+    return picture.movedim(-1, 0)[None].float()
+
+
+def info(**more):
+    return PictureInfo("a.png", "RGB", 56, 40, **more)
+
+
+@pytest.mark.parametrize("form", EVERY, ids=str)
+def test_a_file_holds_the_picture_and_its_profile_and_nothing_else(tmp_path, form):
+    path = tmp_path / f"a{form.ending}"
+    save_picture(path, levels(), info(icc=SRGB), form)
+    with Image.open(path) as reread:
+        assert reread.format.lower() == form.name
+        assert reread.size == (56, 40)
+        assert {"exif", "xmp", "comment", "parameters", "prompt"} & set(reread.info) == set()
+        assert reread.info["icc_profile"] == SRGB
+        assert not reread.getexif()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("form", EVERY, ids=str)
+def test_a_file_is_never_replaced(tmp_path, form):
+    path = tmp_path / f"a{form.ending}"
+    path.write_bytes(b"mine")
+    with pytest.raises(BadFileError, match="exists already"):
+        save_picture(path, levels(), info(), form)
+    assert path.read_bytes() == b"mine"
+
+
+def test_transparency_stays_in_webp_and_is_refused_as_jpeg(tmp_path):
+    alpha = levels()[..., 0].contiguous()
+    save_picture(tmp_path / "a.webp", levels(), info(alpha=alpha), FileFormat("webp", 80))
+    assert torch.equal(load_picture(tmp_path / "a.webp").alpha, alpha)
+    with pytest.raises(BadImageError, match="transparent parts, which JPEG cannot hold"):
+        save_picture(tmp_path / "a.jpg", levels(), info(alpha=alpha), FileFormat("jpeg"))
+    assert not (tmp_path / "a.jpg").exists()
+
+
+def test_a_picture_too_large_for_the_format_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(BadImageError, match="cannot be written as WebP of quality 90") as caught:
+        save_picture(tmp_path / "a.webp", torch.zeros(1, 17000, 3, dtype=torch.uint8), info(), FileFormat("webp"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "quality"), [("gif", 90), ("jpeg", 0), ("webp", 101)])
+def test_other_formats_and_qualities_are_refused(name, quality):
+    with pytest.raises(BadValueError, match="with a quality of 1 to 100"):
+        FileFormat(name, quality)
+
+
+@pytest.mark.parametrize("form", EVERY[1:], ids=str)
+def test_of_a_lossy_file_its_own_change_is_told_and_that_no_bound_holds(tmp_path, form):
+    path = tmp_path / f"a{form.ending}"
+    save_picture(path, levels(), info(), form)
+    change = max_abs_levels(batch(levels()), load_picture(path).as_batch())
+    (said,) = say_file(path, info(), form, batch(levels()))
+    assert f"Largest change {change} of 255 levels" in said
+    assert "the bound of the budget no longer holds for this file" in said
+    assert change > 10
+    (said,) = say_file(path, info(), form, None)
+    assert "was not measured" in said
+
+
+def test_of_a_png_its_size_and_that_of_a_jpeg_are_told(tmp_path):
+    png, jpeg = tmp_path / "a.png", tmp_path / "a.jpg"
+    save_picture(png, levels(400, 400), info(), FileFormat("png", 80))
+    save_picture(jpeg, levels(400, 400), info(), FileFormat("jpeg", 80))
+    (said,) = say_file(png, info(), FileFormat("png", 80), None)
+    assert f"PNG, {round(png.stat().st_size / 1000)} kB." in said
+    assert f"As JPEG of quality 80 it would be about {round(jpeg.stat().st_size / 1000)} kB" in said
+    assert "no longer holds" not in said
+
+
+def test_a_lossless_copy_has_the_digest_of_its_picture_and_another_picture_has_not(tmp_path):
+    path = tmp_path / "a.png"
+    save_picture(path, levels(), info(icc=SRGB), FileFormat())
+    with Image.open(path) as picture:
+        picture.save(tmp_path / "copy.bmp")
+    assert pixel_digest(load_picture(tmp_path / "copy.bmp").levels) == pixel_digest(levels())
+    changed = levels()
+    changed[0, 0, 0] ^= 1
+    assert pixel_digest(changed) != pixel_digest(levels())
+    assert pixel_digest(levels().reshape(56, 40, 3)) != pixel_digest(levels())
+
+
+def test_an_unfinished_file_is_never_left(tmp_path):
+    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "a.png") as unfinished:
+        unfinished.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.sampled_from(["a.jpg", "a.png", "A.png", "b.webp", "s/a.jpg", "s/a.tif", "c"]), unique=True))
+def test_no_two_pictures_of_a_folder_share_a_name_and_each_keeps_its_sub_folder(names):
+    found = protected_names(names, ".png")
+    assert list(found) == names
+    assert len({name.lower() for name in found.values()}) == len(names)
+    assert all(target.rpartition("/")[0] == name.rpartition("/")[0] for name, target in found.items())
+    assert all(target.endswith(".png") for target in found.values())
+
+
+def test_a_picture_without_twin_keeps_its_name():
+    assert protected_names(["s/a.jpg", "b.png"], ".webp") == {"s/a.jpg": "s/a.webp", "b.png": "b.webp"}
+
+
+def test_a_smooth_change_outlives_a_platform_and_a_fine_one_does_not():
+    original = batch(smooth())
+    colour = torch.tensor([4.0, 0.0, -4.0])[:, None, None]
+    fine = colour * (torch.from_numpy(np.indices((64, 96)).sum(0) % 2) * 2 - 1)
+    coarse = after_platform(original, original + 8)
+    assert coarse.share == pytest.approx(1, abs=0.1)
+    assert "of the change is left" in str(coarse)
+    assert after_platform(original, original + fine).share < 0.5
+
+
+def test_without_a_change_no_share_of_it_is_left():
+    found = after_platform(batch(smooth()), batch(smooth()))
+    assert found.share is None
+    assert "nothing had been changed" in str(found)

@@ -1,0 +1,11 @@
+"""What people give by mistake: each case names what came, calls what it came to, and knows what must be said."""
+
+from .commands import COMMANDS
+from .evidence import EVIDENCE
+from .files import FILES
+from .graphs import GRAPHS
+from .models import MODELS
+from .pictures import PICTURES
+from .words import WORDS
+
+CASES = [*FILES, *PICTURES, *MODELS, *WORDS, *EVIDENCE, *GRAPHS, *COMMANDS]

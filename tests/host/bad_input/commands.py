@@ -1,0 +1,124 @@
+"""The command line: run.py and python -m ldu.report."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+from unittest import mock
+
+from launch import door
+from ldu import report
+from ldu.errors import LduError
+
+from .bench import Bench, Case, RefusedError
+from .files import encoded, safetensors
+
+
+def desk(bench: Bench) -> Path:
+    """Return a folder with a photo, a taken name and some files that are no weights."""
+    folder = bench.place
+    for name in ("me.png", "you.png", "you_protected.png"):
+        bench.put(folder / name, encoded())
+    bench.put(folder / "small.png", encoded(side=32))
+    bench.put(folder / "model.ckpt", b"old")
+    bench.put(folder / "text.safetensors", b"Dear diary")
+    bench.put(folder / "half.safetensors", safetensors({})[:4])
+    (folder / "album").mkdir(exist_ok=True)
+    return folder
+
+
+def run(*arguments: str) -> Callable[[Bench], None]:
+    """Type a command line in which {} is the desk; ComfyUI itself is out of reach."""
+
+    def attempt(bench: Bench) -> None:
+        typed, said = [argument.replace("{}", str(desk(bench))) for argument in arguments], io.StringIO()
+        with contextlib.redirect_stderr(said), mock.patch("launch.door.protect", _started), _signals_kept():
+            try:
+                status = door.main(typed)
+            except SystemExit as ended:
+                status = ended.code
+        assert status in (1, 2), "the command line took it"
+        raise RefusedError(said.getvalue().strip().splitlines()[-1])
+
+    return attempt
+
+
+def _started(*_: object) -> NoReturn:
+    raise AssertionError("ComfyUI was started")
+
+
+def _signals_kept() -> contextlib.AbstractContextManager:
+    return mock.patch("launch.door.signal.signal")
+
+
+def measure(*names: str) -> Callable[[Bench], None]:
+    def attempt(bench: Bench) -> None:
+        folder = desk(bench)
+        try:
+            report.main([str(folder / name) for name in names])
+        except LduError as error:
+            raise RefusedError(str(error)) from error
+
+    return attempt
+
+
+PROTECT = ("protect", "{}/me.png")
+
+COMMANDS = [
+    Case("run.py protect", "no picture", "required", run("protect")),
+    Case("run.py protect", "a picture that is not there", "no picture at", run("protect", "{}/nobody.png")),
+    Case("run.py protect", "a folder for a picture", "no picture at", run("protect", "{}/album")),
+    Case("run.py protect", "a result that is there already", "--force", run("protect", "{}/you.png")),
+    Case(
+        "run.py protect",
+        "the picture as its own result",
+        "never written over",
+        run(*PROTECT, "--out", "{}/me.png", "--force"),
+    ),
+    Case("run.py protect", "a JPEG for a result", "must end in .png", run(*PROTECT, "--out", "{}/me.jpg")),
+    Case(
+        "run.py protect", "a folder of a folder that is not there", "no folder", run(*PROTECT, "--out", "{}/a/b/c.png")
+    ),
+    Case(
+        "run.py protect",
+        "one file for two pictures",
+        "saved in a folder",
+        run(*PROTECT, "{}/small.png", "--out", "{}/both.png"),
+    ),
+    Case("run.py protect", "one picture twice", "under one name", run(*PROTECT, "{}/me.png")),
+    Case(
+        "run.py protect",
+        "the report in the place of the picture",
+        "never written over",
+        run(*PROTECT, "--json", "{}/me.png"),
+    ),
+    Case(
+        "run.py protect",
+        "a checkpoint that is not there",
+        "no file at",
+        run(*PROTECT, "--checkpoint", "{}/no.safetensors"),
+    ),
+    Case("run.py protect", "a .ckpt", "can run code", run(*PROTECT, "--checkpoint", "{}/model.ckpt")),
+    Case(
+        "run.py protect",
+        "a text named .safetensors",
+        "not a safetensors file",
+        run(*PROTECT, "--rho", "{}/text.safetensors"),
+    ),
+    Case("run.py protect", "half a .safetensors", "cut short", run(*PROTECT, "--rho", "{}/half.safetensors")),
+    Case("run.py protect", "a budget of 300", "0..255|0 to 255", run(*PROTECT, "--budget", "300")),
+    Case("run.py protect", "a budget in words", "invalid", run(*PROTECT, "--budget", "ten")),
+    Case("run.py protect", "a budget that is no number", "not within", run(*PROTECT, "--budget", "nan")),
+    Case("run.py protect", "k below 0", "negative", run(*PROTECT, "--k", "-1")),
+    Case("run.py protect", "a prompt without S*", r"S\*", run(*PROTECT, "--prompt", "a photo")),
+    Case("run.py protect", "a subject that is none", "invalid choice", run(*PROTECT, "--subject", "ghost")),
+    Case("run.py protect", "an option that is none", "unknown option", run(*PROTECT, "--magic")),
+    Case("run.py protect", "a folder that is no ComfyUI", "main.py and comfy/", run(*PROTECT, "--comfyui", "{}/album")),
+    Case("run.py ui", "a port in words", "invalid", run("ui", "--port", "http")),
+    Case("run.py", "a command that is none", "invalid choice", run("defend")),
+    Case("ldu.report", "one file", "pairs of files", measure("me.png")),
+    Case("ldu.report", "two sizes", "one size", measure("me.png", "small.png")),
+    Case("ldu.report", "a file that is not there", "no picture file", measure("me.png", "nobody.png")),
+    Case("ldu.report", "weights for a picture", "not a picture", measure("me.png", "text.safetensors")),
+]

@@ -1,0 +1,104 @@
+"""What Train ρ says before it starts and while it works."""
+
+import re
+
+import pytest
+import torch
+
+from . import tiny_models as tiny
+from .bad_input.bench import Bench, condition, model, picture, rho, vae
+
+pytestmark = pytest.mark.usefixtures("executor_mode")
+
+
+@pytest.fixture
+def estimate(host):
+    return host.module("nodes.estimate")
+
+
+@pytest.fixture
+def heard(estimate, monkeypatch):
+    texts = []
+    monkeypatch.setattr(estimate, "say_on_node", lambda _node, text: texts.append(text))
+    return texts
+
+
+@pytest.fixture
+def train(host, tmp_path):
+    def run(**given):
+        usual = {"model": model(), "vae": vae(), "image": picture(), "conditioning": condition(), "k": 1}
+        return Bench(host, tmp_path).node("LDU_TrainRho", **{**usual, **given})
+
+    return run
+
+
+def renamed(name):
+    """Return a MODEL as a stock loader gives it, read from a file of that name."""
+    named = tiny.model("sd1")
+    named.cached_patcher_init = (None, (f"/models/{name}", 0))
+    return named
+
+
+def test_memory_and_time_are_told_before_the_first_step_and_the_rest_while_it_works(train, heard, host, monkeypatch):
+    training, at_first_step = host.module("ldu.train").ShiftTraining, []
+    step = training.step
+    monkeypatch.setattr(training, "step", lambda self: at_first_step.append(len(heard)) or step(self))
+    train(steps=10, seed=90)
+    assert at_first_step[0] == 2
+    assert re.match(r"About \d+\.\d GiB of memory wanted, \d+\.\d GiB free", heard[0])
+    assert re.match(r"10 steps, about \d+ (s|min)", heard[1])
+    assert heard[2].startswith("0 steps to go")
+
+
+def test_the_estimate_grows_with_the_steps_and_the_pictures_of_a_batch(estimate, host):
+    config = host.module("ldu.train").TrainConfig
+
+    def seconds(**settings):
+        said = estimate.say_time(1.0, config(evaluate_every=0, **settings), 1)
+        return float(re.search(r"about (\d+) s", said)[1])
+
+    one = seconds(train_steps=5)
+    assert seconds(train_steps=10) == 2 * one
+    assert seconds(train_steps=5, batch=2) == 2 * one
+
+
+@pytest.mark.parametrize(("length", "said"), [(0.2, "1 s"), (75, "75 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_a_duration_is_told_in_the_unit_that_suits_it(estimate, length, said):
+    assert estimate.duration(length) == said
+
+
+def test_memory_that_is_not_there_is_told_with_what_to_do(estimate):
+    assert "It may not fit" in estimate.say_memory(8 * 2**30, 2 * 2**30)
+    assert "fit" not in estimate.say_memory(2 * 2**30, 8 * 2**30)
+
+
+def test_a_few_step_model_is_recognised_by_its_sampling_and_guessed_by_its_name(host):
+    import comfy_extras.nodes_model_advanced as advanced
+
+    kind = host.module("nodes.host").few_step_kind
+    assert kind(tiny.model("sd1")) is None
+    assert kind(renamed("v1-5-pruned.safetensors")) is None
+    (lcm,) = advanced.ModelSamplingDiscrete().patch(tiny.model("sd1"), "lcm", False)
+    assert "samples as an LCM" in kind(lcm)
+    assert "may be a few-step model" in kind(renamed("sd_xl_TURBO_1.0.safetensors"))
+
+
+def test_what_is_unusual_stays_on_the_node(train, heard, host, tmp_path):
+    flat = torch.full((1, 64, 72, 3), 0.5)
+    before = rho(Bench(host, tmp_path), prompt="a photo of S* dog")
+    text = train(steps=1, image=flat, rho=before, model=renamed("lcm.safetensors")).ui["text"][0]
+    for part in ("few-step model", "100% of the picture is flat", "trained for “a photo of S* dog”"):
+        assert part in heard[0]
+        assert part in text
+
+
+def test_apply_says_what_rho_was_trained_for_and_that_the_checkpoint_is_another(host, tmp_path):
+    from .bad_input.bench import walked
+
+    bench = Bench(host, tmp_path)
+    z_T = walked(bench)[0]
+    own = bench.node("LDU_ApplyRhoShift", z_T=z_T, rho=rho(bench, prompt="a photo of S* cat"))
+    other = bench.node("LDU_ApplyRhoShift", z_T=z_T, rho=rho(bench, model_hash="other"), other_checkpoint=True)
+    assert "a photo of S* cat" in own.ui["text"][0]
+    assert "Another checkpoint" not in own.ui["text"][0]
+    assert "Another checkpoint" in other.ui["text"][0]

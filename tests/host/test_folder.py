@@ -1,0 +1,189 @@
+"""A whole folder in the real host: every picture protected, each saved before the next is read."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from . import tiny_models as tiny
+from .test_protect import protect, write_picture
+from .test_walk import random_rho
+
+pytestmark = pytest.mark.usefixtures("executor_mode")
+SETTINGS = {"budget": 6.0, "strength": 1.0, "seed": 0, "save_in": "%folder%_protected", "quality": 90}
+
+
+@pytest.fixture
+def folder(host):
+    """A folder of three pictures, one of them in a sub-folder, and a file that is none."""
+    root = host.base / "input" / "album"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(host.base / "output" / "album_protected", ignore_errors=True)
+    (root / "sub").mkdir(parents=True)
+    for seed, name in enumerate(("b.png", "a.jpg", "sub/c.png")):
+        write_picture(host, f"album/{name}", alpha=name.endswith("c.png"), seed=seed)
+    (root / "notes.txt").write_text("no picture")
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def run(host):
+    """Run the node on the tiny model as the host does, and return its outputs and what it says of each picture."""
+    model, vae = tiny.model("sd1"), tiny.vae("sd1")
+    given = {"model": model, "vae": vae, "conditioning": tiny.conditioning("sd1")}
+    node = host.classes["LDU_ProtectFolder"]
+
+    def work(**changed):
+        settings = {**SETTINGS, "folder": "album", "file_format": "png", **changed}
+        asked = node.check_lazy_status(**given, **settings)
+        rho = {"rho": random_rho(host, model, 4, k_steps=2)} if asked else {}
+        output = node.execute(**given, **settings, **rho)
+        return output, json.loads(output.ui["ldu"][0])["pictures"]
+
+    return work
+
+
+def saved(host, name):
+    return host.base / "output" / "album_protected" / name
+
+
+def test_every_picture_keeps_its_name_its_sub_folder_and_its_budget(host, folder, run):
+    originals = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    output, told = run()
+    assert output[0] == [f"album_protected/{name}" for name in ("a.png", "b.png", "sub/c.png")]
+    assert [picture["outcome"] for picture in told] == ["saved"] * 3
+    for name, target in (("a.jpg", "a.png"), ("b.png", "b.png"), ("sub/c.png", "sub/c.png")):
+        with Image.open(folder / name) as before, Image.open(saved(host, target)) as after:
+            assert after.info == {}
+            change = np.abs(np.asarray(after, int) - np.asarray(before, int))
+        assert change[..., :3].max() == 6
+        assert not change[..., 3:].any()
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == originals
+    left = [path.name for path in (host.base / "output" / "album_protected").rglob("*") if path.is_file()]
+    assert sorted(left) == ["a.png", "b.png", "c.png"]
+
+
+def test_a_picture_comes_out_as_from_the_single_nodes(host, folder, run):
+    run()
+    models, condition = (tiny.model("sd1"), None, tiny.vae("sd1")), tiny.conditioning("sd1")
+    single = protect(host, models, "album/b.png", strength=1.0, budget=6.0, condition=condition)
+    with Image.open(saved(host, "b.png")) as picture:
+        assert np.array_equal(np.asarray(picture), single)
+
+
+def test_a_run_that_was_stopped_goes_on_and_replaces_nothing(host, folder, run):
+    run()
+    kept = {name: saved(host, name).stat().st_mtime_ns for name in ("a.png", "sub/c.png")}
+    before = saved(host, "b.png").read_bytes()
+    saved(host, "b.png").unlink()
+    output, told = run()
+    assert [picture["outcome"] for picture in told] == ["there already", "saved", "there already"]
+    assert saved(host, "b.png").read_bytes() == before
+    assert {name: saved(host, name).stat().st_mtime_ns for name in kept} == kept
+    assert len(output[0]) == 3
+
+
+def test_rho_is_asked_for_only_while_something_is_to_do(host, folder, run):
+    node, inputs = host.classes["LDU_ProtectFolder"], {**SETTINGS, "folder": "album", "file_format": "png"}
+    assert node.check_lazy_status(**inputs) == ["rho"]
+    run()
+    assert node.check_lazy_status(**inputs) == []
+    output, _ = run()
+    assert output[2].shape == output[3].shape
+    assert output.ui["text"][0].startswith("3 there already")
+    write_picture(host, "album/new.png", seed=9)
+    assert node.check_lazy_status(**inputs) == ["rho"]
+
+
+def test_a_bad_file_is_named_and_left_out(host, folder, run):
+    (folder / "broken.png").write_bytes(b"no picture")
+    output, told = run()
+    assert {picture["name"]: picture["outcome"] for picture in told}["broken.png"] == "left out"
+    assert "broken.png is not a picture" in output.ui["text"][0]
+    assert len(output[0]) == 3
+    assert not saved(host, "broken.png").exists()
+
+
+def test_a_folder_of_bad_files_only_is_refused(host, folder, run):
+    for path in folder.rglob("*.*"):
+        path.unlink()
+    with pytest.raises(host.module("ldu.errors").BadFileError, match="no picture in the folder"):
+        run()
+    (folder / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(host.module("ldu.errors").BadFileError, match=r"broken\.png is not a picture"):
+        run()
+
+
+def test_a_changed_original_is_told_of_and_its_old_version_is_left(host, folder, run):
+    run()
+    later = saved(host, "b.png").stat().st_mtime + 10
+    os.utime(folder / "b.png", (later, later))
+    output, _ = run()
+    assert "b.png: newer than its b.png, which was left as it is" in output.ui["text"][0]
+
+
+def test_a_changed_folder_and_a_lost_file_are_noticed(host, folder, run):
+    def stamp():
+        return host.classes["LDU_ProtectFolder"].fingerprint_inputs(**SETTINGS, folder="album", file_format="png")
+
+    run()
+    done = stamp()
+    assert stamp() == done
+    saved(host, "a.png").unlink()
+    assert stamp() != done
+    run()
+    assert stamp() == done
+    write_picture(host, "album/sub/d.png", seed=4)
+    assert stamp() != done
+
+
+def test_a_lossy_folder_says_that_the_budget_no_longer_holds_and_skips_what_jpeg_cannot_hold(host, folder, run):
+    output, told = run(file_format="jpeg")
+    assert [picture["outcome"] for picture in told] == ["saved", "saved", "left out"]
+    assert "the bound of the budget no longer holds for these files" in output.ui["text"][0]
+    with Image.open(saved(host, "a.jpg")) as after, Image.open(folder / "a.jpg") as before:
+        change = np.abs(np.asarray(after, int) - np.asarray(before, int)).max()
+        assert after.format == "JPEG"
+    assert f"up to {change} of 255 levels changed" in told[0]["said"]
+    assert change > 6
+
+
+def test_saving_outside_the_output_folder_is_refused(host, folder, run):
+    with pytest.raises(host.module("ldu.errors").BadValueError, match="leads out of the output folder"):
+        run(save_in="../elsewhere")
+
+
+def test_protecting_a_protected_picture_again_is_told_of(host, folder, run):
+    run()
+    shutil.copy(saved(host, "b.png"), folder / "again.png")
+    output, _ = run()
+    assert "again.png: up to" in output.ui["text"][0]
+    assert "This very picture came out of Save Protected before" in output.ui["text"][0]
+
+
+def test_an_original_beside_its_protected_version_is_told_of(host, folder, run):
+    saved(host, "sub").mkdir(parents=True)
+    shutil.copy(folder / "a.jpg", saved(host, "a.jpg"))
+    output, _ = run()
+    assert "The unprotected a.jpg lies beside it" in output.ui["text"][0]
+    assert "c.png:" not in output.ui["text"][0]
+
+
+def test_the_pictures_to_train_on_are_made_small_and_taken_evenly(host, folder):
+    for seed in range(5):
+        write_picture(host, f"album/d{seed}.png", (300, 200), seed=seed)
+    (folder / "d9.png").write_bytes(b"no picture")
+    load = host.classes["LDU_LoadPictureFolder"].execute
+    output = load("album", model=tiny.model("sd1"), at_most=3)
+    side = host.module("nodes.host").training_resolution(tiny.model("sd1"))
+    images, masks, infos = output.args
+    assert [info.name for info in infos] == ["a.jpg", "d1.png", "d4.png"]
+    assert [min(image.shape[1:3]) for image in images] == [side] * 3
+    assert [mask.shape for mask in masks] == [image.shape[:3] for image in images]
+    everything = load("album")
+    assert len(everything.args[0]) == 8
+    assert "Left out: d9.png is not a picture" in everything.ui["text"][0]

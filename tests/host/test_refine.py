@@ -1,0 +1,81 @@
+"""Refine in Pixels in the real host: more of the same loss, the same budget, nothing left changed."""
+
+import json
+
+import pytest
+import torch
+
+from . import tiny_models as tiny
+
+pytestmark = pytest.mark.usefixtures("executor_mode")
+
+
+def picture(seed=0, batch=1):
+    return (torch.rand(batch, 64, 72, 3, generator=torch.Generator().manual_seed(seed)) * 255).round() / 255
+
+
+def shifted(original):
+    return ((original * 255 + 2).clamp(0, 255)).round() / 255
+
+
+@pytest.fixture(scope="module")
+def parts():
+    with torch.inference_mode():  # as loader nodes do
+        return {family: (tiny.model(family), tiny.vae(family), tiny.conditioning(family)) for family in ("sd1", "sdxl")}
+
+
+@pytest.fixture
+def refine(host):
+    def run(parts, original, protected, *, budget=10.0, steps=3, seed=0, **options):
+        node = host.classes["LDU_RefinePixels"]
+        return node.execute(*parts, original, protected, budget, steps, seed, **options)
+
+    return run
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_each_picture_of_a_batch_moves_within_the_budget(parts, refine, family):
+    original = picture(batch=2)
+    out = refine(parts[family], original, shifted(original), budget=5.5)
+    change = (out.args[0] - original) * 255
+    largest = change.abs().amax(dim=(1, 2, 3))
+    assert ((largest > 2.5) & (largest < 5.01)).all()  # the shift alone is 2
+    assert not torch.equal(change[0], change[1])
+    assert json.loads(out.ui["ldu"][0])["nfe"] == {"refine": 2 * 3 * 2}
+
+
+def test_a_picture_without_a_shift_and_one_without_steps_stay_as_they_are(parts, refine):
+    original = picture()
+    assert torch.equal(refine(parts["sd1"], original, original).args[0], original)
+    after = shifted(original)
+    assert torch.equal(refine(parts["sd1"], original, after, steps=0).args[0], after)
+
+
+def test_a_mask_a_purifier_and_a_seed_reach_the_refinement(host, parts, refine):
+    original = picture()
+    mask = torch.zeros(1, 64, 72)
+    mask[:, :, :30] = 1
+    spared = refine(parts["sd1"], original, shifted(original), mask=mask).args[0]
+    assert torch.equal(spared[:, :, 34:], original[:, :, 34:])
+    plain = refine(parts["sd1"], original, shifted(original)).args[0]
+    assert not torch.equal(plain, refine(parts["sd1"], original, shifted(original), seed=1).args[0])
+    recipes = host.module("ldu.attacks.purify.recipe").parse("noise 0.1")
+    assert not torch.equal(plain, refine(parts["sd1"], original, shifted(original), purifiers=recipes).args[0])
+
+
+def test_the_models_stay_as_they_were(host, parts, refine):
+    model, vae, condition = parts["sd1"]
+
+    def sampled():
+        latent = {"samples": torch.zeros(1, 4, 8, 8)}
+        drawn = host.nodes.KSampler().sample(model, 0, 2, 1.0, "euler", "simple", condition, condition, latent)[0]
+        return host.nodes.VAEDecode().decode(vae, drawn)[0]
+
+    before = sampled()
+    refine(parts["sd1"], picture(), shifted(picture()))
+    assert torch.equal(sampled(), before)
+
+
+def test_two_different_pictures_are_refused(host, parts, refine):
+    with pytest.raises(host.module("ldu.errors").MismatchError, match="two versions of one picture"):
+        refine(parts["sd1"], picture(), picture()[:, :56])

@@ -1,0 +1,72 @@
+"""What Save Protected says of a file, and what it gives on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from .test_pictures import call, colours, errors, folder, put_input, random_image
+
+pytestmark = pytest.mark.usefixtures("executor_mode")
+__all__ = ["call", "errors"]
+
+
+def save(call, image, **inputs):
+    return call("LDU_SaveProtected", image=image, filename_prefix="%name%_protected", metadata=False, **inputs)
+
+
+@pytest.mark.parametrize(("file_format", "kind"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
+def test_what_is_given_on_is_what_the_files_readers_see(call, file_format, kind):
+    put_input("given.png", colours(40, 40))
+    original, _, info = call("LDU_LoadPicture", image="given.png").args
+    protected = ((original * 255 + 3).clamp(max=255).round()) / 255
+    output = save(call, protected, info=info, original=original, file_format=file_format, quality=70)
+    (name,), seen = output.args
+    with Image.open(Path(folder("output"), name)) as file:
+        assert file.format == kind
+        assert np.array_equal((seen[0] * 255).round().numpy(), np.asarray(file))
+        change = np.abs(np.asarray(file, int) - colours(40, 40)).max()
+    (said,) = output.ui["text"]
+    lossy = file_format != "png"
+    assert ("the bound of the budget no longer holds for this file" in said) == lossy
+    assert (f"Largest change {change} of 255 levels" in said) == lossy
+    assert "take the original down wherever it is public" in said
+
+
+def test_a_platforms_hand_is_shown_when_asked_for(call):
+    original = random_image(1, 48, 48, 3)
+    protected = (original * 255 + 5).clamp(max=255).round() / 255
+    said = save(call, protected, original=original, platform_check=True).ui["text"][0]
+    assert "After an upload (fitted to 2048 pixels, JPEG 80)" in said
+    assert "After an upload" not in save(call, protected, original=original).ui["text"][0]
+
+
+def test_a_picture_that_was_saved_as_protected_is_recognised_when_it_is_loaded(call):
+    name = save(call, random_image(1, 30, 30, 3, seed=77))[0][0]
+    with Image.open(Path(folder("output"), name)) as file:
+        file.save(Path(folder("input"), "renamed.bmp"))
+    put_input("fresh.png", colours(31, 31))
+    assert "came out of Save Protected before" in call("LDU_LoadPicture", image="renamed.bmp").ui["text"][0]
+    assert "came out of Save Protected" not in call("LDU_LoadPicture", image="fresh.png").ui["text"][0]
+
+
+def test_an_unchanged_picture_does_not_count_as_protected(call):
+    put_input("unchanged.png", colours(33, 33))
+    original, _, info = call("LDU_LoadPicture", image="unchanged.png").args
+    save(call, original, info=info, original=original)
+    assert "came out of Save Protected" not in call("LDU_LoadPicture", image="unchanged.png").ui["text"][0]
+
+
+def test_the_record_of_protected_pictures_holds_nothing_but_digests(call):
+    import folder_paths
+
+    save(call, random_image(1, 30, 30, 3, seed=78))
+    record = Path(folder_paths.get_system_user_directory("ldu"), "protected_pictures.txt")
+    assert all(len(line) == 64 and int(line, 16) >= 0 for line in record.read_text().splitlines())
+
+
+def test_an_original_of_another_size_is_refused(call, errors):
+    with pytest.raises(errors.MismatchError, match="must have one size"):
+        save(call, torch.zeros(1, 16, 16, 3), original=torch.zeros(1, 16, 24, 3))
