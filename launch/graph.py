@@ -37,11 +37,14 @@ TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion")  # learn from all pictures o
 
 
 def load_workflow(name: str) -> Graph:
-    """Read one of the shipped workflows in API format, without its plots: nobody sees them here.
+    """Read one of the shipped workflows in API format, without its plots and previews: nobody sees them here.
 
     The host's loss graph also fails on a training of one step.
     """
     graph = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
+    for node in graph.values():
+        if "previews" in node["inputs"]:
+            node["inputs"]["previews"] = 0
     return {number: node for number, node in graph.items() if node["class_type"] != "LossGraphNode"}
 
 

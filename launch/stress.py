@@ -14,7 +14,7 @@ from typing import Any
 
 from launch import LaunchError
 from launch.files import deliver, require_distinct, require_free
-from launch.graph import SETTINGS, Graph, Place, fill, load_workflow, nodes_of, use_checkpoint
+from launch.graph import SETTINGS, Graph, Place, fill, load_workflow, use_checkpoint
 from launch.host import Host, probe
 from launch.private import link_file, private_folder
 from launch.protect import SAVER, keeping_log, run_with_progress
@@ -182,7 +182,7 @@ def _without_links_to_missing(node: dict[str, Any], graph: Graph) -> dict[str, A
 
 def _used(graph: Graph) -> Graph:
     """Return the nodes from which something leads to the report or to a saving node."""
-    ends = [number for kind in (REPORT_NODE, SAVER) for number in graph if graph[number] in nodes_of(graph, kind)]
+    ends = [number for number, node in graph.items() if node["class_type"] in (REPORT_NODE, SAVER)]
     used: set[str] = set()
     while ends:
         number = ends.pop()

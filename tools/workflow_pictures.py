@@ -22,7 +22,10 @@ from tools.front_end import Box, FrontEnd, front_end
 PICTURES = PACK / "docs" / "pictures"
 LEGIBLE = 0.65  # pixels per unit of the graph; below 0.6 the front end draws no text
 SIDE = 560  # pixels of a thumbnail
+SHOWING = {"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LDU_ThiefsGallery", "LossGraphNode"}
 THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each workflow needs those before it
+    "compare_methods": (1270, 470, 970, 970),
+    "stress_test": (2200, 1562, 580, 580),
     "train_rho_on_folder": (1240, 440, 980, 980),
     "protect_with_trained_rho": (1880, 440, 1180, 1180),
     "protect_folder": (1780, 440, 950, 950),
@@ -53,8 +56,7 @@ def run(front: FrontEnd, name: str) -> None:
     front.open_template(name)
     if reason := front.press_run():
         raise SystemExit(f"{name}: {reason}")
-    drawing = {"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LossGraphNode"}
-    front.wait_for_pictures(*(drawing & front.types()))
+    front.wait_for_pictures(*(SHOWING & front.types()))
 
 
 def take_thumbnail(front: FrontEnd, file: Path, square: Box) -> None:

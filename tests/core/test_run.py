@@ -370,6 +370,13 @@ def test_a_trained_rho_can_be_used_with_every_option_that_is_left(option):
     assert graph.value_of(graph.load_workflow("protect_with_trained_rho"), option) is not None
 
 
+@pytest.mark.parametrize("workflow", sorted(path.stem for path in graph.WORKFLOWS.glob("*.json")))
+def test_nothing_is_drawn_that_nobody_sees(workflow):
+    loaded = graph.load_workflow(workflow)
+    assert not graph.nodes_of(loaded, "LossGraphNode")
+    assert all(node["inputs"]["previews"] == 0 for node in graph.nodes_of(loaded, "LDU_TextualInversion"))
+
+
 @pytest.mark.parametrize("option", sorted(stress.PLACES.keys() - {"rho", "strength", "k", "depth"}))
 def test_every_option_of_the_stress_test_has_its_place_and_takes_effect(option):
     shipped = graph.load_workflow("stress_test")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import hosting, inversion, protect_photos, speed, table
+from benchmarks import hosting, inversion, protect_photos, speed, stress_test, table
 from demo.pipeline import WEIGHTS
 
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"the demo checkpoint {WEIGHTS.name} is not there")
@@ -86,6 +86,20 @@ def test_a_report_becomes_a_row(tmp_path):
 )
 def test_an_interval_around_0_shows_nothing(interval, verdict):
     assert protect_photos.verdict(*interval) == verdict
+
+
+def test_a_stress_report_becomes_a_row_a_version_with_its_interval_and_the_finding_beside_the_worst():
+    report = json.loads(
+        '{"thieves": [{"name": "TI", "compared_by": "x", "attempts": ['
+        '{"version": "clean", "similarity": 0.6, "loss": null, "pictures": 8, "faces": 8, "interval": [0.5, 0.7]},'
+        '{"version": "protected", "similarity": 0.2, "loss": null, "pictures": 8, "faces": 8, "interval": [0.1, 0.3]},'
+        '{"version": "jpeg 75", "similarity": 0.1, "loss": null, "pictures": 8, "faces": 0, "interval": null}]}]}'
+    )
+    rows = [dict(zip(stress_test.HEAD, row, strict=True)) for row in stress_test.rows_of(7, report)]
+    assert [row["given"] for row in rows] == ["clean", "protected", "jpeg 75"]
+    assert str(rows[1]["similarity [95 %]"]) == "similarity 0.20 (0.10 to 0.30)"
+    assert [bool(row["finding"]) for row in rows] == [False, True, False]
+    assert "the protection held" in rows[1]["finding"]
 
 
 def test_a_table_is_markdown_and_names_its_command_machine_and_commit(capsys, monkeypatch):
