@@ -85,7 +85,8 @@ window.ldu = {
 
   // What Compare's box shows: its pictures with their true width, and whether each is to be seen.
   compared() {
-    const pictures = [...document.querySelectorAll(".ldu-compare img")];
+    const box = [...document.querySelectorAll(".ldu-compare")].find((it) => it.checkVisibility());
+    const pictures = [...(box?.querySelectorAll("img") ?? [])];
     const [edge, zoom] = [pictures[1]?.style.clipPath, pictures[0]?.parentElement.style.transform];
     const shown = pictures.filter((it) => it.style.display !== "none").map((it) => it.className);
     return { widths: pictures.map((it) => (it.complete ? it.naturalWidth : 0)), shown, edge, zoom };
@@ -105,8 +106,10 @@ window.ldu = {
     return this.clicks;
   },
 
+  // True when a node of a type has that text on it, in sight or not.
   saying([type, part]) {
-    return this.said(type).some(({ text }) => text.includes(part));
+    const widgets = app.graph._nodes.filter((node) => node.type === type).flatMap((node) => node.widgets ?? []);
+    return widgets.some((widget) => widget.name === "said" && widget.element.textContent.includes(part));
   },
 
   command(name) {

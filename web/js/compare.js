@@ -15,7 +15,6 @@ whenThereIsOutput("ldu.compare", (type) => type === "LDU_Compare", show);
 
 function show(node, output) {
   if (!output?.before?.length) return;
-  node.hideOutputImages = true; // the difference is in the box
   const widget = node.widgets?.find((each) => each.name === NAME) ?? addBox(node);
   widget.box.give(output);
   fit(node);
@@ -113,9 +112,8 @@ function move(view, state) {
 
 function drawBox(state, { view, plane, pictures, divider, buttons, turn, zoomed }) {
   const slides = state.mode === "slider";
-  const files = { before: state.files.before, after: state.files.after, difference: state.files.images };
   for (const [kind, picture] of Object.entries(pictures)) {
-    const file = files[kind]?.[state.number];
+    const file = state.files[kind]?.[state.number];
     const address = file ? api.apiURL(`/view?${new URLSearchParams(file)}`) : "";
     if (picture.getAttribute("src") !== address) picture.src = address;
     picture.style.display = (kind === "difference") === slides ? "none" : "";
