@@ -82,12 +82,12 @@ def hint(original: Levels, budget_levels: float, training_side: int) -> str:
     found = []
     if share >= LARGE_SHARE and budget_levels > 4:
         found.append(
-            f"{share:.0%} of the picture is flat, where a change of {budget_levels:g} levels can be seen: "
-            "a budget of 4, a lower visibility or a mask keeps it clean."
+            f"{share:.0%} of the picture is flat, where {budget_levels:g} levels may be seen: "
+            "a budget of 4 or a mask keeps it clean."
         )
     if min(height, width) < training_side / 2:
         found.append(
-            f"The picture is small ({width} x {height} pixels beside the model's {training_side}), so the change "
-            "becomes fine grain that is lost with the next resizing: protect a larger version if there is one."
+            f"The picture is small ({width} x {height} pixels beside the model's {training_side}): "
+            "protect a larger version if there is one."
         )
     return " ".join(found)

@@ -149,8 +149,14 @@ class Compare(io.ComfyNode):
         pairs = zip(before.split(1), after.split(1), strict=True)
         report = "\n".join(f"{measure_visibility(*pair)} {measure_flat(*pair)}".rstrip() for pair in pairs)
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
-        shown = ui.PreviewImage(difference)  # without cls: no prompt goes into the preview file
-        return io.NodeOutput(report, difference, ui={**shown.as_dict(), "text": (report,)})
+        views = {"before": to_image(before), "after": to_image(after), "difference": difference}
+        shown = {name: _preview(image) for name, image in views.items()}  # drawn by web/js/compare.js
+        return io.NodeOutput(report, difference, ui={**shown, "text": (report,)})
+
+
+def _preview(image: Tensor) -> list[Any]:
+    """Return the host's preview files of pictures; made without cls, so that no prompt goes into them."""
+    return ui.PreviewImage(image).as_dict()["images"]
 
 
 def _size(levels: Levels) -> str:

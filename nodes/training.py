@@ -238,7 +238,8 @@ def _run(training: ShiftTraining, teller: Teller) -> None:
             if done.step % _SAVE_EVERY == 0:
                 training.save(path)
                 pace = (time.perf_counter() - started) / (done.step - first)
-                teller.say(say_rest(pace, training.config.train_steps - done.step))
+                if rest := training.config.train_steps - done.step:
+                    teller.say(say_rest(pace, rest))
     except NonFiniteError:
         path.unlink(missing_ok=True)  # nor would it get better from there
         raise

@@ -70,6 +70,48 @@ window.ldu = {
     return node.widgets.find((widget) => widget.name === "seed").linkedWidgets[0].value;
   },
 
+  setOn([type, name, value]) {
+    for (const node of app.graph._nodes) {
+      if (node.type !== type) continue;
+      for (const widget of node.widgets ?? []) if (widget.name === name) widget.value = value;
+    }
+  },
+
+  // The types of the nodes that are marked as having failed, or as having a wrong input.
+  blamed() {
+    const failed = app.graph._nodes.filter((node) => node.strokeStyles.executionError?.call(node));
+    return [...new Set([...failed, ...app.graph._nodes.filter((node) => node.has_errors)].map((node) => node.type))];
+  },
+
+  // What Compare's box shows: its pictures with their true width, and whether each is to be seen.
+  compared() {
+    const box = [...document.querySelectorAll(".ldu-compare")].find((it) => it.checkVisibility());
+    const pictures = [...(box?.querySelectorAll("img") ?? [])];
+    const [edge, zoom] = [pictures[1]?.style.clipPath, pictures[0]?.parentElement.style.transform];
+    const shown = pictures.filter((it) => it.style.display !== "none").map((it) => it.className);
+    return { widths: pictures.map((it) => (it.complete ? it.naturalWidth : 0)), shown, edge, zoom };
+  },
+
+  view() {
+    return [...app.canvas.ds.offset, app.canvas.ds.scale];
+  },
+
+  // Count the clicks from now on, whoever makes them.
+  countClicks() {
+    this.clicks = 0;
+    document.addEventListener("click", () => this.clicks++, true);
+  },
+
+  clicked() {
+    return this.clicks;
+  },
+
+  // True when a node of a type has that text on it, in sight or not.
+  saying([type, part]) {
+    const widgets = app.graph._nodes.filter((node) => node.type === type).flatMap((node) => node.widgets ?? []);
+    return widgets.some((widget) => widget.name === "said" && widget.element.textContent.includes(part));
+  },
+
   command(name) {
     return app.extensionManager.command.execute(name);
   },

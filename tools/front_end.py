@@ -162,16 +162,39 @@ class FrontEnd:
         """Give all widgets of that name a value."""
         self.ask("set", [name, value])
 
+    def set_on(self, node_type: str, name: str, value: object) -> None:
+        """Give a widget of the nodes of a type a value."""
+        self.ask("setOn", [node_type, name, value])
+
     def press_run(self) -> str | None:
         """Press Run, wait until the work is over, and return what went wrong, if anything."""
+        job, refused = self.start_run()
+        return refused or self.wait_for_end(job)
+
+    def start_run(self) -> tuple[str, str | None]:
+        """Press Run, and return the job's name and why it was refused, if it was."""
         with self.page.expect_response(lambda it: it.url.endswith("/prompt") and it.request.method == "POST") as sent:
             _click(self.page.get_by_test_id("queue-button").first)
         answer = json.loads(sent.value.body())
         if not sent.value.ok or answer.get("node_errors"):
-            return refusal(sent.value.body())
-        while not (entry := self.ask("finished", answer["prompt_id"])):
+            return "", refusal(sent.value.body())
+        return answer["prompt_id"], None
+
+    def wait_for_end(self, job: str) -> str | None:
+        """Wait until a job is over, and return what went wrong, if anything."""
+        while not (entry := self.ask("finished", job)):
             self.page.wait_for_timeout(BETWEEN_LOOKS)
         return failure(entry)
+
+    def cancel(self) -> None:
+        """Do what the button for it does: stop the running job."""
+        self.ask("command", "Comfy.Interrupt")
+
+    def reload(self) -> None:
+        """Load the page again, as F5 does."""
+        self.page.reload()
+        self.page.wait_for_function("ldu.ready()")
+        self.wait_until_settled()
 
     def wait_for_pictures(self, *node_types: str) -> None:
         """Wait until a node of each type shows a picture."""

@@ -114,8 +114,9 @@ def test_a_click_on_run_saves_the_protected_picture_and_shows_the_results(front,
         front.set_everywhere(widget, value)
     assert front.press_run() is None
     assert len(list((place / "output").glob("ldu_sample_portrait_protected_*.png"))) == 1
-    front.wait_for_pictures("LDU_SaveProtected", "LDU_Compare", "LDU_TrainRho")
+    front.wait_for_pictures("LDU_SaveProtected", "LDU_TrainRho")
     front.photograph(album / "after_run.png", front.whole(), LEGIBLE)
+    front.page.wait_for_function("() => ldu.compared().widths.filter(Boolean).length === 3")
     assert overlaps(front.nodes()) == []
     check_what_is_said(front)
     front.open_blank()

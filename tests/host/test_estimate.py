@@ -43,11 +43,11 @@ def test_memory_and_time_are_told_before_the_first_step_and_the_rest_while_it_wo
     training, at_first_step = host.module("ldu.train").ShiftTraining, []
     step = training.step
     monkeypatch.setattr(training, "step", lambda self: at_first_step.append(len(heard)) or step(self))
-    train(steps=10, seed=90)
+    train(steps=11, seed=90)
     assert at_first_step[0] == 2
     assert re.match(r"About \d+\.\d GiB of memory wanted, \d+\.\d GiB free", heard[0])
-    assert re.match(r"10 steps, about \d+ (s|min)", heard[1])
-    assert heard[2].startswith("0 steps to go")
+    assert re.match(r"11 steps, about \d+ (s|min)", heard[1])
+    assert heard[2].startswith("1 step to go")
 
 
 def test_the_estimate_grows_with_the_steps_and_the_pictures_of_a_batch(estimate, host):
@@ -57,9 +57,9 @@ def test_the_estimate_grows_with_the_steps_and_the_pictures_of_a_batch(estimate,
         said = estimate.say_time(1.0, config(evaluate_every=0, **settings), 1)
         return float(re.search(r"about (\d+) s", said)[1])
 
-    one = seconds(train_steps=5)
-    assert seconds(train_steps=10) == 2 * one
-    assert seconds(train_steps=5, batch=2) == 2 * one
+    one = seconds(train_steps=6)
+    assert seconds(train_steps=12) == 2 * one
+    assert seconds(train_steps=6, batch=2) == 2 * one
 
 
 @pytest.mark.parametrize(("length", "said"), [(0.2, "1 s"), (75, "75 s"), (600, "10 min"), (9000, "2.5 h")])

@@ -267,9 +267,11 @@ def test_compare_reports_and_draws_the_amplified_difference(call):
     assert (difference[0, 0, 0] * 255).round().tolist() == [158, 108, 255]
     assert (difference[0, 1:] * 255).round().eq(128).all()
     assert output.ui["text"] == (report,)
-    (shown,) = output.ui["images"]
-    with Image.open(Path(folder("temp"), shown["filename"])) as preview:
-        assert preview.info == {}
+    for name, expected in (("before", original), ("after", protected), ("difference", difference)):
+        (shown,) = output.ui[name]
+        with Image.open(Path(folder("temp"), shown["filename"])) as preview:
+            assert preview.info == {}
+            assert np.array_equal(np.asarray(preview), (expected[0] * 255).round().numpy())
 
 
 def test_compare_gives_one_sentence_for_each_picture_of_a_batch(call):

@@ -51,7 +51,8 @@ class Ear:
 
 
 def new_executor(cache):
-    arguments = {"lru": 0, "ram": 0, "ram_inactive": 0}
+    """Return an executor as main.py makes it for --cache-classic, --cache-lru 3, --cache-none, or its default."""
+    arguments = {"lru": 3 * (cache == "LRU"), "ram": 2.0 * (cache == "RAM_PRESSURE"), "ram_inactive": 8.0}
     return execution.PromptExecutor(Ear(), cache_type=execution.CacheType[cache], cache_args=arguments)
 
 
@@ -113,7 +114,7 @@ def test_every_workflow_has_a_thumbnail_of_its_name():
 
 
 @needs_weights
-@pytest.mark.parametrize("cache", ["CLASSIC", "LRU", "NONE"])
+@pytest.mark.parametrize("cache", ["CLASSIC", "LRU", "NONE", "RAM_PRESSURE"])
 def test_protect_keeps_the_budget_in_each_cache_mode_of_the_host(host, cache):
     graph, executor = twin("protect"), new_executor(cache)
     outputs, _ = run(executor, graph)

@@ -1,5 +1,6 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { whenThereIsOutput, fit } from "./outputs.js";
 
 // A node of this pack that has something to say after it ran says it on itself, in a box as tall as its text.
 
@@ -19,19 +20,7 @@ const STYLE = {
   background: "var(--comfy-input-bg)",
 };
 
-app.registerExtension({
-  name: "ldu.report",
-  beforeRegisterNodeDef(nodeType, nodeData) {
-    if (!nodeData.name.startsWith("LDU_")) return;
-    const onExecuted = nodeType.prototype.onExecuted;
-    nodeType.prototype.onExecuted = function (output) {
-      onExecuted?.apply(this, arguments);
-      say(this, output);
-    };
-  },
-  onNodeOutputsUpdated: sayAgain, // the tab was changed, or a finished job was opened
-  afterConfigureGraph: () => sayAgain(app.nodeOutputs), // undo made the nodes anew
-});
+whenThereIsOutput("ldu.report", (type) => type.startsWith("LDU_"), say);
 
 // While a node is at work. Node 7 inside the subgraph of node 3 is "3:7".
 api.addEventListener("ldu.say", ({ detail }) => {
@@ -44,23 +33,12 @@ api.addEventListener("ldu.say", ({ detail }) => {
   if (node) say(node, detail);
 });
 
-function sayAgain(outputs) {
-  for (const [place, output] of Object.entries(outputs ?? {})) {
-    const [id, subgraph] = place.split(":").reverse();
-    const graph = subgraph ? app.rootGraph.subgraphs.get(subgraph) : app.rootGraph;
-    const node = graph?.getNodeById(id);
-    if (node?.type.startsWith("LDU_")) say(node, output);
-  }
-}
-
 function say(node, output) {
   const text = output?.text?.join("\n");
   if (!text) return;
   const widget = node.widgets?.find((each) => each.name === NAME) ?? addBox(node);
   widget.value = text;
-  const [width, height] = node.size;
-  node.setSize([width, Math.max(height, node.computeSize()[1])]);
-  node.setDirtyCanvas(true, true);
+  fit(node);
 }
 
 function addBox(node) {
