@@ -29,6 +29,8 @@ THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each 
     "protect": (2370, 440, 1180, 1180),
 }
 
+SHOWING = {"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LossGraphNode"}
+
 
 def main() -> None:
     """Take all pictures."""
@@ -53,7 +55,7 @@ def run(front: FrontEnd, name: str) -> None:
     front.open_template(name)
     if reason := front.press_run():
         raise SystemExit(f"{name}: {reason}")
-    front.wait_for_pictures(*({"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LossGraphNode"} & front.types()))
+    front.wait_for_pictures(*(SHOWING & front.types()))
 
 
 def take_thumbnail(front: FrontEnd, file: Path, square: Box) -> None:
