@@ -84,7 +84,9 @@ def _protect_folder(options: argparse.Namespace) -> int:
     inputs = [job.source / name for name in pictures_of(job)]
     _require_room(options, [], inputs)
     report = protect_folder(job, _order(options, []), _host(options))
-    sys.stdout.write(f"{report.in_words()}\n\n{UNPUBLISH}\n")
+    count = sum(seems_protected(path) for path in inputs)
+    warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
+    sys.stdout.write("\n\n".join([report.in_words(), "\n".join([*warned, UNPUBLISH])]) + "\n")
     _keep_report(options, report.as_dict())
     return 0
 

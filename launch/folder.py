@@ -145,10 +145,10 @@ def protect_folder(job: Job, order: Order, host: Host) -> FolderReport:
 
 def prepare_graph(job: Job, order: Order, base: Path) -> Graph:
     """Link the pictures and the models into the base directory, and fill the workflow with them."""
-    name = job.source.name or "pictures"
-    for picture in pictures_of(job):
+    name, pictures = job.source.name or "pictures", pictures_of(job)
+    for picture in pictures:
         link_file((job.source / picture).resolve(), base / "input" / name / picture)
-    graph, wishes = use_folder(load_workflow("protect_folder"), name, SAVE_IN), order.wishes
+    graph, wishes = use_folder(load_workflow("protect_folder"), name, SAVE_IN, len(pictures)), order.wishes
     if order.rho:
         link_file(order.rho.resolve(), base / "models" / "ldu" / order.rho.name)
         graph = use_rho(graph, order.rho.name)

@@ -90,13 +90,21 @@ def use_rho(graph: Graph, file_name: str) -> Graph:
     return changed
 
 
-def use_folder(graph: Graph, name: str, save_in: str) -> Graph:
-    """Return a copy of the graph that works on a folder of the input folder and saves in one of the output folder."""
+def use_folder(graph: Graph, name: str, save_in: str, pictures: int) -> Graph:
+    """Return a copy of the graph that works on a folder of the input folder and saves in one of the output folder.
+
+    Args:
+        graph: The workflow, which has a folder of its own.
+        name: The folder of originals.
+        save_in: The folder of protected pictures.
+        pictures: How many there are, from which follows how long it takes.
+    """
     changed = copy.deepcopy(graph)
     for node in (node for class_type in FOLDER_NODES for node in nodes_of(changed, class_type)):
         node["inputs"]["folder"] = name
     for node in nodes_of(changed, "LDU_ProtectFolder"):
         node["inputs"]["save_in"] = save_in
+        node["_meta"] = {**node.get("_meta", {}), "pictures": pictures}
     return changed
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from launch.console import clock
 
 # Seconds of CPU time for one step with the demo checkpoint; nodes that are not listed cost ONE_OFF in all.
-COST = {"LDU_TrainRho": 0.95, "LDU_TextualInversion": 0.18, "LDU_MeasureLoss": 0.06}
+COST = {"LDU_TrainRho": 0.95, "LDU_TextualInversion": 0.18, "LDU_MeasureLoss": 0.06, "LDU_ProtectFolder": 0.5}
 ONE_OFF = 0.2
 STEPS = ("steps", "draws")
 
@@ -49,7 +49,8 @@ class Progress:
 
 def _cost(content: dict[str, Any]) -> float:
     per_step = COST.get(content["class_type"])
-    steps = next((content["inputs"][name] for name in STEPS if isinstance(content["inputs"].get(name), int)), 1)
+    pictures = content.get("_meta", {}).get("pictures", 1)
+    steps = next((content["inputs"][name] for name in STEPS if isinstance(content["inputs"].get(name), int)), pictures)
     return ONE_OFF if per_step is None else per_step * steps
 
 

@@ -592,6 +592,16 @@ class TestProgress:
         assert "1:00 left" in line
         assert "Train ρ 10/40" in line
 
+    def test_a_folder_counts_for_as_much_as_it_has_pictures(self):
+        shares = []
+        for pictures in (1, 1000):
+            filled = graph.use_folder(graph.load_workflow("protect_folder"), "me", "protected", pictures)
+            (number,) = [n for n, node in filled.items() if node["class_type"] == "LDU_ProtectFolder"]
+            done = {number: {"value": 1, "max": 1, "state": "finished"}}
+            shares.append(int(Progress(filled, started=0.0).line(done, now=5.0).partition("%")[0]))
+        assert shares[0] < 10
+        assert shares[1] > 50
+
     def test_nothing_done_promises_nothing(self):
         assert "not known yet" in Progress(WORKFLOW, started=0.0).line({}, now=5.0)
 
