@@ -12,18 +12,32 @@ from typing import Any, NoReturn
 from launch import LaunchError
 from launch.checks import run_checks
 from launch.console import say
-from launch.files import deliver, plan, require_distinct, require_free, require_safetensors
+from launch.files import (
+    Job,
+    deliver,
+    pictures_of,
+    plan,
+    plan_folder,
+    require_distinct,
+    require_free,
+    require_safetensors,
+    seems_protected,
+)
+from launch.folder import protect_folder
 from launch.host import Host, own_host, require_version
 from launch.protect import Order, protect
 from launch.result import in_words
 from launch.setup import prepare
 from launch.stress import DATA, PAGE, PICTURE, StressOrder, require_pictures, stress
 from launch.ui import serve
+from ldu.naming import ENDINGS
+from ldu.wording import UNPUBLISH
 
 # What the pictures show: the word to start from, and another for the thief that judges the result.
 SUBJECTS = {"person": "face", "object": "thing", "art": "painting", "animal": "pet"}
 TOKEN = "S*"
 IDENTITIES = ("none", "demo portraits", "insightface")  # as the gallery's node calls them
+UNPROTECTED_BESIDE = "The unprotected original lies beside the protected file: take care to publish the right one."
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -53,20 +67,49 @@ def _leave(*_: object) -> NoReturn:
 
 
 def _protect(options: argparse.Namespace) -> int:
-    jobs = plan(options.images, options.out, force=options.force)
+    if any(path.is_dir() for path in options.images):
+        return _protect_folder(options)
+    jobs = plan(options.images, options.out, force=options.force, ending=ENDINGS[options.format or "png"])
+    _require_room(options, [job.target for job in jobs], options.images)
+    reports = protect(_order(options, jobs), _host(options))
+    warned = [f"{job.source} seems protected already, by its name." for job in jobs if seems_protected(job.source)]
+    beside = [UNPROTECTED_BESIDE] if any(job.source.parent == job.target.parent for job in jobs) else []
+    sys.stdout.write("\n\n".join([*map(in_words, reports), "\n".join([*warned, *beside, UNPUBLISH])]) + "\n")
+    _keep_report(options, reports[0] if len(reports) == 1 else reports)
+    return 0
+
+
+def _protect_folder(options: argparse.Namespace) -> int:
+    if len(options.images) > 1:
+        raise LaunchError("Give one folder, or several pictures, but not both.")
+    job = plan_folder(options.images[0], options.out)
+    inputs = [job.source / name for name in pictures_of(job)]
+    _require_room(options, [], inputs)
+    report = protect_folder(job, _order(options, []), _host(options))
+    count = sum(seems_protected(path) for path in inputs)
+    warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
+    sys.stdout.write("\n\n".join([report.in_words(), "\n".join([*warned, UNPUBLISH])]) + "\n")
+    _keep_report(options, report.as_dict())
+    return 0
+
+
+def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list[Path]) -> None:
+    """Refuse to replace what may not be replaced, and models that are none, before anything is done."""
     extras = [path for path in (options.json, options.keep_log) if path]
-    require_distinct([*(job.target for job in jobs), *extras])
+    require_distinct([*targets, *extras])
     for extra in extras:
-        require_free(extra, options.images, force=options.force)
+        require_free(extra, inputs, force=options.force)
     for weights in filter(None, (options.checkpoint, options.rho)):
         require_safetensors(weights)
-    order = Order(jobs, _wishes(options), options.checkpoint, options.rho, options.cpu, options.force, options.keep_log)
-    reports = protect(order, _host(options))
-    sys.stdout.write("\n\n".join(map(in_words, reports)) + "\n")
+
+
+def _order(options: argparse.Namespace, jobs: list[Job]) -> Order:
+    return Order(jobs, _wishes(options), options.checkpoint, options.rho, options.cpu, options.force, options.keep_log)
+
+
+def _keep_report(options: argparse.Namespace, content: object) -> None:
     if options.json:
-        content = reports[0] if len(reports) == 1 else reports
         deliver(json.dumps(content, indent=2).encode() + b"\n", options.json, force=options.force)
-    return 0
 
 
 def _stress(options: argparse.Namespace) -> int:
@@ -110,7 +153,10 @@ def _host(options: argparse.Namespace) -> Host:
 
 def _wishes(options: argparse.Namespace) -> dict[str, Any]:
     """Return what was asked of the workflow; what was not keeps the workflow's own value."""
-    asked = {name: getattr(options, name) for name in ("budget", "strength", "k", "depth", "train_steps", "seed")}
+    asked = {
+        name: getattr(options, name)
+        for name in ("budget", "strength", "k", "depth", "train_steps", "seed", "format", "quality")
+    }
     wishes = {name: value for name, value in asked.items() if value is not None}
     if options.subject and not options.rho:
         wishes |= {"prompt": f"a photo of {TOKEN} {options.subject}", "initial_word": options.subject}
@@ -140,7 +186,7 @@ def _stress_wishes(options: argparse.Namespace) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run.py", description="Protect pictures against personalization.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{protect,stress,ui,test}")
-    _add_protect(commands.add_parser("protect", help="protect one picture, or several of one subject"))
+    _add_protect(commands.add_parser("protect", help="protect one picture, several of one subject, or a folder"))
     _add_stress(commands.add_parser("stress", help="ask what thieves learn from pictures once they are protected"))
     ui = commands.add_parser("ui", help="open ComfyUI with the LDU nodes in place")
     ui.add_argument("--port", type=int, help="port of the address (default: a free one)")
@@ -151,12 +197,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_protect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="pictures of one subject, or one folder of them"
+    )
     files = parser.add_argument_group("files")
-    files.add_argument("--out", type=Path, metavar="FILE|DIR", help="default: NAME_protected.png beside the picture")
+    files.add_argument(
+        "--out", type=Path, metavar="FILE|DIR", help="default: NAME_protected beside the picture or folder"
+    )
     files.add_argument("--json", type=Path, metavar="FILE", help="save the report (several pictures: a list of them)")
     files.add_argument("--force", action="store_true", help="replace existing files, never an input")
     files.add_argument("--keep-log", type=Path, metavar="FILE", help="save ComfyUI's log; it names your files")
+    files.add_argument("--format", choices=list(ENDINGS), help="of the saved files (png); the others break the budget")
+    files.add_argument("--quality", type=_quality, help="of jpeg and webp, 1..100 (90)")
     method = parser.add_argument_group("method (defaults are the workflow's)")
     method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help="largest change of a level (10)")
     method.add_argument("--strength", type=_number(-4, 4), help="of the shift (1)")
@@ -227,6 +279,13 @@ def _at_least_one(text: str) -> int:
     value = whole_number(text)
     if not value:
         raise argparse.ArgumentTypeError("0 is not enough")
+    return value
+
+
+def _quality(text: str) -> int:
+    value = whole_number(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1..100")
     return value
 
 

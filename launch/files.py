@@ -1,6 +1,7 @@
 """Which file goes where, and the rules that keep what people already have safe."""
 
 import json
+import mimetypes
 import os
 import secrets
 from contextlib import suppress
@@ -10,6 +11,7 @@ from typing import Any
 
 from launch import LaunchError
 
+MARK = "_protected"  # in the names of files and folders that are made here
 HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 
@@ -21,8 +23,14 @@ class Job:
     target: Path
 
 
-def plan(images: list[Path], out: Path | None, *, force: bool) -> list[Job]:
+def plan(images: list[Path], out: Path | None, *, force: bool, ending: str = ".png") -> list[Job]:
     """Decide where each picture's protected version goes.
+
+    Args:
+        images: The pictures.
+        out: A file or folder; None for a file beside each picture.
+        force: Whether existing files may be replaced.
+        ending: Of the new files.
 
     Raises:
         LaunchError: A picture is not there, or a target is taken.
@@ -30,11 +38,45 @@ def plan(images: list[Path], out: Path | None, *, force: bool) -> list[Job]:
     for image in images:
         if not image.is_file():
             raise LaunchError(f"There is no picture at {image}: check the name.")
-    jobs = [Job(image, _target(image, out, several=len(images) > 1)) for image in images]
+    jobs = [Job(image, _target(image, out, several=len(images) > 1, ending=ending)) for image in images]
     require_distinct([job.target for job in jobs])
     for job in jobs:
         require_free(job.target, images, force=force)
     return jobs
+
+
+def plan_folder(folder: Path, out: Path | None) -> Job:
+    """Decide where the protected versions of a folder's pictures go: beside it, or where the user says.
+
+    Raises:
+        LaunchError: They would lie among the originals, or where a file is.
+    """
+    source = folder.resolve()
+    target = (out or source.with_name(source.name + MARK)).resolve()
+    if source.is_relative_to(target):
+        raise LaunchError(f"{target} holds the originals: choose another folder for what is saved.")
+    if target.exists() and not target.is_dir():
+        raise LaunchError(f"{target} is a file, but a folder's name is needed.")
+    return Job(source, target)
+
+
+def pictures_of(job: Job) -> list[Path]:
+    """Return the pictures of a folder and its sub-folders, sorted, as paths inside it.
+
+    Raises:
+        LaunchError: There is none.
+    """
+    files = (path for path in job.source.rglob("*") if path.is_file() and not path.is_relative_to(job.target))
+    names = sorted(path.relative_to(job.source) for path in files if _is_picture(path))
+    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    if not names:
+        raise LaunchError(f"There is no picture in the folder {job.source}: put PNG, JPEG or WebP files there.")
+    return names
+
+
+def seems_protected(image: Path) -> bool:
+    """Tell by its name, as it is given here, whether a picture is protected already."""
+    return image.stem.endswith(MARK)
 
 
 def require_distinct(targets: list[Path]) -> None:
@@ -88,7 +130,7 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
     """
     unfinished = target.with_name(f".ldu-{secrets.token_hex(8)}.part")
     try:
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(content)
         if target.exists() and not force:
             raise LaunchError(f"{target} has come into being meanwhile and is left alone: choose another name.")
@@ -98,6 +140,10 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def _is_picture(path: Path) -> bool:
+    return (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith("image/")
 
 
 def _header(file: Path) -> dict[str, Any] | None:
@@ -111,14 +157,15 @@ def _header(file: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _target(image: Path, out: Path | None, *, several: bool) -> Path:
-    name = f"{image.stem}_protected.png"
+def _target(image: Path, out: Path | None, *, several: bool, ending: str) -> Path:
+    name = f"{image.stem}{MARK}{ending}"
     if out is None:
         return image.with_name(name)
     if out.is_dir() or several or str(out).endswith(("/", os.sep)):
         if out.suffix and not out.is_dir():
             raise LaunchError(f"Several pictures are saved in a folder, but --out names the file {out}: name a folder.")
         return out / name
-    if out.suffix.lower() != ".png":
-        raise LaunchError(f"--out must end in .png, the one format that keeps every level: got {out}.")
+    if out.suffix.lower() != ending:
+        hint = ", the one format that keeps every level" if ending == ".png" else " as --format says"
+        raise LaunchError(f"--out must end in {ending}{hint}: got {out}.")
     return out

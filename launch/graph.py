@@ -18,20 +18,28 @@ WORKFLOWS = PACK / "workflows" / "api"
 Place = tuple[str, ...]
 
 SETTINGS: dict[str, tuple[Place, ...]] = {
-    "budget": (("LDU_TrainRho", "budget"), ("LDU_FitToBudget", "budget")),
-    "strength": (("LDU_ApplyRhoShift", "strength"),),
+    "budget": (("LDU_TrainRho", "budget"), ("LDU_FitToBudget", "budget"), ("LDU_ProtectFolder", "budget")),
+    "strength": (("LDU_ApplyRhoShift", "strength"), ("LDU_ProtectFolder", "strength")),
     "k": (("LDU_TrainRho", "k"), ("LDU_InvertToZT", "k")),
     "depth": (("LDU_TrainRho", "depth"), ("LDU_InvertToZT", "depth")),
     "train_steps": (("LDU_TrainRho", "steps"),),
     "prompt": (("LDU_TrainRho", "prompt"), ("LDU_TrainRho", "conditioning", "prompt")),
     "initial_word": (("LDU_TrainRho", "initial_word"), ("LDU_TrainRho", "conditioning", "initial_word")),
     "judges_word": (("LDU_MeasureLoss", "conditioning", "initial_word"),),
-    "seed": (("LDU_TrainRho", "seed"), ("LDU_TrainRho", "conditioning", "seed"), ("LDU_ApplyRhoShift", "seed")),
+    "seed": (
+        *(("LDU_TrainRho", "seed"), ("LDU_TrainRho", "conditioning", "seed")),
+        *(("LDU_ApplyRhoShift", "seed"), ("LDU_ProtectFolder", "seed")),
+    ),
+    "format": (("LDU_SaveProtected", "file_format"), ("LDU_ProtectFolder", "file_format")),
+    "quality": (("LDU_SaveProtected", "quality"), ("LDU_ProtectFolder", "quality")),
     "rho": (("LDU_LoadRho", "file"),),
 }
 DEMO_LOADER = "LDU_LoadDemoCheckpoint"
 CHECKPOINT_LOADER = "CheckpointLoaderSimple"
 PICTURE_LOADER = "LDU_LoadPicture"
+FOLDER_NODES = ("LDU_LoadPictureFolder", "LDU_ProtectFolder")
+SAVER = "LDU_SaveProtected"
+MEASURED = ("LDU_Compare", "LDU_MeasureLoss")
 PRIMITIVE_VALUE = "value"
 TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion")  # learn from all pictures of a subject at once
 
@@ -74,6 +82,45 @@ def use_checkpoint(graph: Graph, file_name: str) -> Graph:
     changed = copy.deepcopy(graph)
     for node in nodes_of(changed, DEMO_LOADER):
         node.update(class_type=CHECKPOINT_LOADER, inputs={"ckpt_name": file_name})
+    return changed
+
+
+def use_rho(graph: Graph, file_name: str) -> Graph:
+    """Return a copy of the graph that loads a trained rho where it would train one."""
+    changed = copy.deepcopy(graph)
+    for node in nodes_of(changed, "LDU_TrainRho"):
+        node.update(class_type="LDU_LoadRho", inputs={"file": file_name})
+    return changed
+
+
+def use_folder(graph: Graph, name: str, save_in: str, pictures: int) -> Graph:
+    """Return a copy of the graph that works on a folder of the input folder and saves in one of the output folder.
+
+    Args:
+        graph: The workflow, which has a folder of its own.
+        name: The folder of originals.
+        save_in: The folder of protected pictures.
+        pictures: How many there are, from which follows how long it takes.
+    """
+    changed = copy.deepcopy(graph)
+    for node in (node for class_type in FOLDER_NODES for node in nodes_of(changed, class_type)):
+        node["inputs"]["folder"] = name
+    for node in nodes_of(changed, "LDU_ProtectFolder"):
+        node["inputs"]["save_in"] = save_in
+        node["_meta"] = {**node.get("_meta", {}), "pictures": pictures}
+    return changed
+
+
+def judge_the_file(graph: Graph) -> Graph:
+    """Return a copy of the graph that measures the picture read back from its file, which a lossy format changes."""
+    changed = copy.deepcopy(graph)
+    for number, saver in changed.items():
+        if saver["class_type"] == SAVER:
+            fitter = saver["inputs"]["image"]
+            saver["inputs"]["original"] = changed[fitter[0]]["inputs"]["original"]
+            for node in (node for class_type in MEASURED for node in nodes_of(changed, class_type)):
+                if node["inputs"]["protected"] == fitter:
+                    node["inputs"]["protected"] = [number, 1]
     return changed
 
 

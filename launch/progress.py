@@ -16,6 +16,7 @@ COST = {
     "LDU_MeasureLoss": 0.06,
     "TrainLoraNode": 0.3,
     "KSampler": 0.3,
+    "LDU_ProtectFolder": 0.5,
 }
 ONE_OFF = 0.2
 STEPS = ("steps", "draws")
@@ -55,7 +56,8 @@ class Progress:
 
 def _cost(content: dict[str, Any]) -> float:
     per_step = COST.get(content["class_type"])
-    steps = next((content["inputs"][name] for name in STEPS if isinstance(content["inputs"].get(name), int)), 1)
+    pictures = content.get("_meta", {}).get("pictures", 1)
+    steps = next((content["inputs"][name] for name in STEPS if isinstance(content["inputs"].get(name), int)), pictures)
     return ONE_OFF if per_step is None else per_step * steps
 
 

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +13,13 @@ from typing import Any
 from launch import PACK, LaunchError
 from launch.console import status_line
 from launch.files import Job, deliver, rho_settings
-from launch.graph import Graph, fill, load_workflow, use_checkpoint, with_pictures
+from launch.graph import SAVER, Graph, fill, judge_the_file, load_workflow, use_checkpoint, with_pictures
 from launch.host import Host, probe
 from launch.private import link_file, private_folder
 from launch.progress import Progress
 from launch.result import Report, compose, told_by_nodes
 from launch.server import Server, serving
 
-SAVER = "LDU_SaveProtected"
 # The same as `-m ldu.report`; an embedded Python does not look for modules where it was started.
 REPORT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('ldu.report', run_name='__main__')"
 
@@ -59,10 +58,10 @@ def protect(order: Order, host: Host) -> list[Report]:
     with private_folder() as base:
         graph = prepare_graph(order, base)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
-            device = _device_name(server)
+            device = device_name(server)
             entry = run_with_progress(server, graph)
         saved = saved_files(entry, graph, base / "output")
-        measured = _measure(host, [(job.source, file) for job, file in zip(order.jobs, saved, strict=True)])
+        measured = measure(host, [(job.source, file) for job, file in zip(order.jobs, saved, strict=True)])
         for job, file in zip(order.jobs, saved, strict=True):
             deliver(file.read_bytes(), job.target, force=order.force)
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
@@ -83,7 +82,8 @@ def prepare_graph(order: Order, base: Path) -> Graph:
     if order.checkpoint:
         link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
         graph = use_checkpoint(graph, order.checkpoint.name)
-    return fill(with_pictures(graph, names), wishes)
+    graph = with_pictures(graph, names)
+    return fill(judge_the_file(graph) if wishes.get("format", "png") != "png" else graph, wishes)
 
 
 def saved_files(entry: dict[str, Any], graph: Graph, output: Path) -> list[Path]:
@@ -117,18 +117,29 @@ def keeping_log(target: Path | None, base: Path, *, force: bool) -> Iterator[Non
             deliver((base / "server.log").read_bytes(), target, force=force)
 
 
-def _device_name(server: Server) -> str:
+def device_name(server: Server) -> str:
+    """Return the name of what the server computes on."""
     return server.ask("/system_stats")["devices"][0]["name"]
 
 
-def run_with_progress(server: Server, graph: Graph) -> dict[str, Any]:
-    """Run a graph, say on one line how far it is, and return its entry in the server's history."""
+def run_with_progress(server: Server, graph: Graph, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Run a graph, show how far it is, and do something else once a second at least."""
     progress = Progress(graph, time.monotonic())
+
+    def tell(nodes: dict[str, Any]) -> None:
+        status.show(progress.line(nodes, time.monotonic()))
+        meanwhile()
+
     with status_line() as status:
-        return server.run(graph, lambda nodes: status.show(progress.line(nodes, time.monotonic())))
+        return server.run(graph, tell)
 
 
-def _measure(host: Host, pairs: list[tuple[Path, Path]]) -> list[Report]:
+def measure(host: Host, pairs: list[tuple[Path, Path]]) -> list[Report]:
+    """Compare originals and saved files, both read back from disk.
+
+    Raises:
+        LaunchError: One of them cannot be read.
+    """
     names = [str(path.resolve()) for pair in pairs for path in pair]
     command = [str(host.python), "-c", REPORT, str(PACK), *names]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 from launch.files import Job
 from launch.graph import Graph, belongs_to, serves_only, value_of
-from ldu.wording import DEMO_WARNING, say_losses
+from ldu.wording import DEMO_WARNING, say_bytes, say_losses
 
 Report = dict[str, Any]
 
@@ -15,6 +15,7 @@ KEYS = (
     "output",
     "width",
     "height",
+    "bytes",
     "budget_levels",
     "max_abs_levels",
     "psnr_db",
@@ -43,6 +44,7 @@ SET_IN_GRAPH = {
     "seed": "seed",
 }
 DEMO = "demo model only"
+NOT_KEPT = "the file's format changed the values again, and the bound of the budget does not hold for it"
 
 
 def compose(job: Job, checkpoint: Path | None, graph: Graph, found: Report) -> Report:
@@ -84,7 +86,8 @@ def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
 def in_words(report: Report) -> str:
     """Write a report for people."""
     lines = [DEMO_WARNING] if report["protects_against"] == DEMO else []
-    lines.append(f"{report['input']} -> {report['output']}  ({report['width']} x {report['height']} pixels)")
+    size = f"{report['width']} x {report['height']} pixels, {say_bytes(report['bytes'])}"
+    lines.append(f"{report['input']} -> {report['output']}  ({size})")
     lines.append(_visibility(report))
     if report["loss_after"] is not None:
         lines.append(say_losses(report["loss_before"], report["loss_after"], report["loss_random"]))
@@ -99,4 +102,5 @@ def _visibility(report: Report) -> str:
     changed = f"Largest change {report['max_abs_levels']} of 255 levels (budget {report['budget_levels']})"
     if report["psnr_db"] is None:
         return f"{changed}: the picture is the same, pixel for pixel"
-    return f"{changed}, PSNR {report['psnr_db']:.1f} dB, SSIM {report['ssim']:.3f}"
+    kept = "" if report["max_abs_levels"] <= report["budget_levels"] else f"; {NOT_KEPT}"
+    return f"{changed}, PSNR {report['psnr_db']:.1f} dB, SSIM {report['ssim']:.3f}{kept}"

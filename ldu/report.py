@@ -32,6 +32,7 @@ def measure(original: Path, saved: Path) -> Record:
     return {
         "width": after.info.width,
         "height": after.info.height,
+        "bytes": saved.stat().st_size,
         "max_abs_levels": visible.max_abs_levels,
         "psnr_db": visible.psnr_db,
         "ssim": visible.ssim,

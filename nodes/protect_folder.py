@@ -146,8 +146,9 @@ class ProtectFolder(io.ComfyNode):
             raise BadFileError(outcomes[0].said)
         text = in_words(outcomes, form, budget)
         numbers = {"nfe": {"protect": walk.evaluations}, "pictures": [outcome.as_dict() for outcome in outcomes]}
+        sample = next((each.task for each in done if each.kind == SAVED), done[0].task)
         shown = [_shown(outcome.task.target) for outcome in done[:SHOWN]]
-        pair = (to_image(load_picture(path).as_batch()) for path in (done[0].task.source, done[0].task.target))
+        pair = (to_image(load_picture(path).as_batch()) for path in (sample.source, sample.target))
         return io.NodeOutput(
             [inside_output(outcome.task.target) for outcome in done],
             "\n".join([text, *(f"{outcome.task.name}: {outcome.said}" for outcome in outcomes)]),

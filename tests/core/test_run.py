@@ -17,16 +17,32 @@ from pathlib import Path
 
 import pytest
 
-from launch import PACK, LaunchError, door, files, graph, host, lock, private, result, server, setup, stress, websocket
+from launch import (
+    PACK,
+    LaunchError,
+    door,
+    files,
+    folder,
+    graph,
+    host,
+    lock,
+    private,
+    result,
+    server,
+    setup,
+    stress,
+    websocket,
+)
 from launch.progress import Progress
 
 
 def test_the_door_needs_nothing_but_the_standard_library():
-    shared = PACK / "ldu" / "wording.py"  # the only module of ldu that the door may read, held to the same rule
-    sources = [PACK / "run.py", PACK / "install.py", *(PACK / "launch").glob("*.py"), shared, PACK / "ldu/__init__.py"]
+    shared = ("ldu.wording", "ldu.naming")  # all of ldu that the door may read, held to the same rule
+    files_of_ldu = [PACK / f"{name.replace('.', '/')}.py" for name in (*shared, "ldu.__init__")]
+    sources = [PACK / "run.py", PACK / "install.py", *(PACK / "launch").glob("*.py"), *files_of_ldu]
     trees = [ast.parse(source.read_text("utf-8")) for source in sources]
     imported = {
-        name if name == "ldu.wording" else name.split(".")[0]
+        name if name in shared else name.split(".")[0]
         for tree in trees
         for node in ast.walk(tree)
         for name in (
@@ -38,7 +54,7 @@ def test_the_door_needs_nothing_but_the_standard_library():
         )
     }
     # pip carries a reader of TOML for Python 3.10
-    assert imported - set(sys.stdlib_module_names) <= {"launch", "ldu.wording", "pip", "tomllib", "_winapi"}
+    assert imported - set(sys.stdlib_module_names) <= {"launch", *shared, "pip", "tomllib", "_winapi"}
 
 
 class TestPlaces:
@@ -356,7 +372,7 @@ ENTRY = {
         "3": {"ldu": [json.dumps({"nfe": {"evaluate": 64}, "loss_after": 0.3})], "images": []},
     }
 }
-MEASURED = {"width": 8, "height": 9, "max_abs_levels": 10, "psnr_db": 31.0, "ssim": 0.9}
+MEASURED = {"width": 8, "height": 9, "bytes": 1000, "max_abs_levels": 10, "psnr_db": 31.0, "ssim": 0.9}
 RUN = {"seconds": 5.0, "device": "cpu"}
 
 
@@ -488,6 +504,113 @@ class TestSeveralPictures:
         assert [one["nfe"]["protect"] for one in told] == [18, 18]
 
 
+class TestFolder:
+    @pytest.fixture
+    def job(self, tmp_path):
+        (tmp_path / "me" / "sub").mkdir(parents=True)
+        for name in ("b.png", "a.jpg", "sub/c.webp", "notes.txt", ".hidden.png"):
+            make_file(tmp_path / "me" / name)
+        return files.plan_folder(tmp_path / "me", None)
+
+    def test_it_goes_beside_the_originals_unless_told_otherwise(self, job, tmp_path):
+        assert job == files.Job(tmp_path / "me", tmp_path / "me_protected")
+        assert files.plan_folder(tmp_path / "me", tmp_path / "x").target == tmp_path / "x"
+
+    def test_it_never_goes_among_the_originals(self, job, tmp_path):
+        for out in (tmp_path / "me", tmp_path):
+            with pytest.raises(LaunchError, match="holds the originals: choose another folder"):
+                files.plan_folder(tmp_path / "me", out)
+        with pytest.raises(LaunchError, match="is a file, but a folder's name is needed"):
+            files.plan_folder(tmp_path / "me", make_file(tmp_path / "file"))
+
+    def test_pictures_of_sub_folders_are_found_and_nothing_else(self, job, tmp_path):
+        assert [name.as_posix() for name in files.pictures_of(job)] == ["a.jpg", "b.png", "sub/c.webp"]
+        inside = files.plan_folder(tmp_path / "me", tmp_path / "me" / "sub")
+        assert [name.as_posix() for name in files.pictures_of(inside)] == ["a.jpg", "b.png"]
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(LaunchError, match="no picture in the folder"):
+            files.pictures_of(files.plan_folder(tmp_path / "empty", None))
+
+    def test_the_workflow_gets_links_to_the_pictures_and_all_wishes(self, job, tmp_path):
+        wishes = {"budget": 4, "seed": 3, "train_steps": 2, "format": "jpeg", "quality": 80, "judges_word": "pet"}
+        base = tmp_path / "base"
+        filled = folder.prepare_graph(job, folder.Order([], wishes, Path("sd.safetensors")), base)
+        (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
+        chosen = [node["inputs"][name] for name in ("folder", "save_in", "file_format", "quality")]
+        assert chosen == ["me", "protected", "jpeg", 80]
+        (loader,) = graph.nodes_of(filled, "LDU_LoadPictureFolder")
+        assert loader["inputs"]["folder"] == "me"
+        assert {option: graph.value_of(filled, option) for option in wishes} == wishes
+        assert graph.nodes_of(filled, "CheckpointLoaderSimple")
+        links = [base / "input" / "me" / name for name in files.pictures_of(job)]
+        assert all(link.is_symlink() and link.read_bytes() == link.name.encode() for link in links)
+
+    def test_a_trained_rho_takes_the_place_of_the_training(self, job, tmp_path):
+        rho = make_safetensors(tmp_path / "my.safetensors", {})
+        filled = folder.prepare_graph(job, folder.Order([], {"strength": 2}, rho=rho), tmp_path / "base")
+        assert not graph.nodes_of(filled, "LDU_TrainRho")
+        (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
+        assert filled[node["inputs"]["rho"][0]]["inputs"] == {"file": "my.safetensors"}
+        with pytest.raises(LaunchError, match="--train-steps has no effect"):
+            folder.prepare_graph(job, folder.Order([], {"train_steps": 2}, rho=rho), tmp_path / "again")
+
+    def test_each_file_is_handed_over_once_and_what_is_there_is_left(self, job, tmp_path):
+        place = tmp_path / "place"
+        (place / "sub").mkdir(parents=True)
+        job.target.mkdir()
+        make_file(job.target / "a.png")
+        delivery = folder.Delivery(place, job.target, force=False)
+        delivery.link_existing()
+        assert (place / "a.png").read_bytes() == b"a.png"
+        make_file(place / "sub" / "c.png")
+        (place / ".ldu-1.part").write_bytes(b"half")
+        delivery.hand_over()
+        found = {file.relative_to(job.target).as_posix() for file in job.target.rglob("*") if file.is_file()}
+        assert found == {"a.png", "sub/c.png"}
+        (job.target / "sub" / "c.png").write_bytes(b"mine")
+        delivery.hand_over()
+        assert (job.target / "sub" / "c.png").read_bytes() == b"mine"
+
+    def test_a_file_that_came_meanwhile_is_left_alone_unless_forced(self, job, tmp_path):
+        place = tmp_path / "place"
+        place.mkdir()
+        job.target.mkdir()
+        make_file(place / "a.png")
+        (job.target / "a.png").write_bytes(b"mine")
+        with pytest.raises(LaunchError, match="has come into being meanwhile"):
+            folder.Delivery(place, job.target, force=False).hand_over()
+        folder.Delivery(place, job.target, force=True).hand_over()
+        assert (job.target / "a.png").read_bytes() == b"a.png"
+
+    def test_the_words_name_what_was_left_out_and_that_a_lossy_file_keeps_no_bound(self, job):
+        report = dict.fromkeys(result.KEYS) | {"max_abs_levels": 31, "budget_levels": 10, "bytes": 5000}
+        told = [
+            {"name": "a.jpg", "outcome": "saved", "said": ""},
+            {"name": "bad.png", "outcome": "left out", "said": "bad.png is not a picture."},
+        ]
+        losses = {"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2}
+        found = folder.FolderReport(job, [report], told, [losses, losses | {"loss_after": 0.25}], 3.0)
+        words = found.in_words()
+        assert "1 saved, 1 left out" in words
+        assert "bad.png: bad.png is not a picture." in words
+        assert "the bound of the budget does not hold" in words
+        assert "recompresses it: A thief's loss 0.1000 -> 0.2500" in words
+        assert found.as_dict()["left_out"] == {"bad.png": "bad.png is not a picture."}
+
+    def test_a_folder_stands_alone_on_the_command_line(self, job, capsys):
+        assert door.main(["protect", str(job.source), str(job.source / "b.png")]) == 1
+        assert capsys.readouterr().err == "Give one folder, or several pictures, but not both.\n"
+
+
+def test_a_lossy_file_is_judged_as_it_is_saved():
+    changed = graph.judge_the_file(graph.load_workflow("protect"))
+    (saver,) = [number for number, node in changed.items() if node["class_type"] == "LDU_SaveProtected"]
+    for name in ("LDU_Compare", "LDU_MeasureLoss"):
+        (node,) = graph.nodes_of(changed, name)
+        assert node["inputs"]["protected"] == [saver, 1]
+        assert changed[saver]["inputs"]["original"] == node["inputs"]["original"]
+
+
 class TestResult:
     def report(self, checkpoint=None):
         job = files.Job(Path("a.png"), Path("a_protected.png"))
@@ -560,6 +683,16 @@ class TestProgress:
         assert "25%" in line
         assert "1:00 left" in line
         assert "Train ρ 10/40" in line
+
+    def test_a_folder_counts_for_as_much_as_it_has_pictures(self):
+        shares = []
+        for pictures in (1, 1000):
+            filled = graph.use_folder(graph.load_workflow("protect_folder"), "me", "protected", pictures)
+            (number,) = [n for n, node in filled.items() if node["class_type"] == "LDU_ProtectFolder"]
+            done = {number: {"value": 1, "max": 1, "state": "finished"}}
+            shares.append(int(Progress(filled, started=0.0).line(done, now=5.0).partition("%")[0]))
+        assert shares[0] < 10
+        assert shares[1] > 50
 
     def test_nothing_done_promises_nothing(self):
         assert "not known yet" in Progress(WORKFLOW, started=0.0).line({}, now=5.0)

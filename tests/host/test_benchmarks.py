@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import hosting, inversion, protect_photos, speed, stress_test, table
+from benchmarks import folder_memory, hosting, inversion, protect_photos, speed, stress_test, table
 from demo.pipeline import WEIGHTS
 
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"the demo checkpoint {WEIGHTS.name} is not there")
@@ -38,6 +38,16 @@ def test_protecting_evaluates_the_model_as_often_as_the_stock_sampler_it_is_comp
         "protecting with a trained ρ": "5",
         "one training step": "6, 4 of them with backward",
     }
+
+
+@needs_weights
+def test_the_memory_of_folders_is_measured_for_each_size_of_folder(host):
+    with torch.inference_mode():
+        rows = list(folder_memory.measure(hosting.Host(host.nodes), [1, 2], 64, 1))
+    assert [row[0] for row in rows] == ["1", "2"]
+    assert all(len(row) == len(folder_memory.HEAD) and float(row[2]) > float(row[3]) for row in rows)
+    made = {count: len(list((host.base / "output" / f"of_{count}_protected").iterdir())) for count in (1, 2)}
+    assert made == {1: 1, 2: 2}
 
 
 @pytest.mark.parametrize("size", ["sd15", "sdxl"])

@@ -145,13 +145,13 @@ class Desk:
         picture = Image.fromarray(levels).resize((160, 200), Image.Resampling.BICUBIC)
         picture.save(folder / "photos" / "me.jpg", exif=exif, quality=90)
 
-    def start_run(self, *options):
-        """Start `run.py protect` on the photo as its user would."""
+    def start_run(self, *options, what="me.jpg"):
+        """Start `run.py protect` on the photo, or on something else, as its user would."""
         kept = {name: value for name, value in os.environ.items() if name not in ("TMP", "TEMP")}
         places = {"HOME": self.folder / "home", "TMPDIR": self.folder / "tmp", "COMFYUI_DIR": self.house / "ComfyUI"}
         env = kept | {name: str(place) for name, place in places.items()}
-        photo = str(self.folder / "photos" / "me.jpg")
-        command = [sys.executable, str(self.house / "pack" / "run.py"), "protect", photo, "--cpu", *options]
+        photos = str(self.folder / "photos" / what)
+        command = [sys.executable, str(self.house / "pack" / "run.py"), "protect", photos, "--cpu", *options]
         run = start_in_foreground(command, env=env, stdout=subprocess.PIPE)
         self.runs.append(run)
         return run
@@ -212,6 +212,31 @@ def test_a_photo_is_protected_and_nothing_else_is_left_on_disk(desk):
     with Image.open(photos / "me_protected.png") as saved:
         assert saved.format == "PNG"
         assert saved.info == {}
+
+
+@needs_workflow
+def test_a_folder_is_protected_picture_by_picture_and_a_second_run_makes_only_what_is_missing(desk):
+    photos, made = desk.folder / "photos", desk.folder / "photos_protected"
+    (photos / "sub").mkdir()
+    shutil.copy(photos / "me.jpg", photos / "sub" / "too.jpg")
+    (photos / "broken.png").write_bytes(b"no picture")
+    made.mkdir()
+    (made / "me.png").write_bytes((PACK / "workflows" / "samples" / "ldu_sample_portrait.png").read_bytes())
+    before = desk.files()
+    told_file = desk.folder / "told.json"
+    run = desk.start_run("--budget", "4", "--train-steps", "2", "--k", "1", "--json", str(told_file), what="")
+    told, complaints = run.communicate()
+    assert run.returncode == 0, complaints
+    assert desk.files() - before == {made / "sub" / "too.png", told_file}
+    report = json.loads(told_file.read_text())
+    assert report["there_already"] == ["me.jpg"]
+    assert list(report["left_out"]) == ["broken.png"]
+    (picture,) = report["pictures"]
+    assert picture["max_abs_levels"] <= picture["budget_levels"] == 4
+    assert "1 left out, 1 there already, 1 saved" in told
+    with Image.open(made / "sub" / "too.png") as saved:
+        assert saved.info == {}
+        assert saved.size == (160, 200)
 
 
 @needs_workflow

@@ -145,6 +145,31 @@ def test_a_rho_trained_on_a_folder_protects_a_photo(host):
 
 
 @needs_weights
+def test_a_folder_is_protected_and_a_second_run_trains_nothing(host):
+    graph = twin("protect_folder")
+    outputs, _ = run(new_executor("CLASSIC"), graph)
+    (node,), (judge,) = nodes_of(graph, "LDU_ProtectFolder"), nodes_of(graph, "LDU_MeasureLoss")
+    told = json.loads(outputs[node]["ldu"][0])["pictures"]
+    assert [each["outcome"] for each in told] == ["saved"] * 4
+    for each in told:
+        with (
+            Image.open(host.base / "output" / each["file"]) as picture,
+            Image.open(WORKFLOWS / "samples" / "ldu_sample_person" / each["name"]) as original,
+        ):
+            assert picture.info == {}
+            assert 0 < np.abs(np.asarray(picture, int) - np.asarray(original, int)).max() <= BUDGET
+    assert len(outputs[judge]["ldu"]) == 2, "as it was saved, and after a platform"
+    outputs, worked = run(new_executor("CLASSIC"), graph)
+    (training,) = nodes_of(graph, "LDU_TrainRho")
+    assert not worked & {
+        training,
+        graph[training]["inputs"]["conditioning"][0],
+        *nodes_of(graph, "LDU_LoadPictureFolder"),
+    }
+    assert outputs[node]["text"][0].startswith("4 there already")
+
+
+@needs_weights
 def test_the_blueprint_protects_a_photo(host):
     graph = twin("blueprint_protect")
     outputs, _ = run(new_executor("CLASSIC"), graph)

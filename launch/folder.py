@@ -1,0 +1,176 @@
+"""Protects a whole folder: the shipped workflow in a private ComfyUI, each picture handed over as soon as it is saved.
+
+The originals are linked into the private folder, not copied. What lies in the target folder already is linked into the
+private output folder, where the workflow leaves it as it is: a run that was stopped goes on where it stopped.
+"""
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launch.files import Job, deliver, pictures_of
+from launch.graph import Graph, fill, load_workflow, use_checkpoint, use_folder, use_rho
+from launch.host import Host, probe
+from launch.private import link_file, private_folder
+from launch.protect import Order, device_name, keeping_log, measure, run_with_progress
+from launch.result import DEMO, JUDGE, NOT_KEPT, Report, compose, told_by_nodes
+from launch.server import serving
+from ldu.wording import DEMO_WARNING, say_bytes, say_losses
+
+SAVE_IN = "protected"
+SAVED, THERE = "saved", "there already"
+JUDGED = ("The first picture", "The same after an upload that recompresses it")
+AT_ONCE = 100  # pairs of files on one command line
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What became of a folder.
+
+    Attributes:
+        job: The folders.
+        pictures: A report for each picture that was saved in this run.
+        told: What became of each picture of the folder: name, outcome, said.
+        sample: Losses of the first picture, as its file is and after a platform; empty if they were not measured.
+        seconds: How long all of it took.
+    """
+
+    job: Job
+    pictures: list[Report]
+    told: list[dict[str, str]]
+    sample: list[dict[str, Any]]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it for programs."""
+        others = [each for each in self.told if each["outcome"] != SAVED]
+        return {
+            "input": str(self.job.source),
+            "output": str(self.job.target),
+            "pictures": self.pictures,
+            "there_already": [each["name"] for each in others if each["outcome"] == THERE],
+            "left_out": {each["name"]: each["said"] for each in others if each["outcome"] != THERE},
+            "losses_of_first": self.sample,
+            "seconds": self.seconds,
+        }
+
+    def in_words(self) -> str:
+        """Write it for people."""
+        lines = [DEMO_WARNING] if any(report["protects_against"] == DEMO for report in self.pictures) else []
+        outcomes = [each["outcome"] for each in self.told]
+        counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in dict.fromkeys(outcomes))
+        lines += [f"{self.job.source} -> {self.job.target}: {counts}", *self._visibility()]
+        lines += [f"{each['name']}: {each['said']}" for each in self.told if each["outcome"] != SAVED]
+        for losses, which in zip(self.sample, JUDGED, strict=False):
+            lines.append(f"{which}: {say_losses(losses['loss_before'], losses['loss_after'], losses['loss_random'])}")
+        return "\n".join([*lines, f"{self.seconds} s"])
+
+    def _visibility(self) -> list[str]:
+        if not self.pictures:
+            return []
+        change, budget = max(report["max_abs_levels"] for report in self.pictures), self.pictures[0]["budget_levels"]
+        size = say_bytes(sum(report["bytes"] for report in self.pictures))
+        kept = "" if change <= budget else f"; {NOT_KEPT}"
+        return [f"Largest change {change} of 255 levels (budget {budget}), {size} in all{kept}"]
+
+
+@dataclass
+class Delivery:
+    """Hands saved pictures over to the user's folder while the others are still in the making."""
+
+    place: Path
+    target: Path
+    force: bool
+    known: set[Path] = field(default_factory=set)
+
+    def link_existing(self) -> None:
+        """Let the workflow find what the target folder holds already, unless it is to be replaced."""
+        for file in () if self.force else sorted(self.target.rglob("*")):
+            if file.is_file():
+                name = file.relative_to(self.target)
+                link_file(file, self.place / name)
+                self.known.add(name)
+
+    def hand_over(self) -> None:
+        """Copy each new file to its target, complete or not at all, and keep only a link to it here."""
+        for file in sorted(self.place.rglob("*")):
+            name = file.relative_to(self.place)
+            if file.is_file() and not file.name.startswith(".") and name not in self.known:
+                deliver(file.read_bytes(), self.target / name, force=self.force)
+                self.known.add(name)
+                with suppress(OSError):  # where links are not allowed, the copy stays until the run is over
+                    link = file.with_name(f".{file.name}.link")
+                    link.symlink_to(self.target / name)
+                    link.replace(file)
+
+
+def protect_folder(job: Job, order: Order, host: Host) -> FolderReport:
+    """Protect the pictures of a folder and return the report.
+
+    Args:
+        job: The folder of originals and the one that the protected pictures go to.
+        order: With what; its jobs are not read.
+        host: Where ComfyUI is.
+
+    Raises:
+        LaunchError: Something in the way, in one sentence.
+    """
+    started = time.monotonic()
+    cpu = not probe(host) or order.cpu
+    with private_folder() as base:
+        graph = prepare_graph(job, order, base)
+        delivery = Delivery(base / "output" / SAVE_IN, job.target, order.force)
+        delivery.link_existing()
+        with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
+            device = device_name(server)
+            try:
+                entry = run_with_progress(server, graph, delivery.hand_over)
+            finally:
+                delivery.hand_over()
+    told, sample = told_by_nodes(entry, graph, 0), _losses(entry, graph)
+    run = {"nfe": told["nfe"], "train_steps": told.get("train_steps"), "device": device}
+    saved = [each for each in told["pictures"] if each["outcome"] == SAVED]
+    jobs = [Job(job.source / each["name"], _target(job, each)) for each in saved]
+    measured = _measure_all(host, jobs)
+    seconds = round(time.monotonic() - started, 1)
+    reports = [
+        compose(single, order.checkpoint, graph, found | run | {"seconds": seconds})
+        for single, found in zip(jobs, measured, strict=True)
+    ]
+    return FolderReport(job, reports, told["pictures"], sample, seconds)
+
+
+def prepare_graph(job: Job, order: Order, base: Path) -> Graph:
+    """Link the pictures and the models into the base directory, and fill the workflow with them."""
+    name, pictures = job.source.name or "pictures", pictures_of(job)
+    for picture in pictures:
+        link_file((job.source / picture).resolve(), base / "input" / name / picture)
+    graph, wishes = use_folder(load_workflow("protect_folder"), name, SAVE_IN, len(pictures)), order.wishes
+    if order.rho:
+        link_file(order.rho.resolve(), base / "models" / "ldu" / order.rho.name)
+        graph = use_rho(graph, order.rho.name)
+    if order.checkpoint:
+        link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
+        graph = use_checkpoint(graph, order.checkpoint.name)
+    return fill(graph, wishes)
+
+
+def _target(job: Job, told: dict[str, str]) -> Path:
+    return job.target / Path(told["file"]).relative_to(SAVE_IN)
+
+
+def _losses(entry: dict[str, Any], graph: Graph) -> list[dict[str, Any]]:
+    """Return what the judge told of the first picture, in the order in which it was asked."""
+    judges = [node for node, content in graph.items() if content["class_type"] == JUDGE]
+    texts = [text for node in judges for text in entry["outputs"].get(node, {}).get("ldu", [])]
+    found = [json.loads(text) for text in texts]
+    return [{key: value for key, value in each.items() if key.startswith("loss_")} for each in found]
+
+
+def _measure_all(host: Host, jobs: list[Job]) -> list[Report]:
+    pairs = [(job.source, job.target) for job in jobs]
+    batches = [pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE)]
+    return [found for batch in batches for found in measure(host, batch)]
