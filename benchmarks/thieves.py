@@ -89,7 +89,7 @@ def textual_inversion(world: World, sets: Tensor, thief: Thief, *, generator: to
     for _ in range(thief.steps):
         condition = condition_with(world, token, thief.prompt).repeat_interleave(thief.batch, 0)
         z_0 = torch.cat([_draw(person, thief.batch, generator) for person in latents])
-        loss = _loss(world, condition, z_0, thief, generator).sum() / thief.batch
+        loss = _loss(world, condition, z_0, thief, generator, [thief.batch] * len(sets)).sum() / thief.batch
         descent.step(loss)
     return token.detach()
 
@@ -102,8 +102,9 @@ def dreambooth(world: World, x: Tensor, prior: Tensor, thief: Thief, *, generato
     prompts = [thief.prompt.replace("S*", MARKER)] * thief.batch + [thief.class_prompt] * thief.prior_batch
     for _ in range(thief.steps):
         batch = torch.cat([_draw(z_0, thief.batch, generator), _draw(z_prior, thief.prior_batch, generator)])
-        losses = _loss(theirs, theirs.condition(prompts), batch, thief, generator)
-        descent.step(with_prior(losses[: thief.batch], losses[thief.batch :], thief.prior_weight))
+        groups = [thief.batch, thief.prior_batch]
+        own, classes = _loss(theirs, theirs.condition(prompts), batch, thief, generator, groups).split(groups)
+        descent.step(with_prior(own, classes, thief.prior_weight))
     return _frozen(theirs)
 
 
@@ -119,7 +120,8 @@ def lora(world: World, x: Tensor, thief: Thief, *, generator: torch.Generator) -
     with torch.no_grad():
         condition = world.condition([thief.prompt.replace("S*", MARKER)] * thief.batch)
     for _ in range(thief.steps):
-        descent.step(_loss(theirs, condition, _draw(z_0, thief.batch, generator), thief, generator).mean())
+        drawn = _draw(z_0, thief.batch, generator)
+        descent.step(_loss(theirs, condition, drawn, thief, generator, [thief.batch]).mean())
     return _frozen(theirs)
 
 
@@ -174,9 +176,16 @@ def _draw(latents: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return latents[torch.randint(len(latents), (count,), generator=generator)]
 
 
-def _loss(world: World, condition: Tensor, z_0: Tensor, thief: Thief, generator: torch.Generator) -> Tensor:
-    """Return the loss of each sample, (b,), weighted over noise levels as the world's own training was."""
-    sigma = draw_sigmas(world.schedule, len(z_0), generator=generator, t_range=thief.t_range)
+def _loss(
+    world: World, condition: Tensor, z_0: Tensor, thief: Thief, generator: torch.Generator, groups: Sequence[int]
+) -> Tensor:
+    """Return the loss of each sample, (b,), weighted over noise levels as the world's own training was.
+
+    Draws of t are spread over the range within each group of `groups` samples: spread over a batch of several people,
+    the first would only ever learn from low noise and the last from high noise.
+    """
+    levels = [draw_sigmas(world.schedule, count, generator=generator, t_range=thief.t_range) for count in groups]
+    sigma = torch.cat(levels)
     noise = torch.randn(z_0.shape, generator=generator)
     estimate = world.denoiser(condition)(world.schedule.add_noise(z_0, noise, sigma), sigma)
     weight = world.schedule.loss_weight(sigma) * world.emphasis(sigma)
