@@ -65,7 +65,7 @@ DESCRIBED = "a photo of a person with S*"
 DEMO = {
     "TI": Thief("TI", 200, 5e-2, prompt=DESCRIBED),
     "TI x4": Thief("TI", 200, 2e-2, vectors=4),
-    "DreamBooth": Thief("DreamBooth", 150, 6e-4, prior_weight=0.1, prompt=DESCRIBED),
+    "DreamBooth": Thief("DreamBooth", 100, 3e-4, prompt=DESCRIBED),
     "LoRA": Thief("LoRA", 150, 3e-3, rank=8, prompt=DESCRIBED),
 }
 

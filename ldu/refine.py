@@ -36,7 +36,7 @@ class RefineConfig:
     """
 
     budget_levels: float = 10.0
-    refine_steps: int = 40
+    refine_steps: int = 60
     draws: int = 2
     seed: int = 0
 

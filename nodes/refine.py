@@ -62,7 +62,7 @@ class RefinePixels(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=40,
+                    default=60,
                     min=0,
                     max=10000,
                     tooltip="Gradient steps, each two evaluations of the model: 20 to 100 is usual. "

@@ -15,8 +15,8 @@ from ldu.budget import compose, to_levels, to_pixels
 from ldu.metrics import psnr_db
 
 METHODS: dict[str, Method] = baselines.METHODS | {
-    "ldu": Method(Shift(), 50),
-    "ldu_refined": Method(Refined(), 50),
+    "ldu": Method(Shift(), 25),
+    "ldu_refined": Method(Refined(), 25),
     "ldu_published": Method(published.protect, 50),
 }
 TOLERANCE = 0.05  # dB

@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("diffusers", reason="needs the extra eval")
 pytest.importorskip("peft", reason="needs the extra eval")
 
+from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code
 from benchmarks.efficacy.cells import CLEAN, Cell
@@ -18,6 +19,7 @@ from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, STRONGEST, as_visible_as
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, read, self_checks, tables, worst_rows
+from benchmarks.world import World, load_world
 from demo.pipeline import WEIGHTS
 from demo.spoilt import draw_pattern
 from demo.train_identity import to_batch
@@ -91,14 +93,30 @@ def test_no_protection_stays_none_and_a_faint_one_is_not_blown_up_without_end(pe
 
 
 def test_token_thieves_learn_many_cells_at_once_and_others_one_by_one():
-    pieces = jobs(plan.quick(), at_once=8)
-    assert sorted(cell for piece in pieces for cell in piece) == sorted(plan.quick())
+    tokens = [Cell("TI x4", CLEAN, 0.0, person=person) for person in range(12)]
+    pieces = jobs([*plan.quick(), *tokens], at_once=8)
+    assert sorted(cell for piece in pieces for cell in piece) == sorted([*plan.quick(), *tokens])
     assert {len(piece) for piece in pieces if piece[0].thief == "TI x4"} == {8, 4}
-    assert {len(piece) for piece in pieces if piece[0].thief == "DreamBooth"} == {1}
+    assert {len(piece) for piece in pieces if piece[0].thief != "TI x4"} == {1}
+
+
+def test_every_person_of_a_batch_learns_from_all_noise_levels(monkeypatch):
+    world, generator, asked = load_world(WEIGHTS), torch.Generator().manual_seed(0), []
+
+    class Denoiser:
+        def __call__(self, z, sigma):
+            asked.append(sigma)
+            return z
+
+    monkeypatch.setattr(World, "denoiser", lambda self, condition: Denoiser())
+    for _ in range(200):
+        thieves._loss(world, None, torch.zeros(4, 4, 2, 2), thieves.DEMO["TI"], generator, [2, 2])
+    first, second = torch.stack(asked).log().unflatten(1, (2, 2)).mean((0, 2))
+    assert abs(first - second) < 0.3  # they lie 4 apart where the batch as a whole is spread over the noise levels
 
 
 def test_a_protection_is_made_once_however_many_cells_need_it():
-    assert len(protections(plan.quick())) == 8
+    assert len(protections(plan.quick())) == 10
 
 
 @pytest.fixture
