@@ -46,7 +46,6 @@ PLACES: Mapping[str, tuple[Place, ...]] = SETTINGS | {
 OF_CHECKPOINTS = {
     "thief_steps": 1500,
     "thief_rate": 0.005,
-    "lora_prompt": tuple((GALLERY, side, *_DRAWN_BY_WORD, "text") for side in ("clean", "image")),
     "lora_steps": 500,
     "lora_rate": 1e-4,
     "identity": "none",

@@ -438,6 +438,15 @@ class TestStress:
         assert {node["inputs"]["learning_rate"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {1e-4}
         assert {node["inputs"]["identity"] for node in graph.nodes_of(filled, "LDU_ThiefsGallery")} == {"none"}
 
+    @pytest.mark.parametrize("option", stress.OF_CHECKPOINTS)
+    def test_what_is_usual_for_checkpoints_is_of_the_kind_that_the_workflow_has(self, option):
+        def kinds(filled):
+            return [{name: type(value) for name, value in node["inputs"].items()} for node in filled.values()]
+
+        shipped = graph.load_workflow("stress_test")
+        filled = graph.fill(shipped, {option: stress.OF_CHECKPOINTS[option]}, stress.PLACES)
+        assert kinds(filled) == kinds(shipped)
+
     @pytest.mark.parametrize(
         ("originals", "protected", "message"),
         [
