@@ -67,7 +67,7 @@ def pictures_of(job: Job) -> list[Path]:
         LaunchError: There is none.
     """
     files = (path for path in job.source.rglob("*") if path.is_file() and not path.is_relative_to(job.target))
-    names = sorted(path.relative_to(job.source) for path in files if _is_picture(path))
+    names = sorted(path.relative_to(job.source) for path in files if is_picture(path))
     names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not names:
         raise LaunchError(f"There is no picture in the folder {job.source}: put PNG, JPEG or WebP files there.")
@@ -142,7 +142,8 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
             unfinished.unlink()
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Tell by its ending whether a file is a picture; Python's strict table does not know WebP on every system."""
     return (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith("image/")
 
 
