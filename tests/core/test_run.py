@@ -540,6 +540,13 @@ class TestFolder:
         with pytest.raises(LaunchError, match="no picture in the folder"):
             files.pictures_of(files.plan_folder(tmp_path / "empty", None))
 
+    def test_an_original_that_is_a_link_into_the_target_is_not_written_over(self, tmp_path):
+        for name in ("album", "photos"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "album" / "a.png").symlink_to(make_file(tmp_path / "photos" / "a.png"))
+        with pytest.raises(LaunchError, match="holds the original of a.png: choose another folder"):
+            files.pictures_of(files.plan_folder(tmp_path / "album", tmp_path / "photos"))
+
     def test_the_workflow_gets_links_to_the_pictures_and_all_wishes(self, job, tmp_path):
         wishes = {"budget": 4, "seed": 3, "train_steps": 2, "format": "jpeg", "quality": 80, "judges_word": "pet"}
         base = tmp_path / "base"
