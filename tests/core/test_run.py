@@ -544,7 +544,7 @@ class TestFolder:
         for name in ("album", "photos"):
             (tmp_path / name).mkdir()
         (tmp_path / "album" / "a.png").symlink_to(make_file(tmp_path / "photos" / "a.png"))
-        with pytest.raises(LaunchError, match="holds the original of a.png: choose another folder"):
+        with pytest.raises(LaunchError, match=r"holds the original of a\.png: choose another folder"):
             files.pictures_of(files.plan_folder(tmp_path / "album", tmp_path / "photos"))
 
     def test_the_workflow_gets_links_to_the_pictures_and_all_wishes(self, job, tmp_path):
@@ -637,6 +637,10 @@ class TestResult:
 
     def test_evaluations_are_summed_by_kind(self):
         assert self.report()["nfe"] == {"protect": 0, "train": 80, "textual_inversion": 0, "evaluate": 128}
+
+    def test_evaluations_of_a_kind_that_the_shipped_workflows_do_not_have_are_told_too(self):
+        entry = {"outputs": {node: {"ldu": [json.dumps({"nfe": {"refine": 7}})]} for node in list(WORKFLOW)[:1]}}
+        assert result.told_by_nodes(entry, WORKFLOW, 0)["nfe"]["refine"] == 7
 
     @pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
     def test_the_judges_own_word_is_counted_as_evaluation(self, name):
