@@ -64,13 +64,16 @@ def pictures_of(job: Job) -> list[Path]:
     """Return the pictures of a folder and its sub-folders, sorted, as paths inside it.
 
     Raises:
-        LaunchError: There is none.
+        LaunchError: There is none, or one is a link to a file in the target folder, which could be replaced there.
     """
     files = (path for path in job.source.rglob("*") if path.is_file() and not path.is_relative_to(job.target))
-    names = sorted(path.relative_to(job.source) for path in files if _is_picture(path))
+    names = sorted(path.relative_to(job.source) for path in files if is_picture(path))
     names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not names:
         raise LaunchError(f"There is no picture in the folder {job.source}: put PNG, JPEG or WebP files there.")
+    for name in names:
+        if (job.source / name).resolve().is_relative_to(job.target):
+            raise LaunchError(f"{job.target} holds the original of {name}: choose another folder for what is saved.")
     return names
 
 
@@ -142,7 +145,8 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
             unfinished.unlink()
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Tell by its ending whether a file is a picture; Python's strict table does not know WebP on every system."""
     return (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith("image/")
 
 

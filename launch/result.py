@@ -78,7 +78,8 @@ def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
         for text in output.get("ldu", []):
             numbers = json.loads(text)
             for kind, count in numbers.pop("nfe", {}).items():
-                nfe["evaluate" if serves_only(graph, node, JUDGE) else kind] += count
+                kind = "evaluate" if serves_only(graph, node, JUDGE) else kind
+                nfe[kind] = nfe.get(kind, 0) + count
             told |= numbers if belongs_to(graph, node, number) else {}
     return told | {"nfe": nfe}
 

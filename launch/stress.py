@@ -5,7 +5,6 @@ is one folder: the gallery as a picture, the report as a page and as JSON, and t
 """
 
 import json
-import mimetypes
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
-from launch.files import deliver, require_distinct, require_free
+from launch.files import deliver, is_picture, require_distinct, require_free
 from launch.graph import SETTINGS, Graph, Place, fill, load_workflow, use_checkpoint
 from launch.host import Host, probe
 from launch.private import link_file, private_folder
@@ -46,7 +45,6 @@ PLACES: Mapping[str, tuple[Place, ...]] = SETTINGS | {
 OF_CHECKPOINTS = {
     "thief_steps": 1500,
     "thief_rate": 0.005,
-    "lora_prompt": tuple((GALLERY, side, *_DRAWN_BY_WORD, "text") for side in ("clean", "image")),
     "lora_steps": 500,
     "lora_rate": 1e-4,
     "identity": "none",
@@ -87,7 +85,7 @@ def require_pictures(order: StressOrder) -> None:
     for picture in (*order.originals, *order.protected):
         if not picture.is_file():
             raise LaunchError(f"There is no picture at {picture}.")
-        if not (mimetypes.guess_type(picture.name)[0] or "").startswith("image/"):
+        if not is_picture(picture):
             raise LaunchError(f"{picture} does not end like a picture: give PNG, JPEG or WebP files.")
     if order.protected and len(order.protected) != len(order.originals):
         counts = f"{len(order.originals)} originals and {len(order.protected)} protected pictures"
@@ -111,7 +109,10 @@ def stress(order: StressOrder, host: Host) -> str:
         graph = prepare_graph(order, base)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             entry = run_with_progress(server, graph)
-        for name, file in results(entry, graph, base / "output").items():
+        found = results(entry, graph, base / "output")
+        for name in found:
+            require_free(order.out / name, [*order.originals, *order.protected], force=order.force)
+        for name, file in found.items():
             deliver(file.read_bytes(), order.out / name, force=order.force)
         return _said(entry, graph)
 

@@ -1,5 +1,6 @@
 """The pictures of a folder, one by one: where each goes, and what became of it."""
 
+import filecmp
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +65,10 @@ def tasks(folder: str, save_in: str, file_format: str) -> list[Task]:
 
 
 def say_there(task: Task) -> Outcome:
-    """Tell of a picture whose protected version is there already, and whether it may be out of date."""
+    """Tell of a picture whose protected version is there already, and whether it may be out of date, or none at all."""
+    if filecmp.cmp(task.source, task.target, shallow=False):
+        said = f"{task.target.name} is there already, but it is the original itself: remove that, or save elsewhere."
+        return Outcome(task, THERE, said, notable=True)
     if task.source.stat().st_mtime > task.target.stat().st_mtime:
         said = f"newer than its {task.target.name}, which was left as it is: remove that, or save elsewhere."
         return Outcome(task, THERE, said, notable=True)

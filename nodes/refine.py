@@ -10,6 +10,7 @@ from torch import Tensor
 from ..ldu.attacks.purify.contract import DiffusionModel, Tools
 from ..ldu.attacks.purify.recipe import Recipe, for_training
 from ..ldu.budget import working_size
+from ..ldu.errors import MismatchError
 from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
 from ..ldu.train import Purifier, Surrogate
@@ -103,6 +104,11 @@ class RefinePixels(io.ComfyNode):
         """Refine each picture of a batch."""
         config = RefineConfig(budget_levels=budget, refine_steps=steps, seed=seed)
         originals, shifted = split_pictures([original]), split_pictures([protected])
+        if original.shape != protected.shape:
+            raise MismatchError(
+                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came: "
+                "refine behind Fit to Budget."
+            )
         side = training_resolution(model)
         size = working_size(original.shape[2], original.shape[1], side)
         shape = latent_shape(model, *size, config.draws)

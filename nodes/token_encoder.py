@@ -18,14 +18,19 @@ class TokenEncoder:
     def __init__(self, clip: Any, prompt: str, initial_word: str, placeholder: str = PLACEHOLDER) -> None:  # noqa: ANN401
         require_placeholder(prompt, placeholder)
         if not initial_word.strip():
-            raise BadValueError("Textual Inversion starts from a word, such as person, but the initial word is empty.")
+            raise BadValueError(
+                "Textual Inversion starts from a word, such as person, but the initial word is empty: give one."
+            )
         self.clip, self.prompt, self._word = clip, prompt.replace(placeholder, PLACEHOLDER), initial_word
         if clip is None:
             raise BadValueError("Textual Inversion needs a CLIP, but this checkpoint holds none: load one.")
         parts = {key: getattr(clip.cond_stage_model, f"clip_{key}", None) for key in ("l", "g", "h")}
         self._parts = {key: part for key, part in parts.items() if part is not None}
         if not self._parts:
-            raise UnsupportedModelError("Textual Inversion needs a CLIP text encoder, but this model has none.")
+            raise UnsupportedModelError(
+                "Textual Inversion needs a CLIP text encoder, but this model has none: choose a checkpoint with one, "
+                "such as SD 1.5 or SDXL."
+            )
 
     @property
     def widths(self) -> dict[str, int]:
@@ -38,7 +43,9 @@ class TokenEncoder:
         for key, part in self._parts.items():
             word = self.clip.tokenize(self._word)[key][0][1][0]
             if torch.is_tensor(word):
-                raise BadValueError("The initial word must be a plain word, not an embedding.")
+                raise BadValueError(
+                    "The initial word must be a plain word, but an embedding came: give a word, such as person."
+                )
             rows.append(self._table(part)[word].float())
         return torch.cat(rows).expand(vectors, -1).clone()
 

@@ -8,15 +8,14 @@ sampler's.
 import torch
 from PIL import Image
 
-from ..ldu.budget import to_levels
+from ..ldu.budget import WHITE, to_levels
 from ..ldu.model import Denoiser
 from ..ldu.shapes import Latent
 from ..ldu.trajectory import denoise
-from .host import HostAutoencoder, HostSession
+from .host import HostAutoencoder, HostSession, preview
 
 PREVIEW_STEPS = 8  # evaluations of the model for each picture, without gradient
 MOST = 4  # pictures in one training
-SIDE = 512  # pixels, the longest side of the preview
 HostPreview = tuple[str, Image.Image, int]
 
 
@@ -39,7 +38,4 @@ class WordPreview:
         schedule = self._session.schedule
         with torch.no_grad():
             z_0 = denoise(denoiser, self._noise, schedule, schedule.grid(PREVIEW_STEPS))
-            levels = to_levels(self._coder.decode(z_0))[0].clamp(0, 255).round()
-        picture = Image.fromarray(levels.byte().movedim(0, -1).cpu().numpy())
-        picture.thumbnail((SIDE, SIDE))
-        self.shown = ("JPEG", picture, SIDE)
+            self.shown = preview(to_levels(self._coder.decode(z_0)).clamp(0, WHITE))

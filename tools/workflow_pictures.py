@@ -32,8 +32,6 @@ THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each 
     "protect": (2370, 440, 1180, 1180),
 }
 
-SHOWING = {"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LossGraphNode"}
-
 
 def main() -> None:
     """Take all pictures."""

@@ -112,15 +112,16 @@ class Lab:
         """Return a person's set B protected, from its file if there is one; None for clean."""
         if method == CLEAN:
             return None
-        path = self.setup.results / "protected" / f"{method}_{budget_levels:g}_{number}_{code.digest_of(code.METHODS)}"
-        if not path.with_suffix(".json").exists():
+        name = f"{method}_{budget_levels:g}_{number}_{code.digest_of(code.METHODS)}.json"  # 2.5 levels are no ending
+        path = self.setup.results / "protected" / name
+        if not path.exists():
             made = protect(
                 self.world, method, self.person(number).stolen, budget_levels=budget_levels, seed=self.setup.seed
             )
             np.savez_compressed(path.with_suffix(".npz"), to_bytes(made.x))
-            write_json(path.with_suffix(".json"), asdict(made.cost))
+            write_json(path, asdict(made.cost))
         levels = np.load(path.with_suffix(".npz"))["arr_0"]
-        cost: Any = json.loads(path.with_suffix(".json").read_text())
+        cost: Any = json.loads(path.read_text())
         return Protected(to_pixels(torch.from_numpy(levels).float()), Cost(**cost))
 
     def published(self, cell: Cell) -> Tensor:

@@ -438,6 +438,15 @@ class TestStress:
         assert {node["inputs"]["learning_rate"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {1e-4}
         assert {node["inputs"]["identity"] for node in graph.nodes_of(filled, "LDU_ThiefsGallery")} == {"none"}
 
+    @pytest.mark.parametrize("option", stress.OF_CHECKPOINTS)
+    def test_what_is_usual_for_checkpoints_is_of_the_kind_that_the_workflow_has(self, option):
+        def kinds(filled):
+            return [{name: type(value) for name, value in node["inputs"].items()} for node in filled.values()]
+
+        shipped = graph.load_workflow("stress_test")
+        filled = graph.fill(shipped, {option: stress.OF_CHECKPOINTS[option]}, stress.PLACES)
+        assert kinds(filled) == kinds(shipped)
+
     @pytest.mark.parametrize(
         ("originals", "protected", "message"),
         [
@@ -531,6 +540,13 @@ class TestFolder:
         with pytest.raises(LaunchError, match="no picture in the folder"):
             files.pictures_of(files.plan_folder(tmp_path / "empty", None))
 
+    def test_an_original_that_is_a_link_into_the_target_is_not_written_over(self, tmp_path):
+        for name in ("album", "photos"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "album" / "a.png").symlink_to(make_file(tmp_path / "photos" / "a.png"))
+        with pytest.raises(LaunchError, match=r"holds the original of a\.png: choose another folder"):
+            files.pictures_of(files.plan_folder(tmp_path / "album", tmp_path / "photos"))
+
     def test_the_workflow_gets_links_to_the_pictures_and_all_wishes(self, job, tmp_path):
         wishes = {"budget": 4, "seed": 3, "train_steps": 2, "format": "jpeg", "quality": 80, "judges_word": "pet"}
         base = tmp_path / "base"
@@ -621,6 +637,10 @@ class TestResult:
 
     def test_evaluations_are_summed_by_kind(self):
         assert self.report()["nfe"] == {"protect": 0, "train": 80, "textual_inversion": 0, "evaluate": 128}
+
+    def test_evaluations_of_a_kind_that_the_shipped_workflows_do_not_have_are_told_too(self):
+        entry = {"outputs": {node: {"ldu": [json.dumps({"nfe": {"refine": 7}})]} for node in list(WORKFLOW)[:1]}}
+        assert result.told_by_nodes(entry, WORKFLOW, 0)["nfe"]["refine"] == 7
 
     @pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
     def test_the_judges_own_word_is_counted_as_evaluation(self, name):

@@ -67,6 +67,13 @@ def test_transparency_stays_in_webp_and_is_refused_as_jpeg(tmp_path):
     assert not (tmp_path / "a.jpg").exists()
 
 
+def test_what_lies_under_transparent_parts_of_a_webp_is_no_change(tmp_path):
+    whole, alpha = smooth(), torch.full((64, 96), 255, dtype=torch.uint8)
+    alpha[:32] = 0
+    save_picture(tmp_path / "a.webp", whole, info(alpha=alpha), FileFormat("webp", 90))
+    assert max_abs_levels(batch(whole), load_picture(tmp_path / "a.webp").as_batch()) < 10
+
+
 def test_a_picture_too_large_for_the_format_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(BadImageError, match="cannot be written as WebP of quality 90") as caught:
         save_picture(tmp_path / "a.webp", torch.zeros(1, 17000, 3, dtype=torch.uint8), info(), FileFormat("webp"))

@@ -75,6 +75,13 @@ def test_a_picture_comes_out_as_from_the_single_nodes(host, folder, run):
         assert np.array_equal(np.asarray(picture), single)
 
 
+def test_an_original_in_the_place_of_its_protected_version_is_not_taken_for_one(host, folder, run):
+    saved(host, "b.png").parent.mkdir()
+    shutil.copyfile(folder / "b.png", saved(host, "b.png"))
+    output, _ = run()
+    assert "b.png is there already, but it is the original itself" in output.ui["text"][0]
+
+
 def test_a_run_that_was_stopped_goes_on_and_replaces_nothing(host, folder, run):
     run()
     kept = {name: saved(host, name).stat().st_mtime_ns for name in ("a.png", "sub/c.png")}

@@ -47,6 +47,15 @@ def judge(**given):
     return attempt
 
 
+def refine(**given):
+    def attempt(b: Bench):
+        usual = {"model": model(), "vae": vae(), "conditioning": condition(), "original": GOOD, "protected": GOOD}
+        changed = {k: v() if callable(v) else v for k, v in given.items()}
+        return b.node("LDU_RefinePixels", **{**usual, "steps": 1, **changed})
+
+    return attempt
+
+
 def sampled_as_edm():
     patched = model().clone()
     kind = type("Sampling", (sampling.ModelSamplingDiscrete, sampling.EDM), {})
@@ -133,4 +142,20 @@ MODELS = [
     Case("Adversary's Loss", "the VAE of SD3 with SD1", "same checkpoint", judge(vae=lambda: vae("sd3"))),
     Case("Adversary's Loss", "a checkpoint without a VAE", "VAE", judge(vae=lambda: None)),
     Case("Adversary's Loss", "a condition from another checkpoint", "same checkpoint", judge(conditioning=no_encoder)),
+    Case("Refine in Pixels", "two sizes", "one size", refine(protected=picture(64, 64))),
+    Case("Refine in Pixels", "two pictures with one", "one size", refine(protected=picture(count=2))),
+    Case("Refine in Pixels", "a picture with alpha", "convert it to RGB", refine(original=picture(colours=4))),
+    Case(
+        "Refine in Pixels",
+        "a strip of 4000 x 10",
+        "too narrow",
+        refine(original=picture(10, 4000), protected=picture(10, 4000)),
+    ),
+    Case("Refine in Pixels", "a budget of 300", "0 to 255", refine(budget=300.0)),
+    Case("Refine in Pixels", "three masks for one picture", "3 masks", refine(mask=torch.ones(3, 64, 72))),
+    Case("Refine in Pixels", "a mask that is black", "nothing would be protected", refine(mask=torch.zeros(1, 64, 72))),
+    Case("Refine in Pixels", "the VAE of SD3 with SD1", "same checkpoint", refine(vae=lambda: vae("sd3"))),
+    Case("Refine in Pixels", "a checkpoint without a VAE", "VAE", refine(vae=lambda: None)),
+    Case("Refine in Pixels", "a condition from another checkpoint", "same checkpoint", refine(conditioning=no_encoder)),
+    Case("Refine in Pixels", "a condition of nothing", "condition", refine(conditioning=[])),
 ]
