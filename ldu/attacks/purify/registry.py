@@ -159,5 +159,5 @@ def entry(name: str) -> Entry:
         BadValueError: there is none of that name.
     """
     if name not in ENTRIES:
-        raise BadValueError(f"There is no purifier named {name!r}; there are {', '.join(ENTRIES)}.")
+        raise BadValueError(f"There is no purifier named {name!r}: choose one of {', '.join(ENTRIES)}.")
     return ENTRIES[name]
