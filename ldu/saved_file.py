@@ -21,8 +21,8 @@ from .shapes import Levels
 from .whole_file import written_whole
 from .wording import say_bytes
 
-# JPEG with full colour resolution: half of it would throw half of the change of colour away. WebP with the colours under
-# transparent parts: without them those parts would seem changed by up to 255 levels.
+# JPEG with full colour resolution: half of it would throw half of the change of colour away. WebP with the colours
+# under transparent parts: without them those parts would seem changed by up to 255 levels.
 _LOSSY: dict[str, dict[str, Any]] = {"jpeg": {"subsampling": "4:4:4"}, "webp": {"method": 4, "exact": True}}
 
 
