@@ -14,8 +14,7 @@ from ..ldu.losses import expected_loss
 from ..ldu.shapes import Levels
 from ..ldu.statistics import bootstrap_interval
 from .host import HostSession, latent_shape, require_vae, sampling_session, training_resolution
-from .images import to_image
-from .personalization import split_pictures
+from .images import split_pictures, to_image
 from .types import LossesSocket
 from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 

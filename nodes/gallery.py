@@ -14,8 +14,7 @@ from ..ldu.evidence.likeness import find_person, measure_likeness
 from ..ldu.evidence.record import Losses
 from ..ldu.shapes import Levels
 from .identity import CHOICES, NOBODY, TOOLTIP, open_network
-from .images import to_image, to_levels
-from .personalization import split_pictures
+from .images import split_pictures, to_image, to_levels
 from .types import GallerySocket, LossesSocket
 from .walk import ALIASES, CATEGORY, report
 

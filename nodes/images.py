@@ -4,6 +4,8 @@ What leaves this pack is always round(255 x) / 255 in float32, so that the saved
 measured: the stock Save Image truncates instead of rounding.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,6 +37,15 @@ def to_pixels(image: Tensor, what: str) -> Pixels:
 def to_image(levels: Levels) -> Tensor:
     """Turn whole levels into an IMAGE."""
     return levels.movedim(1, -1) / WHITE
+
+
+def split_pictures(image: Sequence[Tensor]) -> list[Levels]:
+    """Return the pictures of a list of IMAGEs one by one, (1, 3, h, w) in whole levels and outside inference mode."""
+    levels = [to_levels(batch, "image") for batch in image]
+    if not levels:
+        raise BadImageError("At least one picture is needed, but the list is empty: connect one.")
+    with torch.inference_mode(False):
+        return [picture[None].clone() for batch in levels for picture in batch]
 
 
 def fit_mask(mask: Tensor, levels: Levels) -> Mask:

@@ -1,36 +1,24 @@
-"""Textual Inversion as a node, and the pieces of it that Train ρ uses."""
+"""Textual Inversion as a node."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import folder_paths
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ldu.attacks.textual_inversion import InversionConfig, fit_token
-from ..ldu.attacks.thief import thief_view
-from ..ldu.budget import to_pixels
+from ..ldu.attacks.textual_inversion import InversionConfig
 from ..ldu.checkpoint import write_safetensors
-from ..ldu.errors import BadImageError, BadValueError, MismatchError
-from ..ldu.shapes import Latent, Levels, TokenEmbedding
-from .host import (
-    HostAutoencoder,
-    HostDenoiser,
-    HostSession,
-    differentiable_clip,
-    latent_shape,
-    progress_bar,
-    training_resolution,
-    training_session,
-)
-from .images import to_levels
+from ..ldu.errors import BadValueError, MismatchError
+from ..ldu.shapes import Levels
+from .host import differentiable_clip, latent_shape, training_resolution, training_session
+from .images import split_pictures
 from .token_encoder import TokenEncoder
+from .token_fitting import Fitting, encode_views
 from .types import Personalizer, PersonalizerSocket
 from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
-from .word_preview import MOST, PREVIEW_STEPS, HostPreview, WordPreview
+from .word_preview import MOST, PREVIEW_STEPS, WordPreview
 
 
 class TextualInversion(io.ComfyNode):
@@ -172,99 +160,6 @@ class TextualInversion(io.ComfyNode):
             list(subjects),
             ui=report(numbers),
         )
-
-
-class Fitting:
-    """Textual Inversion against an opened model; keeps the result and the losses."""
-
-    def __init__(
-        self,
-        session: HostSession,
-        encoder: TokenEncoder,
-        config: InversionConfig,
-        seed: int,
-        preview: WordPreview | None = None,
-    ) -> None:
-        self._session, self._encoder, self._config, self._seed = session, encoder, config, seed
-        self._preview = preview
-        self.losses: list[float] = []
-        self.token: TokenEmbedding
-        self.conditioning: list[Any]
-
-    def fit(self, latents: Sequence[Latent], initial: TokenEmbedding) -> "Fitting":
-        """Fit the token to the latents, starting from `initial`."""
-        bar, steps, current = progress_bar(self._config.ti_steps), self._config.ti_steps, initial
-
-        def bind(token: TokenEmbedding) -> HostDenoiser:
-            nonlocal current
-            current = token.detach()  # for the preview; it follows the optimiser's steps in place
-            return self._session.bind(self._encoder.encode(token))
-
-        def on_step(step: int, loss: float) -> None:
-            self.losses.append(loss)
-            bar.update_absolute(step, steps, self._shown(step, current))
-
-        generator = torch.Generator().manual_seed(self._seed)
-        token = fit_token(
-            bind, latents, self._session.schedule, initial, self._config, generator=generator, on_step=on_step
-        )
-        with torch.no_grad():
-            self.conditioning = self._encoder.encode(token)
-        self.token = token.cpu()
-        return self
-
-    def _shown(self, step: int, token: TokenEmbedding) -> HostPreview | None:
-        """Return the preview to show at a step, drawn anew if one is due."""
-        if self._preview is None:
-            return None
-        if self._preview.is_due(step, self._config.ti_steps):
-            with torch.no_grad():
-                condition = self._encoder.encode(token)
-            self._preview.draw(self._session.bind(condition))
-        return self._preview.shown
-
-
-def fit_personalizer(
-    prompt: str,
-    initial_word: str,
-    clip: Any,  # noqa: ANN401
-    session: HostSession,
-    latents: Sequence[Latent],
-    seed: int,
-) -> Fitting:
-    """Run Textual Inversion with its defaults, for a Train ρ that was given a CLIP only."""
-    encoder = TokenEncoder(clip, prompt, initial_word)
-    return Fitting(session, encoder, InversionConfig(), seed).fit(latents, encoder.initial(1))
-
-
-def refit(personalizer: Personalizer, clip: Any, session: HostSession) -> Callable[[Sequence[Latent]], HostDenoiser]:  # noqa: ANN401
-    """Return what fits a personalizer again to the current protected pictures, each time from where it stood."""
-    encoder = TokenEncoder(clip, personalizer.prompt, personalizer.initial_word)
-    token = personalizer.token
-    config = replace(personalizer.config, ti_steps=max(1, personalizer.config.ti_steps // 5))
-
-    def again(latents: Sequence[Latent]) -> HostDenoiser:
-        nonlocal token
-        fitted = Fitting(session, encoder, config, personalizer.seed).fit(latents, token)
-        token = fitted.token
-        return session.bind(fitted.conditioning)
-
-    return again
-
-
-def encode_views(coder: HostAutoencoder, pictures: Sequence[Levels], side: int, device: torch.device) -> list[Latent]:
-    """Return the latents of pictures as a thief loads them."""
-    with torch.no_grad():
-        return [coder.encode(to_pixels(thief_view(picture.to(device), side))) for picture in pictures]
-
-
-def split_pictures(image: Sequence[Tensor]) -> list[Levels]:
-    """Return the pictures of a list of IMAGEs one by one, (1, 3, h, w) in whole levels and outside inference mode."""
-    levels = [to_levels(batch, "image") for batch in image]
-    if not levels:
-        raise BadImageError("At least one picture is needed, but the list is empty: connect one.")
-    with torch.inference_mode(False):
-        return [picture[None].clone() for batch in levels for picture in batch]
 
 
 def _by_name(image: Sequence[Tensor], name: Sequence[str] | None) -> dict[str, list[Levels]]:

@@ -23,7 +23,7 @@ from ..ldu.whole_file import written_whole
 from .files import next_free
 from .gallery import NOTHING_DONE
 from .host import is_demo, tag_model, training_resolution
-from .personalization import split_pictures
+from .images import split_pictures
 from .types import GallerySocket, LossesSocket, PictureInfoSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, report
 

@@ -25,8 +25,7 @@ from .host import (
     training_resolution,
     training_session,
 )
-from .images import fit_mask, to_image
-from .personalization import split_pictures
+from .images import fit_mask, split_pictures, to_image
 from .types import PurifiersSocket
 from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 

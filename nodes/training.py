@@ -37,8 +37,8 @@ from .host import (
     training_session,
     under_manager,
 )
-from .images import fit_mask
-from .personalization import encode_views, fit_personalizer, refit, split_pictures
+from .images import fit_mask, split_pictures
+from .token_fitting import encode_views, fit_personalizer, refit
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 

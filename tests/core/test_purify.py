@@ -385,7 +385,7 @@ def test_a_list_may_hold_comments_empty_lines_and_names_alone():
     [
         ("", "empty"),
         ("# nothing", "empty"),
-        ("unsharp 3", "no purifier named 'unsharp'; there are none, jpeg"),
+        ("unsharp 3", "no purifier named 'unsharp': choose one of none, jpeg"),
         ("jpeg seventy", "cannot be read"),
         ("jpeg 75 +", "cannot be read"),
         ("jpeg 75, blur 3", "cannot be read"),

@@ -120,7 +120,7 @@ def test_textual_inversion_learns_a_word_and_its_conditioning_trains_rho(host, m
 def test_previews_of_the_word_are_few_and_change_nothing(host, models, monkeypatch, steps, asked, drawn):
     model, clip, vae = models["sd1"]
     sent = []
-    monkeypatch.setattr(host.module("nodes.personalization"), "progress_bar", lambda _: Bar(sent))
+    monkeypatch.setattr(host.module("nodes.token_fitting"), "progress_bar", lambda _: Bar(sent))
     words = {"prompt": "a photo of S* person", "placeholder": "S*", "initial_word": "person", "vectors": 1}
     settings = {**words, "steps": steps, "learning_rate": 5e-2, "seed": 0, "save_as": ""}
     listed = {name: [value] for name, value in settings.items()}
