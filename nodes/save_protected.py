@@ -195,7 +195,7 @@ def _originals(original: Tensor | None, pictures: Levels) -> list[Levels] | list
     if befores.shape != pictures.shape:
         raise MismatchError(
             f"The original and the picture to save must have one size, but {tuple(original.shape)} and "
-            f"{tuple(pictures.movedim(1, -1).shape)} came."
+            f"{tuple(pictures.movedim(1, -1).shape)} came: connect the one that Fit to Budget has."
         )
     return list(befores.split(1))
 

@@ -3,9 +3,10 @@
 from .commands import COMMANDS
 from .evidence import EVIDENCE
 from .files import FILES
+from .folders import FOLDERS
 from .graphs import GRAPHS
 from .models import MODELS
 from .pictures import PICTURES
 from .words import WORDS
 
-CASES = [*FILES, *PICTURES, *MODELS, *WORDS, *EVIDENCE, *GRAPHS, *COMMANDS]
+CASES = [*FILES, *FOLDERS, *PICTURES, *MODELS, *WORDS, *EVIDENCE, *GRAPHS, *COMMANDS]

@@ -68,7 +68,7 @@ PROTECT = ("protect", "{}/me.png")
 COMMANDS = [
     Case("run.py protect", "no picture", "required", run("protect")),
     Case("run.py protect", "a picture that is not there", "no picture at", run("protect", "{}/nobody.png")),
-    Case("run.py protect", "a folder for a picture", "no picture at", run("protect", "{}/album")),
+    Case("run.py protect", "a folder without pictures", "no picture in the folder", run("protect", "{}/album")),
     Case("run.py protect", "a result that is there already", "--force", run("protect", "{}/you.png")),
     Case(
         "run.py protect",

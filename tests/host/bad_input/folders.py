@@ -1,0 +1,43 @@
+"""Folders to protect, and files to save in another format."""
+
+import torch
+
+from .bench import Bench, Case, picture, rho
+
+
+def protect(folder: str = "no_pictures", **given):
+    """Protect a folder that holds a text and nothing else, or another one."""
+
+    def attempt(b: Bench):
+        b.put(b.host.base / "input" / "no_pictures" / "notes.txt", b"no picture")
+        return b.node("LDU_ProtectFolder", model=None, vae=None, rho=rho(b), folder=folder, **given)
+
+    return attempt
+
+
+def protect_broken(b: Bench):
+    b.put(b.host.base / "input" / "all_broken" / "a.png", b"no picture")
+    return protect("all_broken")(b)
+
+
+def save(**given):
+    return lambda b: b.node("LDU_SaveProtected", image=picture(), **given)
+
+
+def save_transparent(b: Bench):
+    kind = b.host.module("ldu.picture").PictureInfo
+    alpha = torch.zeros(64, 72, dtype=torch.uint8)
+    return save(info=kind("a.png", "RGBA", 72, 64, alpha), file_format="jpeg")(b)
+
+
+FOLDERS = [
+    Case("Protect Folder", "a folder that is not there", "no folder", protect("nowhere")),
+    Case("Protect Folder", "a folder outside", "outside the input folder", protect("../output")),
+    Case("Protect Folder", "a folder without pictures", "no picture in", protect()),
+    Case("Protect Folder", "a folder of broken pictures", "not a picture in a format", protect_broken),
+    Case("Protect Folder", "a target that leads out", "out of the output folder", protect(save_in="../input")),
+    Case("Protect Folder", "an absolute target", "out of the output folder", protect(save_in="/tmp/escaped")),
+    Case("Protect Folder", "a target with a zero byte", "out of the output folder", protect(save_in="a\0b")),
+    Case("Save Protected", "an original of another size", "one size", save(original=picture(64, 64))),
+    Case("Save Protected", "a transparent picture as JPEG", "JPEG cannot hold", save_transparent),
+]
