@@ -106,11 +106,13 @@ class Refinement:
             yield loss.item()
 
     def _loss(self, change: Tensor) -> Tensor:
-        published = compose(self._working, self._start + change, self._config.budget_levels, self._mask_at_work)
+        own = change if self._mask_at_work is None else change * self._mask_at_work
+        published = compose(self._working, self._start + own, self._config.budget_levels)
         return published_loss(self._surrogate, published, self._config.draws, self._purifiers, self._generator)
 
     @property
     def refined(self) -> Levels:
         """Return the picture as it would be saved now, at its own size, on the CPU."""
-        change = self._protected - self._original + resize(self._change, *self._original.shape[-2:])
-        return compose(self._original, change, self._config.budget_levels, self._mask).cpu()
+        own = resize(self._change, *self._original.shape[-2:])
+        own = own if self._mask is None else own * self._mask
+        return compose(self._original, self._protected - self._original + own, self._config.budget_levels).cpu()

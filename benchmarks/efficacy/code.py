@@ -8,11 +8,21 @@ from pathlib import Path
 
 from benchmarks.table import ROOT
 
-BENCH = ("benchmarks/thieves.py", "benchmarks/world.py", "benchmarks/efficacy/measures.py", "ldu/attacks/purify")
+BENCH = (
+    *("benchmarks/thieves.py", "benchmarks/world.py", "benchmarks/efficacy/measures.py"),
+    *("benchmarks/efficacy/subjects.py", "ldu/attacks/purify", "ldu/backends", "ldu/losses.py", "ldu/schedule.py"),
+    *("demo/people.py", "demo/portraits.py", "demo/face.py", "demo/head.py", "demo/canvas.py", "demo/behind.py"),
+)
 """What decides what a thief makes of given pictures."""
-METHODS = ("ldu", "benchmarks/baselines", "benchmarks/efficacy/ours.py", "benchmarks/efficacy/published.py")
+METHODS = (
+    *("ldu", "benchmarks/baselines", "benchmarks/efficacy/methods.py"),
+    *("benchmarks/efficacy/ours.py", "benchmarks/efficacy/published.py"),
+)
 """What decides how a picture is protected."""
-ELSEWHERE = ("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py")
+ELSEWHERE = (
+    *("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py", "ldu/saved_file.py", "ldu/naming.py"),
+    *("ldu/flatness.py", "ldu/platform_check.py", "ldu/whole_file.py"),
+)
 """What lies among it and decides nothing."""
 
 

@@ -61,6 +61,11 @@ def test_the_mask_spares_what_it_covers(surrogate, picture):
     assert change[..., :50].any()
 
 
+def test_a_soft_mask_does_not_touch_the_change_that_is_there(surrogate, picture):
+    protected, half = (picture + 8).clamp(0, 255), torch.full((1, 1, 80, 100), 0.5)
+    assert torch.equal(refined(surrogate, picture, protected, RefineConfig(refine_steps=0), mask=half), protected)
+
+
 def test_a_seed_decides_the_result(surrogate, picture):
     again = refined(surrogate, picture), refined(surrogate, picture)
     assert torch.equal(*again)
