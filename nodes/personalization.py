@@ -14,6 +14,7 @@ from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.shapes import Levels
 from .host import differentiable_clip, latent_shape, training_resolution, training_session
 from .images import split_pictures
+from .inputs import seed_input
 from .token_encoder import TokenEncoder
 from .token_fitting import Fitting, encode_views
 from .types import Personalizer, PersonalizerSocket
@@ -64,14 +65,7 @@ class TextualInversion(io.ComfyNode):
                     step=1e-6,
                     tooltip="Of Adam; 0.0005 to 0.01 is usual. Lower it if the loss jumps.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**63 - 1,
-                    control_after_generate=io.ControlAfterGenerate.fixed,  # another seed is another training
-                    tooltip="Of all draws; any number.",
-                ),
+                seed_input(),
                 io.String.Input(
                     "save_as",
                     default="",

@@ -12,6 +12,7 @@ from ..ldu.metrics import measure_visibility
 from ..ldu.shapes import Levels
 from .host import training_resolution
 from .images import fit_mask, to_image, to_levels, to_pixels
+from .inputs import budget_input
 from .walk import ALIASES, CATEGORY
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
@@ -78,13 +79,8 @@ class FitToBudget(io.ComfyNode):
                 io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
                 io.Image.Input("clean", tooltip="VAE decode of the unshifted latent, at the working size."),
                 io.Image.Input("protected", tooltip="VAE decode of the protected latent, of the same size as clean."),
-                io.Float.Input(
-                    "budget",
-                    default=10.0,
-                    min=0.0,
-                    max=255.0,
-                    step=0.5,
-                    tooltip="Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows.",
+                budget_input(
+                    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows."
                 ),
                 io.Mask.Input(
                     "mask",

@@ -20,6 +20,7 @@ from ..ldu.saved_file import FileFormat
 from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, in_words, inside_output, say_there, tasks
 from .host import as_a_part, progress_bar, stop_if_asked
 from .images import to_image, to_levels
+from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
 from .pictures import FitToBudget, WorkingSize
 from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
@@ -54,30 +55,11 @@ class ProtectFolder(io.ComfyNode):
                     tooltip="From Train ρ or Load ρ; not asked for when nothing is left to do.",
                 ),
                 io.Combo.Input("folder", options=input_folders(), tooltip=FOLDER_TOOLTIP),
-                io.Float.Input(
-                    "budget",
-                    default=10.0,
-                    min=0.0,
-                    max=255.0,
-                    step=0.5,
-                    tooltip="Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows.",
+                budget_input(
+                    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows."
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-4.0,
-                    max=4.0,
-                    step=0.05,
-                    tooltip="Factor of the shift: 0 = none, 1 = as trained. 0.5 to 1.5 is usual.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**63 - 1,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Key of the shift; any number, another one gives another shift.",
-                ),
+                strength_input(),
+                seed_input("Key of the shift; any number, another one gives another shift."),
                 io.String.Input(
                     "save_in",
                     default="%folder%_protected",

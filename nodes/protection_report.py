@@ -24,6 +24,7 @@ from .files import next_free
 from .gallery import NOTHING_DONE
 from .host import is_demo, tag_model, training_resolution
 from .images import split_pictures
+from .inputs import budget_input
 from .types import GallerySocket, LossesSocket, PictureInfoSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, report
 
@@ -65,14 +66,7 @@ class ProtectionReport(io.ComfyNode):
                 GallerySocket.Input("gallery", optional=True, tooltip="From Thief's Gallery."),
                 io.Model.Input("model", optional=True, tooltip="The model that was protected against."),
                 RhoSocket.Input("rho", display_name="ρ", optional=True, tooltip="Its settings are reported."),
-                io.Float.Input(
-                    "budget",
-                    default=10.0,
-                    min=0.0,
-                    max=255.0,
-                    step=0.5,
-                    tooltip="What you asked for, in levels of 255; 4 to 16 is usual.",
-                ),
+                budget_input("What you asked for, in levels of 255; 4 to 16 is usual."),
                 io.Int.Input(
                     "public_photos",
                     default=0,

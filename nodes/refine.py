@@ -26,6 +26,7 @@ from .host import (
     training_session,
 )
 from .images import fit_mask, split_pictures, to_image
+from .inputs import budget_input, seed_input
 from .types import PurifiersSocket
 from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
@@ -52,14 +53,7 @@ class RefinePixels(io.ComfyNode):
                 io.Conditioning.Input("conditioning", tooltip="The personalization prompt, from Textual Inversion."),
                 io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
                 io.Image.Input("protected", tooltip="The same picture after the shift, from Fit to Budget."),
-                io.Float.Input(
-                    "budget",
-                    default=10.0,
-                    min=0.0,
-                    max=255.0,
-                    step=0.5,
-                    tooltip="Largest change of a value, in levels of 255, the shift's included. As in Fit to Budget.",
-                ),
+                budget_input("Largest change of a value, in levels of 255, the shift's included. As in Fit to Budget."),
                 io.Int.Input(
                     "steps",
                     default=60,
@@ -68,14 +62,7 @@ class RefinePixels(io.ComfyNode):
                     tooltip="Gradient steps, each two evaluations of the model: 20 to 100 is usual. "
                     "0 = the picture stays as it is.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**63 - 1,
-                    control_after_generate=io.ControlAfterGenerate.fixed,  # another seed is another refinement
-                    tooltip="Of all draws; any number.",
-                ),
+                seed_input(),
                 PurifiersSocket.Input(
                     "purifiers", optional=True, tooltip="What a thief may do first, from Purifiers for Training."
                 ),

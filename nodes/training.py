@@ -38,6 +38,7 @@ from .host import (
     under_manager,
 )
 from .images import fit_mask, split_pictures
+from .inputs import budget_input, seed_input
 from .token_fitting import encode_views, fit_personalizer, refit
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
@@ -70,14 +71,7 @@ class TrainRho(io.ComfyNode):
                 io.Clip.Input("clip", optional=True, tooltip="Without a conditioning: learn the word S* here."),
                 io.String.Input("prompt", default="a photo of S* person", tooltip="For clip. Must hold S* once."),
                 io.String.Input("initial_word", default="person", tooltip="For clip: a coarse word to start from."),
-                io.Float.Input(
-                    "budget",
-                    default=10.0,
-                    min=0.0,
-                    max=255.0,
-                    step=0.5,
-                    tooltip="Largest change of a value, in levels of 255; 4 to 16 is usual. As in Fit to Budget.",
-                ),
+                budget_input("Largest change of a value, in levels of 255; 4 to 16 is usual. As in Fit to Budget."),
                 io.Int.Input("k", default=2, min=1, max=64, tooltip=K_TOOLTIP),
                 io.Float.Input("depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
                 io.Int.Input(
@@ -102,14 +96,7 @@ class TrainRho(io.ComfyNode):
                     max=64,
                     tooltip="Pictures per step, one after the other in memory: 1 for one picture, 2 to 4 for a folder.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**63 - 1,
-                    control_after_generate=io.ControlAfterGenerate.fixed,  # another seed is another training
-                    tooltip="Of all draws; any number.",
-                ),
+                seed_input(),
                 io.Float.Input(
                     "visibility",
                     default=0.5,

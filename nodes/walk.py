@@ -19,6 +19,7 @@ from .host import (
     sampling_session,
     tag_model,
 )
+from .inputs import seed_input, strength_input
 from .types import HostRecord, ModelTag, RecordSocket, RhoSocket, TrainedRho, ZTag
 
 CATEGORY = "LDU"
@@ -134,22 +135,8 @@ class ApplyRhoShift(io.ComfyNode):
             inputs=[
                 io.Latent.Input("z_T", tooltip="From Invert to z_T."),
                 RhoSocket.Input("rho", display_name="ρ", tooltip="From Train ρ or Load ρ."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-4.0,
-                    max=4.0,
-                    step=0.05,
-                    tooltip="Factor of the shift: 0 = none, 1 = as trained. 0.5 to 1.5 is usual.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**63 - 1,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Key of this picture's shift; any number, another one gives another shift.",
-                ),
+                strength_input(),
+                seed_input("Key of this picture's shift; any number, another one gives another shift."),
                 io.Boolean.Input(
                     "other_checkpoint",
                     default=False,
