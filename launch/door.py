@@ -44,8 +44,9 @@ INTERRUPTED, TERMINATED = 130, 143
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _leave)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # ignored: under nohup
+            signal.signal(number, _leave)
     options, rest = _parser().parse_known_args(arguments)
     if rest and options.command != "test":
         _parser().error(f"unknown option: {' '.join(rest)}")

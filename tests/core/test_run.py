@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -772,6 +773,16 @@ class TestCommandLine:
         with pytest.raises(SystemExit) as stopped:
             door._leave()
         assert stopped.value.code == 143
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+    @pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL], ids=["nohup", "a terminal"])
+    def test_a_hangup_stops_it_unless_it_was_told_to_ignore_hangups(self, tmp_path, before):
+        kept = signal.signal(signal.SIGHUP, before)
+        try:
+            assert door.main(["protect", str(tmp_path / "missing.png")]) == 1
+            assert signal.getsignal(signal.SIGHUP) is (door._leave if before is signal.SIG_DFL else before)
+        finally:
+            signal.signal(signal.SIGHUP, kept)
 
 
 class TestChild:
