@@ -21,7 +21,7 @@ from torch.nn import Module
 
 from benchmarks.baselines.errors import PROMPT, denoising_loss
 from benchmarks.baselines.pgd import LossOf, climb, publish, reaching
-from benchmarks.baselines.surrogate import STEP_BATCH, STEP_RATE, THIEF_RATE, THIEF_STEPS, fine_tuned
+from benchmarks.baselines.surrogate import STEP_BATCH, STEP_RATE, THIEF, fine_tuned
 from benchmarks.world import World
 
 STRIDE = 5e-3 / 5e-2
@@ -33,7 +33,7 @@ Objective = Callable[[Module], LossOf]
 
 def fsmg_objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     """Return the denoising error of a fully trained surrogate; trains it."""
-    unet = fine_tuned(world, world.unet, x, steps=THIEF_STEPS, rate=THIEF_RATE, generator=generator)
+    unet = fine_tuned(world, world.unet, x, steps=THIEF.steps, rate=THIEF.learning_rate, generator=generator)
     return denoising_loss(world, unet, PROMPT, generator)
 
 

@@ -21,10 +21,11 @@ from torch.nn.functional import interpolate
 from benchmarks.baselines.blur import gaussian_blur
 from benchmarks.baselines.errors import PROMPT, denoising_loss
 from benchmarks.baselines.pgd import LossOf, climb, publish, reaching
-from benchmarks.baselines.surrogate import STEP_BATCH, THIEF_RATE, THIEF_STEPS, fine_tuned
+from benchmarks.baselines.surrogate import STEP_BATCH, THIEF, fine_tuned
 from benchmarks.world import World
 
 STRIDE = 1 / 10
+RATE = THIEF.learning_rate
 MEMBERS, TURNS, PICTURE_STEPS, TRAIN_STEPS = 6, 2, 6, 2
 BLUR_WIDTH, SMALLEST_CROP = 7, 0.85
 
@@ -57,9 +58,9 @@ def objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
 def stages(world: World, x: Tensor, generator: torch.Generator) -> list[Module]:
     """Return the pool of surrogates, the pretrained model first."""
     pool: list[Module] = [world.unet]
-    steps = THIEF_STEPS // (MEMBERS - 1)
+    steps = THIEF.steps // (MEMBERS - 1)
     for _ in range(MEMBERS - 1):
-        pool.append(fine_tuned(world, pool[-1], x, steps=steps, rate=THIEF_RATE, generator=generator))
+        pool.append(fine_tuned(world, pool[-1], x, steps=steps, rate=RATE, generator=generator))
     return pool
 
 
@@ -74,6 +75,6 @@ def protect(world: World, x: Tensor, *, budget_levels: float, steps: int, genera
         pictures = climb(x, loss_of, steps=count, budget_levels=budget_levels, stride=stride, start=pictures)
         if turn % TURNS < TURNS - 1:  # the last turn's training would be thrown away
             unet = fine_tuned(
-                world, unet, pictures, steps=TRAIN_STEPS, rate=THIEF_RATE, batch=STEP_BATCH, generator=generator
+                world, unet, pictures, steps=TRAIN_STEPS, rate=RATE, batch=STEP_BATCH, generator=generator
             )
     return publish(x, pictures, budget_levels)

@@ -1,9 +1,9 @@
 """Surrogates: the thief's DreamBooth, run for a few steps on copies of the denoiser.
 
-The thief here (`benchmarks.thieves.DEMO`) takes 60 steps at 5e-5 on batches of 8; those of the papers take 1000 at
-5e-7. So that a surrogate goes as far towards the theft in one step as the papers' does, the rate of one of their
-steps is 60/1000 of the thief's, and its batch 2 (there: one picture of the person and one of the class).
-As the thief's, the loss has no prior preservation and the text encoder stays frozen.
+The thief here (`benchmarks.thieves.DEMO`) takes far fewer and longer steps than those of the papers, 1000 at 5e-7. So
+that a surrogate goes as far towards the theft in one step as the papers' does, the rate of one of their steps is the
+thief's, shortened by the ratio of the steps, and its batch 2 (there: one picture of the person and one of the class).
+Unlike the thief's, the loss has no prior preservation and the text encoder stays frozen.
 """
 
 import copy
@@ -11,13 +11,15 @@ import copy
 import torch
 from torch import Tensor
 from torch.nn import Module
+from torch.nn.utils import clip_grad_norm_
 
 from benchmarks.baselines.errors import PROMPT, denoising_errors
+from benchmarks.thieves import DEMO, LARGEST_GRADIENT
 from benchmarks.world import World
 
-THIEF_STEPS, THIEF_RATE, THIEF_BATCH = 60, 5e-5, 8
+THIEF = DEMO["DreamBooth"]
 PAPER_STEPS = 1000
-STEP_RATE = THIEF_RATE * THIEF_STEPS / PAPER_STEPS
+STEP_RATE = THIEF.learning_rate * THIEF.steps / PAPER_STEPS
 STEP_BATCH = 2
 
 
@@ -29,7 +31,7 @@ def fine_tuned(
     steps: int,
     rate: float,
     generator: torch.Generator,
-    batch: int = THIEF_BATCH,
+    batch: int = THIEF.batch,
 ) -> Module:
     """Return a frozen copy of `unet` after some DreamBooth steps on pictures x in turn; `unet` stays as it is."""
     net = copy.deepcopy(unet).requires_grad_(True).train()
@@ -42,5 +44,6 @@ def fine_tuned(
         loss = (world.emphasis(world.schedule.table[t]) * errors).mean()
         optimizer.zero_grad()
         loss.backward()
+        clip_grad_norm_(net.parameters(), LARGEST_GRADIENT)
         optimizer.step()
     return net.eval().requires_grad_(False)

@@ -126,8 +126,8 @@ class Run:
 def shortened():
     """Surrogates and personalizers of a few steps, so that a minute is not spent on them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.baselines.anti_dreambooth.THIEF_STEPS", 3)
-        patch.setattr(metacloak, "THIEF_STEPS", 5)
+        patch.setattr("benchmarks.baselines.anti_dreambooth.THIEF", replace(surrogate.THIEF, steps=3))
+        patch.setattr(metacloak, "THIEF", replace(surrogate.THIEF, steps=5))
         patch.setattr(controls, "INVERSION", InversionConfig(ti_steps=2))
         patch.setattr(simac, "KEPT", 950)
         patch.setattr(blurguard, "FIT_STEPS", 5)
@@ -224,7 +224,7 @@ def test_score_distillations_slope_is_the_encoders_alone(world, x):
 
 
 ROUNDS = -(-STEPS // 6)
-THEFT, STEP = 8, 2  # denoiser evaluations of one training step of a thief and of a surrogate in ASPL's rounds
+THEFT, STEP = 4, 2  # denoiser evaluations of one training step of a thief and of a surrogate in ASPL's rounds
 STATED = {  # forwards, backwards, encodes, decodes of STEPS steps on PICTURES pictures
     "noise_sign": (0, 0, 0, 0),
     "noise_gauss": (0, 0, 0, 0),
@@ -262,7 +262,7 @@ def test_copies_of_a_counted_denoiser_count_and_the_hooks_go(world, x):
     generator = torch.Generator().manual_seed(0)
     with counted(world) as cost:
         net = surrogate.fine_tuned(world, world.unet, x, steps=2, rate=1e-4, generator=generator)
-    assert (cost.forwards, cost.backwards, cost.encodes) == (16, 16, PICTURES)
+    assert (cost.forwards, cost.backwards, cost.encodes) == (8, 8, PICTURES)
     assert not world.unet._forward_hooks
     assert any(not torch.equal(a, b) for a, b in zip(net.parameters(), world.unet.parameters(), strict=True))
     assert not any(parameter.requires_grad for parameter in net.parameters())
