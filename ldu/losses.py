@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .errors import NonFiniteError
 from .model import Denoiser
-from .schedule import NoiseSchedule
+from .schedule import NoiseSchedule, Weighting
 from .shapes import Latent, PerSample
 
 
@@ -40,12 +40,13 @@ def noise_prediction_loss(
     *,
     generator: torch.Generator,
     t_range: tuple[float, float] = (0.0, 1.0),
+    weighting: Weighting = "own",
 ) -> Tensor:
     """Return the personalization loss of each sample, (b,), for one draw of t and noise per sample."""
     sigma = draw_sigmas(schedule, z_0.shape[0], generator=generator, t_range=t_range).to(z_0)
     noise = torch.randn(z_0.shape, generator=generator).to(z_0)
     estimate = denoiser(schedule.add_noise(z_0, noise, sigma), sigma)
-    return schedule.loss_weight(sigma) * (estimate - z_0).square().mean(dim=(1, 2, 3))
+    return schedule.loss_weight(sigma, weighting) * (estimate - z_0).square().mean(dim=(1, 2, 3))
 
 
 def expected_loss(

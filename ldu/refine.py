@@ -17,6 +17,7 @@ from torch import Tensor
 from .budget import compose, resize, to_working_size, whole_budget
 from .errors import BadValueError, MismatchError
 from .losses import require_finite
+from .schedule import Weighting
 from .shapes import Levels, Mask, Resized
 from .train import Purifier, Surrogate, published_loss
 
@@ -32,12 +33,14 @@ class RefineConfig:
         budget_levels: largest change of a pixel value, in levels of 0..255.
         refine_steps: gradient steps; 0 leaves the picture as it is.
         draws: draws of t and noise per step.
+        weighting: how much each noise level counts in the loss.
         seed: of all draws.
     """
 
     budget_levels: float = 10.0
     refine_steps: int = 60
     draws: int = 2
+    weighting: Weighting = "velocity"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -108,7 +111,14 @@ class Refinement:
     def _loss(self, change: Tensor) -> Tensor:
         own = change if self._mask_at_work is None else change * self._mask_at_work
         published = compose(self._working, self._start + own, self._config.budget_levels)
-        return published_loss(self._surrogate, published, self._config.draws, self._purifiers, self._generator)
+        return published_loss(
+            self._surrogate,
+            published,
+            draws=self._config.draws,
+            weighting=self._config.weighting,
+            purifiers=self._purifiers,
+            generator=self._generator,
+        )
 
     @property
     def refined(self) -> Levels:

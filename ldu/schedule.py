@@ -17,6 +17,8 @@ from .errors import BadValueError
 from .shapes import Latent, PerSample
 
 Prediction = Literal["eps", "v", "flow"]
+Weighting = Literal["own", "velocity"]
+"""How much each noise level counts in a loss: as the model was trained, or as a v-prediction model is."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,18 @@ class NoiseSchedule:
         """Return the standard deviation of z_sigma for unit-variance data: z_sigma / spread is z_T as stored."""
         return math.hypot(1 - sigma if self.prediction == "flow" else 1.0, sigma)
 
-    def loss_weight(self, sigma: PerSample) -> PerSample:
+    def loss_weight(self, sigma: PerSample, weighting: Weighting = "own") -> PerSample:
         """Return w with || prediction - target ||^2 = w * || D - z_0 ||^2 for what the model predicts.
 
         eps: noise_pred - noise = (z_0 - D) / sigma. v: v_pred - v = (z_0 - D) * sqrt(1 + sigma^2) / sigma.
-        flow: v_pred - v = (z_0 - D) / sigma.
+        flow: v_pred - v = (z_0 - D) / sigma. With the weighting "velocity" an eps model's levels count as those of v,
+        SNR + 1 in the place of SNR, so that high noise, where a picture's structure is decided, counts too.
+
+        Source: Salimans & Ho 2022 (Progressive Distillation), section 4, "SNR + 1 weighting".
         """
         weight = sigma**-2
-        return weight + 1 if self.prediction == "v" else weight
+        as_v = self.prediction == "v" or (self.prediction == "eps" and weighting == "velocity")
+        return weight + 1 if as_v else weight
 
     @cached_property
     def table(self) -> torch.Tensor:

@@ -25,6 +25,7 @@ from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
 from .model import Denoiser
 from .protect import Subject, WalkConfig, WalkModels, decode, publish, shifted_walk
+from .schedule import Weighting
 from .shapes import LatentOfAnySize, Levels, Pixels
 from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
@@ -60,6 +61,7 @@ class TrainConfig(WalkConfig):
         learning_rate: of Adam.
         batch: pictures per optimiser step, one after the other (memory stays that of one).
         draws: draws of t and noise per picture and step.
+        weighting: how much each noise level counts in the loss.
         visibility_target: the RMS of the residual before clipping, as a share of the budget.
         price: the starting price of visibility.
         price_rate: its rate of ascent.
@@ -73,6 +75,7 @@ class TrainConfig(WalkConfig):
     learning_rate: float = 2e-3
     batch: int = 1
     draws: int = 2
+    weighting: Weighting = "own"
     visibility_target: float = 0.5
     price: float = 0.0
     price_rate: float = 0.01
@@ -178,7 +181,14 @@ class ShiftTraining:
         residual = residual_levels(subject.decoded_clean, decoded)
         mask = None if subject.mask is None else resize(subject.mask.to(residual), *residual.shape[-2:]).clamp(0, 1)
         published = compose(subject.working, residual, self.config.budget_levels, mask)
-        loss = published_loss(self.surrogate, published, self.config.draws, self.purifiers, self.generator)
+        loss = published_loss(
+            self.surrogate,
+            published,
+            draws=self.config.draws,
+            weighting=self.config.weighting,
+            purifiers=self.purifiers,
+            generator=self.generator,
+        )
         residual = residual if mask is None else residual[:, :, mask[0, 0] > 0].unsqueeze(2)  # what will be published
         visibility = self.visibility(residual, self.config.budget_levels)
         objective = -loss + self.dual.price * (visibility - self.config.visibility_target)
@@ -251,14 +261,21 @@ class ShiftTraining:
 
 
 def published_loss(
-    surrogate: Surrogate, published: Levels, draws: int, purifiers: Sequence[Purifier], generator: torch.Generator
+    surrogate: Surrogate,
+    published: Levels,
+    *,
+    draws: int,
+    weighting: Weighting,
+    purifiers: Sequence[Purifier],
+    generator: torch.Generator,
 ) -> Tensor:
     """Return loss_personalize of a published picture (1, 3, h, w), purified as a thief might; differentiable."""
     x = to_pixels(published)
     if purifiers:
         x = purifiers[int(torch.randint(len(purifiers), (1,), generator=generator))](x, generator)
     z_0 = recomputed(surrogate.autoencoder.encode, x).expand(draws, -1, -1, -1)
-    return noise_prediction_loss(surrogate.adversary, z_0, surrogate.schedule, generator=generator).mean()
+    schedule, adversary = surrogate.schedule, surrogate.adversary
+    return noise_prediction_loss(adversary, z_0, schedule, generator=generator, weighting=weighting).mean()
 
 
 def thief_loss(surrogate: Surrogate, levels: Levels, *, draws: int, seed: int = 0) -> list[float]:

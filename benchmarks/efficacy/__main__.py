@@ -33,7 +33,7 @@ def suite(name: str, people: int) -> list[Cell]:
         return full(METHODS, purifiers, people or 20)
     if name == "row":
         return row()
-    return [cell for cell in quick() if not people or cell.person < people]
+    return quick(people or 2)
 
 
 def show(lab: Lab, cells: Iterable[Cell], folder: Path) -> None:
@@ -62,6 +62,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="people as PERSON/set_A, set_B, set_C")
     parser.add_argument("--tuning", action="store_true", help="the people that no table uses")
     parser.add_argument("--methods", help="only these, separated by commas; clean is always there")
+    parser.add_argument("--thieves", help="only these, separated by commas")
+    parser.add_argument("--purifiers", help="only these, separated by commas; none = no purifier")
     parser.add_argument("--out", type=Path, default=Path("efficacy"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
@@ -73,6 +75,10 @@ def main() -> None:
     if options.methods:
         chosen = {"clean", *options.methods.split(",")}
         cells = [cell for cell in cells if cell.method in chosen]
+    if options.thieves:
+        cells = [cell for cell in cells if cell.thief in options.thieves.split(",")]
+    if options.purifiers:
+        cells = [cell for cell in cells if cell.purifier in options.purifiers.split(",")]
     print(provenance(options.checkpoint))
     measure(setup, cells, options.workers)
     show(Lab(setup), cells, setup.results)

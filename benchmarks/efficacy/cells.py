@@ -46,14 +46,14 @@ class Cell:
         return f"{words}_{self.share:g}_{self.person}"
 
 
-def quick() -> list[Cell]:
-    """Return the cells of a first answer: two people, five methods, two thieves, with and without a JPEG."""
+def quick(people: int = 2) -> list[Cell]:
+    """Return the cells of a first answer: few people, five methods, two thieves, with and without a JPEG."""
     methods = ("noise_gauss", "advdm", BEST_BASELINE, "ldu", "ldu_refined")
     conditions = ((CLEAN, 0.0, 0.0), *((method, *EQUAL) for method in methods))
     return [
         Cell(thief, method, budget, psnr_db, purifier, person=person)
         for thief, (method, budget, psnr_db), purifier, person in product(
-            ("LoRA", "DreamBooth"), conditions, ("none", "jpeg 75"), range(2)
+            ("LoRA", "DreamBooth"), conditions, ("none", "jpeg 75"), range(people)
         )
     ]
 

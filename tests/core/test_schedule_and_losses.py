@@ -1,5 +1,7 @@
 """Noise levels and the personalization loss, in the three variants that models are trained with."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -38,6 +40,16 @@ def test_the_weighted_estimate_is_the_textbook_loss_of_each_variant(schedule):
     error = textbook_prediction(schedule, estimate, z_sigma, s) - textbook_target(schedule, z_0, noise, s)
     ours = schedule.loss_weight(sigma) * (estimate - z_0).square().mean(dim=(1, 2, 3))
     assert torch.allclose(ours, error.square().mean(dim=(1, 2, 3)), rtol=1e-6)
+
+
+def test_the_velocity_weighting_makes_an_eps_loss_that_of_v_and_leaves_the_others(denoiser, schedule):
+    def loss(of, weighting="own"):
+        generator = torch.Generator().manual_seed(3)
+        return noise_prediction_loss(denoiser, Z_0, of, generator=generator, weighting=weighting)
+
+    as_v = replace(schedule, prediction="v") if schedule.prediction == "eps" else schedule
+    assert torch.equal(loss(schedule, "velocity"), loss(as_v))
+    assert torch.equal(loss(schedule, "velocity"), loss(schedule)) == (schedule.prediction != "eps")
 
 
 def test_a_perfect_estimate_costs_nothing(schedule):
