@@ -175,7 +175,7 @@ class Writer:
         if original is not None and is_known(as_uint8(original)):
             said.append(KNOWN)
         if original is None or not torch.equal(original, seen):
-            remember(as_uint8(seen))
+            said += remember(as_uint8(seen))
         if self.platform_check and original is not None:
             said.append(str(after_platform(original, seen)))
         if (beside := _unprotected_beside(path, info)) is not None:
