@@ -87,14 +87,23 @@ def save_picture(
         unfinished.write_bytes(content)
 
 
+def require_holds(form: FileFormat, info: PictureInfo) -> None:
+    """Refuse a picture that a format cannot hold; known before anything is computed.
+
+    Raises:
+        BadImageError: if it is transparent and the format cannot be.
+    """
+    if form.name == "jpeg" and info.alpha is not None:
+        raise BadImageError(f"{info.name} has transparent parts, which JPEG cannot hold: save it as PNG or WebP.")
+
+
 def encode(levels: Tensor, info: PictureInfo, form: FileFormat) -> bytes:
     """Return the bytes of a JPEG or WebP file, with the colour profile and nothing else beside the pixels.
 
     Raises:
         BadImageError: if the picture is larger than the format allows, or transparent where the format cannot be.
     """
-    if form.name == "jpeg" and info.alpha is not None:
-        raise BadImageError(f"{info.name} has transparent parts, which JPEG cannot hold: save it as PNG or WebP.")
+    require_holds(form, info)
     file = io.BytesIO()
     options = _LOSSY[form.name] | ({"icc_profile": info.icc} if info.icc else {})
     try:
