@@ -21,6 +21,7 @@ from launch.files import (
     require_distinct,
     require_free,
     require_safetensors,
+    rho_prompt,
     seems_protected,
 )
 from launch.folder import protect_folder
@@ -74,6 +75,7 @@ def _protect(options: argparse.Namespace) -> int:
     _require_room(options, [job.target for job in jobs], options.images)
     reports = protect(_order(options, jobs), _host(options))
     warned = [f"{job.source} seems protected already, by its name." for job in jobs if seems_protected(job.source)]
+    warned += _other_subject(options)
     beside = [UNPROTECTED_BESIDE] if any(job.source.parent == job.target.parent for job in jobs) else []
     sys.stdout.write("\n\n".join([*map(in_words, reports), "\n".join([*warned, *beside, UNPUBLISH])]) + "\n")
     _keep_report(options, reports[0] if len(reports) == 1 else reports)
@@ -89,9 +91,19 @@ def _protect_folder(options: argparse.Namespace) -> int:
     report = protect_folder(job, _order(options, []), _host(options))
     count = sum(seems_protected(path) for path in inputs)
     warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
+    warned += _other_subject(options)
     sys.stdout.write("\n\n".join([report.in_words(), "\n".join([*warned, UNPUBLISH])]) + "\n")
     _keep_report(options, report.as_dict())
     return 0
+
+
+def _other_subject(options: argparse.Namespace) -> list[str]:
+    """Say that a trained rho was trained for something else than the pictures show, by the words of its prompt."""
+    trained_for = rho_prompt(options.rho) if options.rho and options.subject else ""
+    if not trained_for or options.subject in trained_for.lower().split():
+        return []
+    told = f'{options.rho.name} was trained with the prompt "{trained_for}", but the pictures show: {options.subject}.'
+    return [f"{told} It may protect them less: train a rho of their own, by leaving out --rho."]
 
 
 def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list[Path]) -> None:
@@ -124,11 +136,9 @@ def _stress(options: argparse.Namespace) -> int:
         options.cpu,
         options.force,
         options.keep_log,
+        options.json,
     )
     require_pictures(order)
-    require_distinct([path for path in (options.json, options.keep_log) if path])
-    for extra in filter(None, (options.json, options.keep_log)):
-        require_free(extra, [*options.images, *options.protected], force=options.force)
     if options.checkpoint:
         require_safetensors(options.checkpoint)
     told = stress(order, _host(options))

@@ -125,6 +125,15 @@ def rho_settings(file: Path) -> dict[str, Any]:
         return {}
 
 
+def rho_prompt(file: Path) -> str:
+    """Read from a rho's card the prompt that it was trained for; empty where it does not tell."""
+    try:
+        prompt = json.loads((_header(file) or {})["__metadata__"]["ldu.rho"])["card"]["prompt"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return prompt if isinstance(prompt, str) else ""
+
+
 def deliver(content: bytes, target: Path, *, force: bool) -> None:
     """Write a file, complete or not at all; its folder is made where it is missing.
 

@@ -23,7 +23,6 @@ from ldu.wording import DEMO_WARNING, say_bytes, say_losses
 SAVE_IN = "protected"
 SAVED, THERE = "saved", "there already"
 JUDGED = ("The first picture", "The same after an upload that recompresses it")
-AT_ONCE = 100  # pairs of files on one command line
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def protect_folder(job: Job, order: Order, host: Host) -> FolderReport:
     run = {"nfe": told["nfe"], "train_steps": told.get("train_steps"), "device": device}
     saved = [each for each in told["pictures"] if each["outcome"] == SAVED]
     jobs = [Job(job.source / each["name"], _target(job, each)) for each in saved]
-    measured = _measure_all(host, jobs)
+    measured = measure(host, [(job.source, job.target) for job in jobs])
     seconds = round(time.monotonic() - started, 1)
     reports = [
         compose(single, order.checkpoint, graph, found | run | {"seconds": seconds})
@@ -168,9 +167,3 @@ def _losses(entry: dict[str, Any], graph: Graph) -> list[dict[str, Any]]:
     texts = [text for node in judges for text in entry["outputs"].get(node, {}).get("ldu", [])]
     found = [json.loads(text) for text in texts]
     return [{key: value for key, value in each.items() if key.startswith("loss_")} for each in found]
-
-
-def _measure_all(host: Host, jobs: list[Job]) -> list[Report]:
-    pairs = [(job.source, job.target) for job in jobs]
-    batches = [pairs[start : start + AT_ONCE] for start in range(0, len(pairs), AT_ONCE)]
-    return [found for batch in batches for found in measure(host, batch)]

@@ -135,14 +135,16 @@ def run_with_progress(server: Server, graph: Graph, meanwhile: Callable[[], None
 
 
 def measure(host: Host, pairs: list[tuple[Path, Path]]) -> list[Report]:
-    """Compare originals and saved files, both read back from disk.
+    """Compare originals and saved files, both read back from disk, however many there are.
 
     Raises:
         LaunchError: One of them cannot be read.
     """
+    if not pairs:
+        return []
     names = [str(path.resolve()) for pair in pairs for path in pair]
-    command = [str(host.python), "-c", REPORT, str(PACK), *names]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [str(host.python), "-c", REPORT, str(PACK), "-"]
+    answer = subprocess.run(command, input=json.dumps(names), capture_output=True, text=True, check=False)
     if answer.returncode:
         raise LaunchError((answer.stderr.strip().splitlines() or ["The saved picture could not be measured."])[-1])
     return json.loads(answer.stdout)

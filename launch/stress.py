@@ -64,6 +64,7 @@ class StressOrder:
         cpu: Whether to leave a GPU alone.
         force: Whether existing files may be replaced.
         keep_log: Where the server's log is to be kept; None to drop it.
+        json: Where the report's numbers are to be kept as well; None for nowhere else.
     """
 
     originals: list[Path]
@@ -74,6 +75,7 @@ class StressOrder:
     cpu: bool = False
     force: bool = False
     keep_log: Path | None = None
+    json: Path | None = None
 
 
 def require_pictures(order: StressOrder) -> None:
@@ -93,8 +95,8 @@ def require_pictures(order: StressOrder) -> None:
     if len({picture.name for picture in order.originals}) < len(order.originals):
         raise LaunchError("Two originals have the same name: rename one of them.")
     targets = [order.out / name for name in (PICTURE, PAGE, DATA)]
-    require_distinct([*targets, *([order.keep_log] if order.keep_log else [])])
-    for target in targets:
+    require_distinct([*targets, *filter(None, (order.json, order.keep_log))])
+    for target in (*targets, *filter(None, (order.json, order.keep_log))):
         require_free(target, [*order.originals, *order.protected], force=order.force)
 
 

@@ -1,6 +1,7 @@
 """Measure saved pictures against their originals, both read back from their files: `python -m ldu.report`.
 
-The command takes pairs ORIGINAL SAVED and writes a JSON list with one record for each pair.
+The command takes pairs ORIGINAL SAVED, or "-" to read them as a JSON list, for a command line has a limit; it writes a
+JSON list with one record for each pair.
 """
 
 import json
@@ -53,6 +54,6 @@ def main(arguments: Sequence[str]) -> str:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(main(sys.argv[1:]) + "\n")
+        sys.stdout.write(main(json.load(sys.stdin) if sys.argv[1:] == ["-"] else sys.argv[1:]) + "\n")
     except LduError as error:
         sys.exit(str(error))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .errors import BadImageError, BadValueError
@@ -86,14 +87,23 @@ def save_picture(
         unfinished.write_bytes(content)
 
 
+def require_holds(form: FileFormat, info: PictureInfo) -> None:
+    """Refuse a picture that a format cannot hold; known before anything is computed.
+
+    Raises:
+        BadImageError: if it is transparent and the format cannot be.
+    """
+    if form.name == "jpeg" and info.alpha is not None:
+        raise BadImageError(f"{info.name} has transparent parts, which JPEG cannot hold: save it as PNG or WebP.")
+
+
 def encode(levels: Tensor, info: PictureInfo, form: FileFormat) -> bytes:
     """Return the bytes of a JPEG or WebP file, with the colour profile and nothing else beside the pixels.
 
     Raises:
         BadImageError: if the picture is larger than the format allows, or transparent where the format cannot be.
     """
-    if form.name == "jpeg" and info.alpha is not None:
-        raise BadImageError(f"{info.name} has transparent parts, which JPEG cannot hold: save it as PNG or WebP.")
+    require_holds(form, info)
     file = io.BytesIO()
     options = _LOSSY[form.name] | ({"icc_profile": info.icc} if info.icc else {})
     try:
@@ -118,6 +128,26 @@ def say_file(path: Path, info: PictureInfo, form: FileFormat, original: Levels |
     return [f"{size}. {say_loss(path, form, original)}"]
 
 
+def say_expected(original: Levels, protected: Levels) -> str:
+    """Say before anything is saved how large the files will be, without alpha; nothing if nothing was changed.
+
+    Args:
+        original: Whole levels, one picture.
+        protected: Of the same size.
+    """
+    if torch.equal(original, protected):
+        return ""
+    before, after = (_png_size(levels) for levels in (original, protected))
+    height, width = protected.shape[-2:]
+    form, info = FileFormat("jpeg"), PictureInfo("the picture", "RGB", width, height)
+    said = f"As a PNG about {say_bytes(after)} (its original: {say_bytes(before)})"
+    try:
+        smaller = len(encode(as_uint8(protected), info, form))
+    except BadImageError:  # longer than a JPEG may be
+        return f"{said}."
+    return f"{said}, as {form} about {say_bytes(smaller)}, but outside the budget."
+
+
 def say_loss(path: Path, form: FileFormat, original: Levels | None) -> str:
     """Say that a lossy file keeps no bound, and how far it is from the original as its readers see it."""
     warning = f"{form} changes the values again: the bound of the budget no longer holds for this file."
@@ -131,6 +161,17 @@ def pixel_digest(levels: Tensor) -> str:
     digest = hashlib.sha256(str(tuple(levels.shape)).encode())
     digest.update(levels.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def as_uint8(levels: Levels) -> Tensor:
+    """Return a batch of one as uint8 [height, width, 3]."""
+    return levels[0].to(torch.uint8).movedim(0, -1)
+
+
+def _png_size(levels: Levels) -> int:
+    file = io.BytesIO()
+    to_pillow(as_uint8(levels), None).save(file, format="PNG")
+    return len(file.getvalue())
 
 
 def _say_alternative(path: Path, info: PictureInfo, quality: int) -> str:

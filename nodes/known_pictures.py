@@ -15,18 +15,27 @@ from ..ldu.saved_file import pixel_digest
 KNOWN = "This very picture came out of Save Protected before: protecting it again moves it further from its original."
 
 
-def remember(levels: Tensor) -> None:
-    """Note down a picture that was saved as protected, uint8 [height, width, 3]."""
+def remember(levels: Tensor) -> list[str]:
+    """Note down a picture that was saved as protected, uint8 [height, width, 3]; if that fails, return why it matters.
+
+    The picture lies on the disk already, so nothing here may keep its node from ending well.
+    """
     record = _record()
-    record.parent.mkdir(parents=True, exist_ok=True)
-    with record.open("a", encoding="ascii") as lines:
-        lines.write(pixel_digest(levels) + "\n")
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with record.open("a", encoding="ascii") as lines:
+            lines.write(pixel_digest(levels) + "\n")
+    except OSError as error:
+        return [f"It will not be recognised as protected later: {record} cannot be written ({error.strerror})."]
+    return []
 
 
 def is_known(levels: Tensor) -> bool:
-    """Tell whether a picture, uint8 [height, width, 3], was saved as protected before."""
-    record = _record()
-    return record.is_file() and pixel_digest(levels) in record.read_text("ascii").split()
+    """Tell whether a picture, uint8 [height, width, 3], was saved as protected before; not, if the record is locked."""
+    try:
+        return pixel_digest(levels).encode() in _record().read_bytes().split()
+    except OSError:  # none yet, or not for this user
+        return False
 
 
 def note(picture: Picture) -> str:

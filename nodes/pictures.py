@@ -9,6 +9,7 @@ from ..ldu.budget import WHITE, fit_to_budget, to_working_size
 from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.flatness import measure_flat
 from ..ldu.metrics import measure_visibility
+from ..ldu.saved_file import say_expected
 from ..ldu.shapes import Levels
 from .host import training_resolution
 from .images import fit_mask, to_image, to_levels, to_pixels
@@ -112,7 +113,8 @@ class Compare(io.ComfyNode):
             node_id="LDU_Compare",
             display_name="Compare",
             category=CATEGORY,
-            description="Measures how much a protected picture differs from its original and shows where.",
+            description="Measures how much a protected picture differs from its original, shows where, and says how "
+            "large its file will be.",
             search_aliases=[*ALIASES, "difference", "psnr", "ssim"],
             is_output_node=True,
             inputs=[
@@ -128,7 +130,10 @@ class Compare(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(display_name="report", tooltip="One sentence a picture: levels, PSNR in dB, SSIM."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Of each picture: levels, PSNR in dB, SSIM, and how large its file will be.",
+                ),
                 io.Image.Output(display_name="difference", tooltip="Grey level 128 is no change."),
             ],
         )
@@ -143,11 +148,17 @@ class Compare(io.ComfyNode):
                 "only pictures of one size can be compared: compare behind Fit to Budget, or resize one."
             )
         pairs = zip(before.split(1), after.split(1), strict=True)
-        report = "\n".join(f"{measure_visibility(*pair)} {measure_flat(*pair)}".rstrip() for pair in pairs)
+        report = "\n".join(_say_change(*pair) for pair in pairs)
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
         views = {"before": to_image(before), "after": to_image(after), "difference": difference}
         shown = {name: _preview(image) for name, image in views.items()}  # drawn by web/js/compare.js
         return io.NodeOutput(report, difference, ui={**shown, "text": (report,)})
+
+
+def _say_change(original: Levels, protected: Levels) -> str:
+    """Say how far one picture is from its original, and how large its file will be."""
+    said = measure_visibility(original, protected), measure_flat(original, protected), say_expected(original, protected)
+    return " ".join(filter(None, map(str, said)))
 
 
 def _preview(image: Tensor) -> list[Any]:

@@ -16,8 +16,8 @@ from ..ldu.errors import BadFileError, BadImageError
 from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import ENDINGS
 from ..ldu.picture import Picture, load_picture
-from ..ldu.saved_file import FileFormat
-from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, in_words, inside_output, say_there, tasks
+from ..ldu.saved_file import FileFormat, require_holds
+from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .host import as_a_part, progress_bar, stop_if_asked
 from .images import to_image, to_levels
 from .inputs import budget_input, seed_input, strength_input
@@ -98,7 +98,9 @@ class ProtectFolder(io.ComfyNode):
         cls, folder: str, save_in: str, file_format: str, rho: TrainedRho | None = None, **_: object
     ) -> list[str]:
         """Ask for rho, and with it for its training, only if there is something to do."""
-        undone = any(not task.target.exists() for task in tasks(folder, save_in, file_format))
+        form = FileFormat(file_format)
+        missing = (task for task in tasks(folder, save_in, file_format) if not task.target.exists())
+        undone = any(can_be_done(task, form) for task in missing)
         return ["rho"] if rho is None and undone else []
 
     @classmethod
@@ -183,10 +185,12 @@ def _work_through(todo: list[Task], walk: _Walk, writer: Writer) -> list[Outcome
 
 def _outcome(task: Task, walk: _Walk, writer: Writer) -> Outcome:
     if task.target.exists():
-        return say_there(task)
+        return say_there(task, walk.budget, writer.form)
     try:
         picture = load_picture(task.source)
-    except BadFileError as error:  # not caught below: a disk that is full will not do for the next picture either
+        require_holds(writer.form, picture.info)
+    except (BadFileError, BadImageError) as error:
+        # Of these BadFileError is not caught below: a disk that is full will not do for the next picture either.
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     try:
         with as_a_part():

@@ -16,6 +16,7 @@ from ..ldu.evidence.page import page
 from ..ldu.evidence.record import Losses, Mixture, PictureEntry, Report, as_json, average, survivals
 from ..ldu.evidence.sentences import in_words
 from ..ldu.evidence.thumbnails import Thumbnails, thumbnails
+from ..ldu.flatness import measure_flat
 from ..ldu.metrics import measure_visibility
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.shapes import Levels
@@ -151,7 +152,8 @@ def _entries(
 def _entry(name: str, before: Levels, after: Levels, file: str | None) -> PictureEntry:
     digest = None if file is None else hashlib.sha256(_inside_output(file).read_bytes()).hexdigest()
     height, width = after.shape[-2:]
-    return PictureEntry(name, width, height, measure_visibility(before, after), file, digest)
+    change = measure_visibility(before, after), measure_flat(before, after)
+    return PictureEntry(name, width, height, *change, file, digest)
 
 
 def _inside_output(name: str) -> Path:

@@ -15,7 +15,7 @@ from ..ldu.errors import LduError, MismatchError
 from ..ldu.naming import ENDINGS
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.platform_check import after_platform
-from ..ldu.saved_file import FileFormat, save_picture, say_file
+from ..ldu.saved_file import FileFormat, as_uint8, save_picture, say_file
 from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
 from .files import next_free
@@ -169,23 +169,18 @@ class Writer:
             original: Its levels, of the same size.
             texts: To be embedded in a PNG.
         """
-        save_picture(path, _as_in_a_file(levels), info, self.form, texts)
+        save_picture(path, as_uint8(levels), info, self.form, texts)
         seen = levels if self.form.keeps_levels else load_picture(path).as_batch()
         said = say_file(path, info, self.form, original)
-        if original is not None and is_known(_as_in_a_file(original)):
+        if original is not None and is_known(as_uint8(original)):
             said.append(KNOWN)
         if original is None or not torch.equal(original, seen):
-            remember(_as_in_a_file(seen))
+            said += remember(as_uint8(seen))
         if self.platform_check and original is not None:
             said.append(str(after_platform(original, seen)))
         if (beside := _unprotected_beside(path, info)) is not None:
             said.append(f"The unprotected {beside} lies beside it: take care to publish the right one.")
         return Written(path, seen, said)
-
-
-def _as_in_a_file(levels: Levels) -> Tensor:
-    """Return a batch of one as uint8 [height, width, 3]."""
-    return levels[0].to(torch.uint8).movedim(0, -1)
 
 
 def _originals(original: Tensor | None, pictures: Levels) -> list[Levels] | list[None]:

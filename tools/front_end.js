@@ -77,6 +77,21 @@ window.ldu = {
     }
   },
 
+  holds([type, name, value]) {
+    const widgets = app.graph._nodes.filter((node) => node.type === type).flatMap((node) => node.widgets ?? []);
+    return widgets.some((widget) => widget.name === name && widget.value === value);
+  },
+
+  // Where in the window a widget of the first node of a type is.
+  spot([type, name]) {
+    const node = app.graph._nodes.find((it) => it.type === type);
+    const widget = node.widgets.find((it) => it.name === name);
+    const { offset, scale } = app.canvas.ds;
+    const [x, y] = [node.pos[0] + node.size[0] / 2, node.pos[1] + widget.y + LiteGraph.NODE_WIDGET_HEIGHT / 2];
+    const canvas = app.canvas.canvas.getBoundingClientRect();
+    return [canvas.left + (x + offset[0]) * scale, canvas.top + (y + offset[1]) * scale];
+  },
+
   // The types of the nodes that are marked as having failed, or as having a wrong input.
   blamed() {
     const failed = app.graph._nodes.filter((node) => node.strokeStyles.executionError?.call(node));
@@ -104,6 +119,16 @@ window.ldu = {
 
   clicked() {
     return this.clicks;
+  },
+
+  // Count how often a hand presses a button of the mouse from now on; what scripts do is not trusted.
+  countPresses() {
+    this.presses = 0;
+    window.addEventListener("pointerdown", (event) => (this.presses += event.isTrusted), true);
+  },
+
+  pressed() {
+    return this.presses;
   },
 
   // True when a node of a type has that text on it, in sight or not.

@@ -5,7 +5,7 @@ Each step waits until the page shows that it is done, for on a busy machine no t
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,20 @@ def find_chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+def click_at_once(element: Locator) -> None:
+    """Click without asking whether something lies over the element, such as a message that fades."""
+    element.evaluate("(it) => it.click()")
+
+
 @contextmanager
-def front_end(address: str, language: str = "en-US") -> "Iterator[FrontEnd]":
-    """Open the front end of the ComfyUI at `address` for somebody who speaks `language`; its greeting is put away."""
+def front_end(address: str, language: str = "en-US", *, greeting: bool = False) -> "Iterator[FrontEnd]":
+    """Open the front end of a ComfyUI.
+
+    Args:
+        address: of the server.
+        language: of whoever looks at it.
+        greeting: whether the list of templates that a newcomer is greeted with stays open.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport=WINDOW, reduced_motion="reduce", locale=language)
@@ -43,7 +54,7 @@ def front_end(address: str, language: str = "en-US") -> "Iterator[FrontEnd]":
         page.goto(address)
         page.wait_for_function("ldu.ready()")
         front = FrontEnd(page)
-        if greeted:
+        if greeted and not greeting:
             front.put_templates_away()
         front.wait_until_settled()
         yield front
@@ -79,13 +90,13 @@ class FrontEnd:
         """Open a template of the pack by a click on its card."""
         self.ask("command", "Comfy.BrowseTemplates")
         self.page.get_by_test_id(TEMPLATES).wait_for()
-        _click(self.page.get_by_text("ldu", exact=True).first)
-        _click(self.page.get_by_test_id(f"template-workflow-{name}"))
+        click_at_once(self.page.get_by_text("ldu", exact=True).first)
+        click_at_once(self.page.get_by_test_id(f"template-workflow-{name}"))
         self.page.get_by_test_id(TEMPLATES).wait_for(state="detached")
         self.wait_until("opened", name)
         self.wait_until_settled()
         for button in self.page.get_by_test_id("close-minimap-button").all():
-            _click(button)
+            click_at_once(button)
 
     def open_blank(self) -> None:
         """Open an empty workflow."""
@@ -153,7 +164,7 @@ class FrontEnd:
 
     def open_help(self) -> str:
         """Open the help page of the selected node and return its text."""
-        _click(self.page.get_by_test_id("info-button").first)
+        click_at_once(self.page.get_by_test_id("info-button").first)
         shown = self.page.locator(".node-help-content").first
         shown.locator("h2").first.wait_for()
         return shown.inner_text()
@@ -171,10 +182,17 @@ class FrontEnd:
         job, refused = self.start_run()
         return refused or self.wait_for_end(job)
 
-    def start_run(self) -> tuple[str, str | None]:
+    def choose_picture(self, file: Path) -> None:
+        """Press the button of Load Picture and choose a file of this computer."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.mouse.click(*self.ask("spot", ["LDU_LoadPicture", "upload"]))
+        chooser.value.set_files(file)
+        self.wait_until("holds", ["LDU_LoadPicture", "image", file.name])
+
+    def start_run(self, click: Callable[[Locator], None] = click_at_once) -> tuple[str, str | None]:
         """Press Run, and return the job's name and why it was refused, if it was."""
         with self.page.expect_response(lambda it: it.url.endswith("/prompt") and it.request.method == "POST") as sent:
-            _click(self.page.get_by_test_id("queue-button").first)
+            click(self.page.get_by_test_id("queue-button").first)
         answer = json.loads(sent.value.body())
         if not sent.value.ok or answer.get("node_errors"):
             return "", refusal(sent.value.body())
@@ -226,8 +244,3 @@ class FrontEnd:
             animations="disabled",
             timeout=PATIENCE,
         )
-
-
-def _click(element: Locator) -> None:
-    """Click without asking whether something lies over the element, such as a message that fades."""
-    element.evaluate("(it) => it.click()")

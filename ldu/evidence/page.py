@@ -9,7 +9,7 @@ from ..wording import DEMO_WARNING
 from .gallery import CLEAN, Thief
 from .markup import Markup, element, embed, join
 from .record import Losses, PictureEntry, Purified, Report, average, not_tested
-from .sentences import NO_PROMISE, say_budget, say_share
+from .sentences import NO_PROMISE, say_budget, say_change, say_share
 from .style import STYLE
 from .thumbnails import Thumbnails
 
@@ -18,6 +18,7 @@ GLOSSARY = {
     "level": "One of the 256 steps of a pixel's red, green or blue. 10 of 255 is about 4 %.",
     "PSNR": "How near two pictures are, in dB. Higher is nearer; 6 dB more is half the difference.",
     "SSIM": "How alike two pictures are in structure; 1 is the same.",
+    "flat area": "Where no grain hides a change: sky, paper, line art, smooth skin.",
     "loss": "How badly a model predicts the picture while it learns from it. Higher is harder to learn.",
     "similarity": "How alike an identity network finds the faces in two pictures: 1 the same, about 0 strangers.",
     "purifier": "What a thief does to a picture first, to get rid of the protection.",
@@ -193,7 +194,7 @@ def _figure(picture: PictureEntry, small: Thumbnails) -> Markup:
     words = element(
         "div",
         element("h3", picture.name),
-        element("p", f"{picture.width} × {picture.height} pixels. {picture.visibility}"),
+        element("p", f"{picture.width} × {picture.height} pixels. {say_change(picture)}"),
         saved or element("p", "Measured in the graph; the saved file was not given.", class_="quiet"),
     )
     shown = (

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..budget import whole_budget
 from ..errors import NonFiniteError
+from ..flatness import FlatChange
 from ..metrics import Visibility
 from ..wording import say_losses
 from .gallery import CLEAN, PROTECTED, Thief, versions_of
@@ -81,6 +82,7 @@ class PictureEntry:
         width: In pixels.
         height: In pixels.
         visibility: How far it is from its original.
+        flat: How far it is in the flat areas, where the eye finds a change first.
         file: The saved file, inside the output folder; None if it was measured inside the graph only.
         sha256: Of that file.
     """
@@ -89,6 +91,7 @@ class PictureEntry:
     width: int
     height: int
     visibility: Visibility
+    flat: FlatChange
     file: str | None = None
     sha256: str | None = None
 

@@ -41,7 +41,12 @@ def say_budget(report: Report) -> str:
 def say_picture(picture: PictureEntry) -> str:
     """Say all about one picture in a sentence or two."""
     saved = f" {picture.file}, SHA-256 {picture.sha256}." if picture.sha256 else ""
-    return f"{picture.name}, {picture.width} x {picture.height}: {picture.visibility}{saved}"
+    return f"{picture.name}, {picture.width} x {picture.height}: {say_change(picture)}{saved}"
+
+
+def say_change(picture: PictureEntry) -> str:
+    """Say how far a picture is from its original, all over and where it is flat."""
+    return f"{picture.visibility} {picture.flat}".rstrip()
 
 
 def say_learning(report: Report) -> list[str]:

@@ -19,6 +19,7 @@ from ldu.evidence.page import page
 from ldu.evidence.record import Losses, Mixture, PictureEntry, Report, as_dict, as_json, average, not_tested, survivals
 from ldu.evidence.sentences import NO_PROMISE, in_words
 from ldu.evidence.thumbnails import thumbnails
+from ldu.flatness import FlatChange, measure_flat
 from ldu.metrics import measure_visibility
 from ldu.whole_file import written_whole
 from ldu.wording import DEMO_WARNING
@@ -40,7 +41,8 @@ NOT_GIVEN = {
 
 def full(name="photo.jpg"):
     """A report to which nothing is missing."""
-    entry = PictureEntry(name, 32, 24, measure_visibility(ORIGINAL, PROTECTED_PICTURE), f"{name}.png", "ab" * 32)
+    change = measure_visibility(ORIGINAL, PROTECTED_PICTURE), measure_flat(ORIGINAL, PROTECTED_PICTURE)
+    entry = PictureEntry(name, 32, 24, *change, f"{name}.png", "ab" * 32)
     thief = Thief(name, (Attempt(CLEAN, 0.8), Attempt(PROTECTED, 0.4), Attempt(name, 0.6)), name)
     return Report(
         "2026-01-31",
@@ -181,6 +183,16 @@ def test_the_budget_is_kept_if_no_picture_changes_by_more_whole_levels(budget, k
     assert report.largest_change == 9
     assert report.within_budget is kept
     assert ("NOT KEPT" in in_words(report)) == (kept is False)
+
+
+def test_text_json_and_page_say_how_much_flat_areas_changed_and_when_it_may_be_seen():
+    (entry,), said = full().pictures, "Flat areas (40% of the picture): mean change 2.50, largest 7 levels."
+    report = replace(full(), pictures=(replace(entry, flat=FlatChange(0.4, 2.5, 7)),))
+    assert f"{said} The change may be seen there" in in_words(report)
+    assert f"{said} The change may be seen there" in " ".join(Reader(page(report, small())).words)
+    told = json.loads(as_json(report))["pictures"][0]["flat"]
+    assert told == {"share": 0.4, "mean_abs_levels": 2.5, "max_abs_levels": 7}
+    assert "Flat areas" not in in_words(full())  # this one has none
 
 
 def test_a_purifier_keeps_the_share_of_the_rise_that_is_left():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from launch import protect
+from launch.host import Host
 from ldu.errors import BadFileError, BadValueError, MismatchError
 from ldu.report import main, measure
 
@@ -52,6 +54,21 @@ def test_a_file_that_is_no_picture_is_refused(pair, tmp_path):
 def test_files_come_in_pairs():
     with pytest.raises(BadValueError, match="got 1 names"):
         main(["only.png"])
+
+
+def test_more_pairs_are_measured_at_once_than_windows_allows_on_a_command_line(pair, tmp_path, monkeypatch):
+    lengths, run = [], subprocess.run
+
+    def measured(command, **more):
+        lengths.append(sum(map(len, command)))
+        return run(command, **more)
+
+    monkeypatch.setattr(protect.subprocess, "run", measured)
+    pairs = [pair] * (40_000 // len(str(pair[0])) // 2)
+    found = protect.measure(Host(Path(sys.executable), tmp_path), pairs)
+    assert [record["max_abs_levels"] for record in found] == [7] * len(pairs)
+    assert max(lengths) < 32_767
+    assert protect.measure(Host(Path(sys.executable), tmp_path), []) == []
 
 
 def test_the_command_writes_one_record_for_each_pair(pair):

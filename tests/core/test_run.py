@@ -307,6 +307,20 @@ class TestWhichFileGoesWhere:
         assert files.rho_settings(rho) == {"k": 2, "depth": 0.3}
         assert files.rho_settings(make_safetensors(tmp_path / "other.safetensors", {})) == {}
 
+    def test_a_rho_tells_its_prompt_and_whoever_protects_something_else_with_it_is_told(self, tmp_path):
+        described = json.dumps({"card": {"prompt": "a photo of S* person"}})
+        rho = make_safetensors(tmp_path / "rho.safetensors", {"ldu.rho": described})
+        silent = make_safetensors(tmp_path / "silent.safetensors", {"ldu.rho": json.dumps({"card": {"prompt": 3}})})
+
+        def said(*more):
+            return door._other_subject(door._parser().parse_args(["protect", "a.png", *more]))
+
+        (told,) = said("--rho", str(rho), "--subject", "animal")
+        assert told.startswith('rho.safetensors was trained with the prompt "a photo of S* person", but')
+        assert said("--rho", str(rho), "--subject", "person") == []
+        assert said("--rho", str(rho)) == said("--subject", "animal") == []
+        assert said("--rho", str(silent), "--subject", "animal") == []
+
     def test_only_safetensors_are_taken(self, tmp_path):
         files.require_safetensors(make_safetensors(tmp_path / "good.safetensors", {}))
         for content in (b"", b"\x80\x04.", struct.pack("<Q", 2**60), struct.pack("<Q", 99) + b"{}", b"PK\x03\x04" * 8):
@@ -460,6 +474,16 @@ class TestStress:
         (tmp_path / "other").mkdir()
         with pytest.raises(LaunchError, match=message):
             stress.require_pictures(self.order(tmp_path, originals, protected))
+
+    @pytest.mark.parametrize("name", [stress.DATA, stress.PAGE, stress.PICTURE])
+    @pytest.mark.parametrize("option", ["--json", "--keep-log"])
+    def test_a_file_asked_for_in_the_place_of_a_result_is_refused_before_anything_is_done(
+        self, tmp_path, capsys, monkeypatch, name, option
+    ):
+        monkeypatch.setattr(door, "stress", lambda *_: pytest.fail("it was begun"))
+        photo, out = str(make_file(tmp_path / "a.png")), tmp_path / "out"
+        assert door.main(["stress", photo, "--out", str(out), option, str(out / name), "--force"]) == 1
+        assert capsys.readouterr().err == "Two files would be saved under one name: choose different names.\n"
 
     def test_nothing_is_written_over_without_force_and_an_original_never(self, tmp_path):
         order = self.order(tmp_path, ("gallery.png",))
@@ -617,6 +641,15 @@ class TestFolder:
     def test_a_folder_stands_alone_on_the_command_line(self, job, capsys):
         assert door.main(["protect", str(job.source), str(job.source / "b.png")]) == 1
         assert capsys.readouterr().err == "Give one folder, or several pictures, but not both.\n"
+
+
+@pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
+def test_the_workflows_judge_the_file_as_its_readers_see_it(name):
+    shipped = graph.load_workflow(name)
+    (saver,) = [number for number, node in shipped.items() if node["class_type"] == "LDU_SaveProtected"]
+    (judge,) = graph.nodes_of(shipped, "LDU_MeasureLoss")
+    assert judge["inputs"]["protected"] == [saver, 1]
+    assert shipped[saver]["inputs"]["original"] == judge["inputs"]["original"]
 
 
 def test_a_lossy_file_is_judged_as_it_is_saved():

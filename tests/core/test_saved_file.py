@@ -12,8 +12,9 @@ from ldu.metrics import max_abs_levels
 from ldu.naming import protected_names
 from ldu.picture import PictureInfo, load_picture
 from ldu.platform_check import after_platform
-from ldu.saved_file import FileFormat, pixel_digest, save_picture, say_file
+from ldu.saved_file import FileFormat, pixel_digest, save_picture, say_expected, say_file
 from ldu.whole_file import written_whole
+from ldu.wording import say_bytes
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 EVERY = [FileFormat("png"), FileFormat("jpeg", 80), FileFormat("webp", 80)]
@@ -107,6 +108,29 @@ def test_of_a_png_its_size_and_that_of_a_jpeg_are_told(tmp_path):
     assert f"PNG, {round(png.stat().st_size / 1000)} kB." in said
     assert f"As JPEG of quality 80 it would be about {round(jpeg.stat().st_size / 1000)} kB" in said
     assert "no longer holds" not in said
+
+
+@pytest.mark.parametrize("form", [FileFormat("png"), FileFormat("jpeg", 90)], ids=str)
+def test_the_size_that_is_told_before_saving_is_that_of_the_file(tmp_path, form):
+    grain = torch.randint(-9, 10, (400, 600, 3), generator=torch.Generator().manual_seed(1))
+    original = smooth(400, 600)
+    protected = (original + grain).clamp(0, 255).to(torch.uint8)
+    said = say_expected(batch(original), batch(protected))
+    for picture, place in ((protected, str(form)), (original, "its original")):
+        file = tmp_path / f"{place}{form.ending}"
+        save_picture(file, picture, info(), form if picture is protected else FileFormat("png"))
+        assert say_bytes(file.stat().st_size) in said
+    assert "outside the budget" in said
+
+
+def test_of_an_unchanged_picture_no_size_is_told():
+    assert say_expected(batch(smooth()), batch(smooth())) == ""
+
+
+def test_a_picture_too_long_for_a_jpeg_has_the_size_of_a_png():
+    long = torch.zeros(1, 3, 1, 65536)
+    assert say_expected(long, long + 1).startswith("As a PNG about")
+    assert "JPEG" not in say_expected(long, long + 1)
 
 
 def test_a_lossless_copy_has_the_digest_of_its_picture_and_another_picture_has_not(tmp_path):

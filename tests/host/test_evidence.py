@@ -145,6 +145,19 @@ def test_the_report_measures_the_saved_files_and_gives_their_sha256(host, write_
         assert 0 < picture["visibility"]["max_abs_levels"] <= 6
 
 
+def test_the_report_measures_flat_areas_on_their_own(write_report):
+    original = photo(height=64)
+    original[:, :32] = 200 / 255
+    protected = original.clone()
+    protected[:, :26] += 5 / 255
+    text, told, page = write_report(original, protected)
+    (flat,) = (picture["flat"] for picture in told["pictures"])
+    assert flat["max_abs_levels"] == 5
+    assert 4 < flat["mean_abs_levels"] <= 5
+    assert "Flat areas" in text
+    assert "Flat areas" in page.read_text("utf-8")
+
+
 def test_the_report_is_saved_as_a_page_and_as_json_under_the_next_free_number(write_report):
     _, told, first = write_report(photo(), changed(photo()))
     _, _, second = write_report(photo(), changed(photo()))

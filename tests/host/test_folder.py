@@ -106,6 +106,15 @@ def test_rho_is_asked_for_only_while_something_is_to_do(host, folder, run):
     assert node.check_lazy_status(**inputs) == ["rho"]
 
 
+def test_rho_is_not_asked_for_because_of_a_file_that_cannot_be_done(host, folder, run):
+    run(file_format="jpeg")
+    (folder / "broken.png").write_bytes(b"no picture")
+    node, inputs = host.classes["LDU_ProtectFolder"], {**SETTINGS, "folder": "album", "file_format": "jpeg"}
+    assert node.check_lazy_status(**inputs) == []  # what is left is broken, or transparent and asked for as JPEG
+    _, told = run(file_format="jpeg")  # and no rho is needed to say so
+    assert [picture["outcome"] for picture in told] == ["there already", "there already", "left out", "left out"]
+
+
 def test_a_bad_file_is_named_and_left_out(host, folder, run):
     (folder / "broken.png").write_bytes(b"no picture")
     output, told = run()
@@ -125,12 +134,32 @@ def test_a_folder_of_bad_files_only_is_refused(host, folder, run):
         run()
 
 
-def test_a_changed_original_is_told_of_and_its_old_version_is_left(host, folder, run):
+@pytest.mark.parametrize("file_format", ["png", "webp"])
+def test_a_replaced_original_is_told_of_whatever_its_date_and_its_old_version_is_left(host, folder, run, file_format):
+    run(file_format=file_format)
+    target = next(path for path in saved(host, "b.png").parent.glob("b.*"))
+    before, earlier = target.read_bytes(), target.stat().st_mtime - 1000
+    os.utime(folder / "a.jpg", (earlier + 2000, earlier + 2000))  # copied again: the same picture
+    write_picture(host, "album/b.png", seed=50)
+    write_picture(host, "album/sub/c.png", (50, 30), alpha=True, seed=2)
+    for name in ("b.png", "sub/c.png"):
+        os.utime(folder / name, (earlier, earlier))
+    output, told = run(file_format=file_format)
+    text = output.ui["text"][0]
+    assert f"levels from its {target.name}: it was replaced, or the budget lowered. {target.name} was left" in text
+    assert "c.png: It has another size than its c." in text
+    assert "a.jpg" not in text
+    assert [picture["outcome"] for picture in told] == ["there already"] * 3
+    assert target.read_bytes() == before
+
+
+def test_a_damaged_file_in_the_place_of_a_protected_version_is_told_of(host, folder, run):
     run()
-    later = saved(host, "b.png").stat().st_mtime + 10
-    os.utime(folder / "b.png", (later, later))
-    output, _ = run()
-    assert "b.png: newer than its b.png, which was left as it is" in output.ui["text"][0]
+    saved(host, "a.png").write_bytes(b"cut short")
+    output, told = run()
+    assert [picture["outcome"] for picture in told] == ["left out", "there already", "there already"]
+    assert "a.png is not a picture" in output.ui["text"][0]
+    assert saved(host, "a.png").read_bytes() == b"cut short"
 
 
 def test_a_changed_folder_and_a_lost_file_are_noticed(host, folder, run):

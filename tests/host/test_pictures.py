@@ -266,6 +266,7 @@ def test_compare_reports_and_draws_the_amplified_difference(call):
     assert report.startswith("Largest change 100 of 255 levels")
     assert (difference[0, 0, 0] * 255).round().tolist() == [158, 108, 255]
     assert (difference[0, 1:] * 255).round().eq(128).all()
+    assert "As a PNG about 1 kB (its original: 1 kB)" in report
     assert output.ui["text"] == (report,)
     for name, expected in (("before", original), ("after", protected), ("difference", difference)):
         (shown,) = output.ui[name]

@@ -67,6 +67,18 @@ def test_the_record_of_protected_pictures_holds_nothing_but_digests(call):
     assert all(len(line) == 64 and int(line, 16) >= 0 for line in record.read_text().splitlines())
 
 
+def test_a_record_that_cannot_be_written_is_told_of_and_the_picture_is_saved(call, host, monkeypatch):
+    (Path(folder("output"), "file_in_the_way")).write_text("")
+    monkeypatch.setattr(
+        host.module("nodes.known_pictures"), "_record", lambda: Path(folder("output"), "file_in_the_way", "record.txt")
+    )
+    output = save(call, random_image(1, 30, 30, 3, seed=79))
+    assert Path(folder("output"), output[0][0]).is_file()
+    assert "It will not be recognised as protected later" in output.ui["text"][0]
+    put_input("unrecorded.png", colours(34, 34))
+    assert "came out of Save Protected" not in call("LDU_LoadPicture", image="unrecorded.png").ui["text"][0]
+
+
 def test_an_original_of_another_size_is_refused(call, errors):
     with pytest.raises(errors.MismatchError, match="must have one size"):
         save(call, torch.zeros(1, 16, 16, 3), original=torch.zeros(1, 16, 24, 3))
