@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from .errors import MismatchError
-from .shapes import Levels
+from .shapes import Levels, Mask
 
 SSIM_WINDOW = 11  # pixels
 STRIP = 512  # rows at a time, so that a large photograph needs little memory
@@ -59,6 +59,21 @@ def measure_visibility(original: Levels, protected: Levels) -> Visibility:
         psnr_db=None if math.isinf(psnr) else psnr,
         ssim=ssim(original, protected),
     )
+
+
+def say_where(original: Levels, protected: Levels, mask: Mask) -> str:
+    """Say how a picture (1, 3, h, w) changed where a mask (1, 1, h, w) in [0, 1] protects it, and where it spares it.
+
+    Raises:
+        MismatchError: if the shapes differ.
+    """
+    change, inside = _change(original, protected).abs(), (mask > 0).expand_as(original)
+    within, spared = change[inside], change[~inside]
+    said = (
+        f"Where the mask protects ({inside.float().mean().item():.0%} of the picture): "
+        f"mean change {within.mean().item():.2f}, largest {within.max().item():.0f} levels"
+    )
+    return f"{said}; elsewhere: largest {spared.max().item():.0f}." if spared.numel() else f"{said}."
 
 
 def max_abs_levels(original: Levels, protected: Levels) -> int:

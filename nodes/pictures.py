@@ -8,9 +8,9 @@ from torch import Tensor
 from ..ldu.budget import WHITE, fit_to_budget, to_working_size
 from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.flatness import measure_flat
-from ..ldu.metrics import measure_visibility
+from ..ldu.metrics import measure_visibility, say_where
 from ..ldu.saved_file import say_expected
-from ..ldu.shapes import Levels
+from ..ldu.shapes import Levels, Mask
 from .host import training_resolution
 from .images import fit_mask, to_image, to_levels, to_pixels
 from .inputs import budget_input
@@ -128,6 +128,11 @@ class Compare(io.ComfyNode):
                     step=1.0,
                     tooltip="How many times the difference is amplified before it is shown; 5 to 20 is usual.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where the picture was to be protected (1) and spared (0): both parts are measured.",
+                ),
             ],
             outputs=[
                 io.String.Output(
@@ -139,7 +144,7 @@ class Compare(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, original: Tensor, protected: Tensor, gain: float) -> io.NodeOutput:
+    def execute(cls, original: Tensor, protected: Tensor, gain: float, mask: Tensor | None = None) -> io.NodeOutput:
         """Measure each pair and draw the amplified difference."""
         before, after = to_levels(original, "original"), to_levels(protected, "protected picture")
         if before.shape != after.shape:
@@ -147,17 +152,20 @@ class Compare(io.ComfyNode):
                 f"The original is {_size(before)} but the protected picture {_size(after)}; "
                 "only pictures of one size can be compared: compare behind Fit to Budget, or resize one."
             )
-        pairs = zip(before.split(1), after.split(1), strict=True)
-        report = "\n".join(_say_change(*pair) for pair in pairs)
+        count = len(before)
+        masks = [None] * count if mask is None else fit_mask(mask, before).expand(count, -1, -1, -1).split(1)
+        report = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
         views = {"before": to_image(before), "after": to_image(after), "difference": difference}
         shown = {name: _preview(image) for name, image in views.items()}  # drawn by web/js/compare.js
         return io.NodeOutput(report, difference, ui={**shown, "text": (report,)})
 
 
-def _say_change(original: Levels, protected: Levels) -> str:
+def _say_change(original: Levels, protected: Levels, mask: Mask | None) -> str:
     """Say how far one picture is from its original, and how large its file will be."""
-    said = measure_visibility(original, protected), measure_flat(original, protected), say_expected(original, protected)
+    pair = original, protected
+    where = "" if mask is None else say_where(*pair, mask)
+    said = measure_visibility(*pair), where, measure_flat(*pair), say_expected(*pair)
     return " ".join(filter(None, map(str, said)))
 
 

@@ -275,6 +275,18 @@ def test_compare_reports_and_draws_the_amplified_difference(call):
             assert np.array_equal(np.asarray(preview), (expected[0] * 255).round().numpy())
 
 
+def test_compare_measures_what_a_mask_protects_and_what_it_spares(call):
+    original = torch.randint(256, (2, 16, 16, 3), generator=torch.Generator().manual_seed(1)) / 255
+    protected, mask = original.clone(), torch.zeros(1, 16, 16)
+    mask[:, :, :4] = 1
+    protected[0, :, :4] = ((original[0, :, :4] * 255).round() + torch.where(original[0, :, :4] > 0.5, -4, 4)) / 255
+    protected[1, 0, 15, 0] = (original[1, 0, 15, 0] * 255 + (9 if original[1, 0, 15, 0] < 0.5 else -9)) / 255
+    told = call("LDU_Compare", original=original, protected=protected, gain=10.0, mask=mask)[0].splitlines()
+    where = "Where the mask protects (25% of the picture): mean change {}, largest {} levels; elsewhere: largest {}."
+    assert where.format("4.00", 4, 0) in told[0]
+    assert where.format("0.00", 0, 9) in told[1]
+
+
 def test_compare_gives_one_sentence_for_each_picture_of_a_batch(call):
     image = random_image(2, 16, 16, 3)
     report = call("LDU_Compare", original=image, protected=image, gain=10.0)[0]
