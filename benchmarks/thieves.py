@@ -5,8 +5,8 @@ All three minimise the model's own noise-prediction loss on the latents of the p
     DreamBooth   over UNet and text encoder, with prior preservation            (Ruiz et al. 2023, eq. 2)
     LoRA         over low-rank additions to the UNet's attention                (Hu et al. 2022, section 4)
 
-Steps and learning rates are the smallest that succeed on clean pictures of the demo world; a real checkpoint takes
-those of the scripts of diffusers (`REAL`).
+Steps and learning rates of `DEMO` are the smallest that succeed on clean pictures of the demo world; a real checkpoint
+takes those of the field (`REAL`). Each has a second setting that differs in all that a protection may have counted on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.world import World
 from ldu.backends.diffusers import TextEncoder
+from ldu.budget import resize
 from ldu.losses import draw_sigmas, with_prior
 
 MARKER = "sks"
@@ -43,6 +44,7 @@ class Thief:
         class_prompt: of the prior's pictures.
         initial: the word that TI starts from.
         t_range: the part of the timesteps that it trains on.
+        crop: share of the pictures' side that it keeps, about their middle, and enlarges.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Thief:
     class_prompt: str = "a photo of a person"
     initial: str = "person"
     t_range: tuple[float, float] = (0.0, 1.0)
+    crop: float = 1.0
 
 
 DESCRIBED = "a photo of a person with S*"
@@ -68,6 +71,32 @@ DEMO = {
     "DreamBooth": Thief("DreamBooth", 100, 3e-4, prompt=DESCRIBED),
     "LoRA": Thief("LoRA", 150, 3e-3, rank=8, prompt=DESCRIBED),
 }
+
+REAL = {
+    "TI": Thief("TI", 3000, 2e-3),
+    "TI x4": Thief("TI", 3000, 2e-3, vectors=4),
+    "DreamBooth": Thief("DreamBooth", 1000, 5e-7, batch=1, prior_batch=1),
+    "LoRA": Thief("LoRA", 500, 1e-4, batch=1),
+}
+"""As the field runs them on Stable Diffusion.
+
+Source: TI and LoRA, examples/textual_inversion and examples/dreambooth/README.md of diffusers; DreamBooth,
+VinAIResearch/Anti-DreamBooth scripts/train_dreambooth_alone.sh.
+"""
+MISMATCH = {
+    "prompt": "portrait of S* person",
+    "class_prompt": "portrait of a person",
+    "initial": "man",
+    "crop": 0.85,
+    "t_range": (0.2, 1.0),
+}
+"""What a thief of the second setting does otherwise."""
+
+
+def thieves_for(*, demo: bool) -> dict[str, Thief]:
+    """Return the thieves of a checkpoint by name, "NAME, mismatch" in the second setting."""
+    own = DEMO if demo else REAL
+    return own | {f"{name}, mismatch": replace(thief, **MISMATCH) for name, thief in own.items()}
 
 
 def condition_with(world: World, token: Tensor, prompt: str) -> Tensor:
@@ -82,7 +111,7 @@ def textual_inversion(world: World, sets: Tensor, thief: Thief, *, generator: to
     The network being frozen, one person's embedding does not touch another's.
     """
     with torch.no_grad():
-        latents = world.encode(sets.flatten(0, 1)).unflatten(0, sets.shape[:2])
+        latents = _latents(world, sets.flatten(0, 1), thief).unflatten(0, sets.shape[:2])
         start = world.embedding(thief.initial)
     token = start.expand(len(sets), thief.vectors, -1).clone().requires_grad_()
     descent = _Descent([token], thief, weight_decay=0)
@@ -98,7 +127,7 @@ def dreambooth(world: World, x: Tensor, prior: Tensor, thief: Thief, *, generato
     """Return a world fine-tuned on pictures x (n, 3, h, w), with the class's own pictures `prior` (m, 3, h, w)."""
     theirs = world.unfrozen()
     descent = _Descent([*theirs.unet.parameters(), *theirs.text.parameters()], thief)
-    z_0, z_prior = _latents(world, x), _latents(world, prior)
+    z_0, z_prior = _latents(world, x, thief), _latents(world, prior, thief)
     prompts = [thief.prompt.replace("S*", MARKER)] * thief.batch + [thief.class_prompt] * thief.prior_batch
     for _ in range(thief.steps):
         batch = torch.cat([_draw(z_0, thief.batch, generator), _draw(z_prior, thief.prior_batch, generator)])
@@ -116,7 +145,7 @@ def lora(world: World, x: Tensor, thief: Thief, *, generator: torch.Generator) -
         torch.manual_seed(generator.initial_seed())  # peft draws the additions' start
         theirs.unet.add_adapter(LoraConfig(r=thief.rank, lora_alpha=thief.rank, target_modules=list(ATTENTION)))
     descent = _Descent([p for p in theirs.unet.parameters() if p.requires_grad], thief)
-    z_0 = _latents(world, x)
+    z_0 = _latents(world, x, thief)
     with torch.no_grad():
         condition = world.condition([thief.prompt.replace("S*", MARKER)] * thief.batch)
     for _ in range(thief.steps):
@@ -167,9 +196,11 @@ def _learnt(
             yield theirs, theirs.condition([prompt.replace("S*", MARKER) for prompt in prompts])
 
 
-def _latents(world: World, x: Tensor) -> Tensor:
+def _latents(world: World, x: Tensor, thief: Thief) -> Tensor:
+    margins = [round((1 - thief.crop) / 2 * side) for side in x.shape[-2:]]
+    rows, columns = (slice(margin, side - margin) for margin, side in zip(margins, x.shape[-2:], strict=True))
     with torch.no_grad():
-        return world.encode(x)
+        return world.encode(resize(x[..., rows, columns], *x.shape[-2:]))
 
 
 def _draw(latents: Tensor, count: int, generator: torch.Generator) -> Tensor:

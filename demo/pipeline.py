@@ -43,6 +43,12 @@ def save_checkpoint(path: Path, vae: nn.Module, unet: nn.Module, text: nn.Module
     part.replace(path)
 
 
+def is_demo(path: Path) -> bool:
+    """Tell whether a safetensors file is a demo checkpoint."""
+    with safe_open(path, "pt") as file:
+        return CONFIG_KEY in (file.metadata() or {})
+
+
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the configuration and the weights of a demo checkpoint."""
     with safe_open(path, framework="pt") as file:

@@ -15,13 +15,15 @@ EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
 
+MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
+
 
 @dataclass(frozen=True, order=True)
 class Cell:
     """One measurement.
 
     Args:
-        thief: a name of `benchmarks.thieves.DEMO`.
+        thief: a name of `benchmarks.thieves.thieves_for`.
         method: a name of `methods.METHODS`, or "clean".
         budget_levels: largest change, true 0..255 levels; 0 for "clean".
         psnr_db: what the protected pictures' change is scaled to; 0 = as the method left them.
@@ -99,10 +101,14 @@ def _all_purifiers(purifiers: list[str], people: int) -> Iterator[Cell]:
 
 
 def _curves(people: int) -> Iterator[Cell]:
+    for person, thief in product(range(people), MISMATCHED):
+        yield Cell(thief, CLEAN, 0.0, person=person)
     for person, method in product(range(people), ("ldu", "ldu_refined", BEST_BASELINE)):
         for share in (0.25, 0.5, 0.75):
             yield Cell("DreamBooth", method, 10.0, share=share, person=person)
         for thief in ("TI", "LoRA"):
             yield Cell(thief, method, 10.0, person=person)
+        for thief in MISMATCHED:
+            yield Cell(thief, method, *EQUAL, person=person)
         for budget in (4.0, 16.0, 24.0, 32.0):
             yield Cell("DreamBooth", method, budget, person=person)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from benchmarks import thieves
 from benchmarks.efficacy.cells import Cell
 from benchmarks.efficacy.lab import GENERATIONS, Lab, protections
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.subjects import PHOTOS
+from benchmarks.thieves import Thief
 from benchmarks.world import SAMPLER_STEPS
 
 BATCH = 4
@@ -26,11 +26,11 @@ def estimated_seconds(lab: Lab, cells: Sequence[Cell], workers: int) -> float:
     protecting = sum(
         METHODS[method].steps * PHOTOS * GRADIENT * (DRAWS * forward + encode) for method, _, _ in protections(cells)
     )
-    stealing = sum(_theft(thieves.DEMO[cell.thief], forward, encode) for cell in cells)
+    stealing = sum(_theft(lab.setup.thieves[cell.thief], forward, encode) for cell in cells)
     return (protecting + stealing) / workers
 
 
-def _theft(thief: thieves.Thief, forward: float, encode: float) -> float:
+def _theft(thief: Thief, forward: float, encode: float) -> float:
     samples = thief.batch + (thief.prior_batch if thief.kind == "DreamBooth" else 0)
     drawing = GENERATIONS * (SAMPLER_STEPS * 2 * forward + encode)
     return thief.steps * samples * GRADIENT * forward + drawing

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import thieves
 from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import code
 from benchmarks.efficacy.cells import CLEAN, Cell
@@ -27,7 +26,9 @@ from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, Protected, as_visible_as, protect
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
 from benchmarks.table import digest
+from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
 from benchmarks.world import World, load_world
+from demo.pipeline import is_demo
 from ldu.attacks.purify.contract import DiffusionModel, Tools
 from ldu.attacks.purify.recipe import build, parse
 from ldu.budget import to_levels, to_pixels
@@ -58,11 +59,16 @@ class Setup:
     seed: int = 0
     bf16: bool = True
 
+    @cached_property
+    def thieves(self) -> dict[str, Thief]:
+        """The thieves of the checkpoint by name."""
+        return thieves_for(demo=is_demo(self.checkpoint))
+
     @property
     def results(self) -> Path:
         """Return the folder of this setup's results."""
         settings = repr(
-            (thieves.DEMO, self.data, self.use, self.seed, self.bf16, GENERATIONS, code.digest_of(code.BENCH))
+            (self.thieves, self.data, self.use, self.seed, self.bf16, GENERATIONS, code.digest_of(code.BENCH))
         )
         name = hashlib.sha256((digest(self.checkpoint) + settings).encode()).hexdigest()[:12]
         return self.folder / name
@@ -74,6 +80,7 @@ class Lab:
     def __init__(self, setup: Setup) -> None:
         """Prepare; nothing is loaded yet."""
         self.setup = setup
+        self._priors: dict[str, Tensor] = {}
         (setup.results / "protected").mkdir(parents=True, exist_ok=True)
 
     @cached_property
@@ -92,10 +99,11 @@ class Lab:
             return {}
         return dict(enumerate(people_of_folder(self.setup.data, self.world.resolution)))
 
-    @cached_property
-    def _prior(self) -> Tensor:
-        generator = torch.Generator().manual_seed(self.setup.seed)
-        return thieves.prior_pictures(self.world, thieves.DEMO["DreamBooth"], PRIOR, generator=generator)
+    def _prior(self, thief: Thief) -> Tensor:
+        if thief.class_prompt not in self._priors:
+            generator = torch.Generator().manual_seed(self.setup.seed)
+            self._priors[thief.class_prompt] = prior_pictures(self.world, thief, PRIOR, generator=generator)
+        return self._priors[thief.class_prompt]
 
     @cached_property
     def _tools(self) -> Tools:
@@ -150,14 +158,12 @@ class Lab:
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Run cells of one thief and write their results; a token thief learns all of them as one batch."""
-        thief = thieves.DEMO[cells[0].thief]
+        thief = self.setup.thieves[cells[0].thief]
         published = [self.published(cell) for cell in cells]
         sets = torch.stack([self.loot(cell, x) for cell, x in zip(cells, published, strict=True)])
         started = time.monotonic()
-        prior = self._prior if thief.kind == "DreamBooth" else sets[:0, 0]
-        drawn = thieves.steal(
-            self.world, sets, prior, thief, prompts=[thief.prompt], count=GENERATIONS, seed=self.setup.seed
-        )
+        prior = self._prior(thief) if thief.kind == "DreamBooth" else sets[:0, 0]
+        drawn = steal(self.world, sets, prior, thief, prompts=[thief.prompt], count=GENERATIONS, seed=self.setup.seed)
         seconds = (time.monotonic() - started) / len(cells)
         for cell, x, generations in zip(cells, published, drawn, strict=True):
             self._write(cell, x, generations, seconds)
@@ -176,7 +182,7 @@ def jobs(cells: Sequence[Cell], at_once: int) -> list[list[Cell]]:
     """Group cells into pieces of work: tokens of up to `at_once` cells together, fine-tunings one by one."""
     found: list[list[Cell]] = []
     for thief, group in groupby(sorted(cells), key=lambda cell: cell.thief):
-        together, size = list(group), at_once if thieves.DEMO[thief].kind == "TI" else 1
+        together, size = list(group), at_once if thief.startswith("TI") else 1
         found += [together[i : i + size] for i in range(0, len(together), size)]
     return found
 

@@ -1,7 +1,7 @@
 """The lab: its cells, its measures and its tables."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from benchmarks.world import World, load_world
 from demo.pipeline import WEIGHTS
 from demo.spoilt import draw_pattern
 from demo.train_identity import to_batch
-from ldu.budget import to_levels
+from ldu.budget import resize, to_levels
 from ldu.metrics import max_abs_levels, psnr_db
 
 
@@ -113,6 +113,27 @@ def test_every_person_of_a_batch_learns_from_all_noise_levels(monkeypatch):
         thieves._loss(world, None, torch.zeros(4, 4, 2, 2), thieves.DEMO["TI"], generator, [2, 2])
     first, second = torch.stack(asked).log().unflatten(1, (2, 2)).mean((0, 2))
     assert abs(first - second) < 0.3  # they lie 4 apart where the batch as a whole is spread over the noise levels
+
+
+def test_a_thief_of_the_second_setting_differs_in_all_that_a_protection_may_count_on():
+    for demo in (True, False):
+        found = thieves.thieves_for(demo=demo)
+        for name in ("TI", "TI x4", "DreamBooth", "LoRA"):
+            own, other = asdict(found[name]), asdict(found[f"{name}, mismatch"])
+            assert {key for key in own if own[key] != other[key]} == set(thieves.MISMATCH)
+
+
+def test_every_thief_of_the_suites_exists():
+    cells = [*plan.quick(), *plan.row(), *plan.full(METHODS, ["none"], people=1)]
+    assert {cell.thief for cell in cells} <= set(thieves.thieves_for(demo=True))
+
+
+def test_a_thief_who_crops_enlarges_the_middle(people):
+    world, x = load_world(WEIGHTS), people[0].stolen
+    cropped = replace(thieves.DEMO["LoRA"], crop=0.5)
+    middle = resize(x[..., 32:96, 32:96], 128, 128)
+    assert torch.equal(thieves._latents(world, x, cropped), world.encode(middle))
+    assert torch.equal(thieves._latents(world, x, thieves.DEMO["LoRA"]), world.encode(x))
 
 
 def test_a_protection_is_made_once_however_many_cells_need_it():
