@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .budget import compose, resize, to_working_size, whole_budget
+from .budget import compose, resize, resize_mask, to_working_size, whole_budget
 from .errors import BadValueError, MismatchError
 from .losses import require_finite
 from .schedule import Weighting
@@ -86,7 +86,7 @@ class Refinement:
         self._original, self._protected, self._mask = original, protected, mask
         self._working: Resized = to_working_size(original, surrogate.resolution)
         self._start = to_working_size(protected, surrogate.resolution) - self._working
-        self._mask_at_work = None if mask is None else resize(mask.to(original), *self._working.shape[-2:]).clamp(0, 1)
+        self._mask_at_work = None if mask is None else resize_mask(mask, self._working)
         self._change = torch.zeros_like(self._working)
         self._generator = torch.Generator().manual_seed(config.seed)
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .attacks.thief import thief_view
-from .budget import clipped_share, compose, residual_levels, resize, to_pixels
+from .budget import clipped_share, compose, residual_levels, resize_mask, to_pixels
 from .errors import BadImageError, BadValueError
 from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
@@ -179,7 +179,7 @@ class ShiftTraining:
         z_0, shift = shifted_walk(self.surrogate, self.rho, subject.record, self.config, self.generator, recompute=True)
         decoded = recomputed(decode, self.surrogate.autoencoder, z_0)
         residual = residual_levels(subject.decoded_clean, decoded)
-        mask = None if subject.mask is None else resize(subject.mask.to(residual), *residual.shape[-2:]).clamp(0, 1)
+        mask = None if subject.mask is None else resize_mask(subject.mask, residual)
         published = compose(subject.working, residual, self.config.budget_levels, mask)
         loss = published_loss(
             self.surrogate,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..ldu.budget import WHITE, resize
+from ..ldu.budget import WHITE, resize_mask
 from ..ldu.errors import BadImageError, MismatchError
 from ..ldu.shapes import Levels, Mask, Pixels
 
@@ -67,7 +67,7 @@ def fit_mask(mask: Tensor, levels: Levels) -> Mask:
             "A mask is 0 everywhere or not finite, so nothing would be protected; "
             "paint where to protect, or disconnect it to protect the whole picture."
         )
-    return resize(masks, *levels.shape[-2:]).clamp(0, 1)
+    return resize_mask(masks, levels)
 
 
 def _require_pictures(image: Tensor, what: str = "image") -> None:

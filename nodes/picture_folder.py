@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ldu.budget import resize, to_working_size
+from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadValueError
 from ..ldu.picture import PictureInfo, load_picture
 from .files import transparency
@@ -156,7 +156,7 @@ def _load(root: Path, name: str, side: int | None, said: list[str]) -> Loaded:
     levels, mask = picture.as_batch(), transparency(picture)
     if side is not None:
         levels = to_working_size(levels, side)
-        mask = resize(mask[None], *levels.shape[-2:])[0].clamp(0, 1)
+        mask = resize_mask(mask[None], levels)[0]
     said.append(f"{name}: {note(picture)}")
     return to_image(levels), mask, replace(picture.info, name=name)
 
