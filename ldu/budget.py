@@ -85,7 +85,7 @@ def resize(values: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(values, size=(height, width), mode="bicubic", antialias=True)
 
 
-def resize_mask(mask: Mask, like: Tensor) -> Mask:
+def resize_mask(mask: Tensor, like: Tensor) -> Tensor:
     """Bring a mask (B, 1, h, w) to the size, device and type of pictures [B, C, H, W], in [0, 1]."""
     return resize(mask.to(like), *like.shape[-2:]).clamp(0, 1)
 
