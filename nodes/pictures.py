@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..ldu.budget import WHITE, fit_to_budget, to_working_size
 from ..ldu.errors import BadValueError, MismatchError
-from ..ldu.flatness import measure_flat
+from ..ldu.flatness import hint, measure_flat
 from ..ldu.metrics import measure_visibility, say_where
 from ..ldu.saved_file import say_expected
 from ..ldu.shapes import Levels, Mask
@@ -100,7 +100,17 @@ class FitToBudget(io.ComfyNode):
         levels = to_levels(original, "original")
         decodes = to_pixels(clean, "clean decode"), to_pixels(protected, "protected decode")
         where = None if mask is None else fit_mask(mask, levels)
-        return io.NodeOutput(to_image(fit_to_budget(levels, *decodes, budget, where)))
+        fitted = fit_to_budget(levels, *decodes, budget, where)
+        said = _hints(levels, where, budget, min(decodes[0].shape[-2:]))
+        return io.NodeOutput(to_image(fitted), ui=report({}, said) if said else None)
+
+
+def _hints(originals: Levels, mask: Mask | None, budget: float, side: int) -> str:
+    """Say of which pictures the budget will show, or which are small beside the working size."""
+    count = len(originals)
+    masks = [None] * count if mask is None else mask.expand(count, -1, -1, -1).split(1)
+    hints = [hint(each, budget, side, where) for each, where in zip(originals.split(1), masks, strict=True)]
+    return "\n".join(f"Picture {n}: {said}" if count > 1 else said for n, said in enumerate(hints, 1) if said)
 
 
 class Compare(io.ComfyNode):

@@ -188,6 +188,16 @@ def test_a_lossy_folder_says_that_the_budget_no_longer_holds_and_skips_what_jpeg
     assert change > 6
 
 
+def test_what_rho_was_trained_for_and_where_the_change_may_be_seen_are_told(host, folder, run):
+    Image.new("RGB", (120, 90), (200, 190, 180)).save(folder / "sky.png")
+    said = run()[0].ui["text"][0]
+    assert said.count("ρ was trained for “") == 1
+    assert "sky.png: up to 6 of 255 levels changed." in said
+    assert "Flat areas (100% of the picture): mean change" in said
+    assert "b.png: " not in said
+    assert "ρ was trained for" not in run()[0].ui["text"][0], "the second run has made nothing"
+
+
 def test_saving_outside_the_output_folder_is_refused(host, folder, run):
     with pytest.raises(host.module("ldu.errors").BadValueError, match="leads out of the output folder"):
         run(save_in="../elsewhere")
