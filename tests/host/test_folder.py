@@ -226,8 +226,9 @@ def test_the_pictures_to_train_on_are_made_small_and_taken_evenly(host, folder):
     load = host.classes["LDU_LoadPictureFolder"].execute
     output = load("album", model=tiny.model("sd1"), at_most=3)
     side = host.module("nodes.host").training_resolution(tiny.model("sd1"))
-    images, masks, infos = output.args
+    images, masks, infos, files = output.args
     assert [info.name for info in infos] == ["a.jpg", "d1.png", "d4.png"]
+    assert files == [f"album/{info.name} [input]" for info in infos]
     assert [min(image.shape[1:3]) for image in images] == [side] * 3
     assert [mask.shape for mask in masks] == [image.shape[:3] for image in images]
     everything = load("album")
