@@ -72,7 +72,7 @@ class ProtectionReport(io.ComfyNode):
                     "strength",
                     force_input=True,
                     optional=True,
-                    tooltip="That of Apply ρ Shift, to be reported; 1 = as trained.",
+                    tooltip="That of Apply ρ Shift, to be reported; 0.5 to 1.5 is usual.",
                 ),
                 io.Int.Input(
                     "shift_seed",
