@@ -14,7 +14,7 @@ from ..ldu.shapes import Levels, Mask
 from .host import training_resolution
 from .images import fit_mask, to_image, to_levels, to_pixels
 from .inputs import budget_input
-from .walk import ALIASES, CATEGORY
+from .walk import ALIASES, CATEGORY, report
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
@@ -164,11 +164,11 @@ class Compare(io.ComfyNode):
             )
         count = len(before)
         masks = [None] * count if mask is None else fit_mask(mask, before).expand(count, -1, -1, -1).split(1)
-        report = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
+        said = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
         views = {"before": to_image(before), "after": to_image(after), "difference": difference}
         shown = {name: _preview(image) for name, image in views.items()}  # drawn by web/js/compare.js
-        return io.NodeOutput(report, difference, ui={**shown, "text": (report,)})
+        return io.NodeOutput(said, difference, ui={**shown, "text": (said,)})
 
 
 def _say_change(original: Levels, protected: Levels, mask: Mask | None) -> str:
