@@ -21,7 +21,9 @@ from launch.server import serving
 
 WORKFLOW = "stress_test"
 GALLERY, REPORT_NODE, FOLDER_LOADER = "LDU_ThiefsGallery", "LDU_ProtectionReport", "LDU_LoadPictureFolder"
-MAKES_PROTECTED = "LDU_FitToBudget"  # its only output is the protected picture
+FILE, IMAGE = 0, 1  # outputs of the node that saves the protected pictures
+LOADED_IMAGE, LOADED_FILE = 0, 3  # and of the one that loads a folder of them
+TOLD_OF_MAKING = ("rho", "strength", "shift_seed")  # inputs of the report: how the pictures were protected
 ORIGINALS, PROTECTED = "originals", "protected"  # folders inside the input folder
 PAGE, DATA, PICTURE = "report.html", "report.json", "gallery.png"
 _DRAWN_BY_WORD = ("samples", "positive")  # from what a gallery is given back to the word that was learnt
@@ -31,11 +33,12 @@ PLACES: Mapping[str, tuple[Place, ...]] = SETTINGS | {
     "thief_steps": tuple((GALLERY, side, *_DRAWN_BY_WORD, "steps") for side in ("clean", "image")),
     "thief_rate": tuple((GALLERY, side, *_DRAWN_BY_WORD, "learning_rate") for side in ("clean", "image")),
     "thief_seed": ((GALLERY, "clean", "samples", "seed"),),
-    "lora_prompt": tuple((GALLERY, side, *_DRAWN_BY_WORD, "text") for side in ("clean", "image")),
+    "lora_prompt": tuple((GALLERY, side, *_DRAWN_BY_WORD, "text") for side in ("clean", "protected", "image")),
     "lora_steps": (("TrainLoraNode", "steps"),),
     "lora_rate": (("TrainLoraNode", "learning_rate"),),
     "pictures": (("RepeatLatentBatch", "amount"),),
     "purifiers": (("LDU_Purify", "purifiers"),),
+    "lora_purifier": ((GALLERY, "name", "purifiers"),),  # one, for this thief learns from all that he gets at once
     "identity": ((GALLERY, "identity"),),
     "public_photos": ((REPORT_NODE, "public_photos"),),
     "report_budget": ((REPORT_NODE, "budget"),),
@@ -127,22 +130,32 @@ def prepare_graph(order: StressOrder, base: Path) -> Graph:
         (base / "input" / name).mkdir()
     for number, (original, protected) in enumerate(pairs):  # folders are read in the order of their names
         shutil.copyfile(original, base / "input" / ORIGINALS / original.name)
-        shutil.copyfile(protected, base / "input" / PROTECTED / f"{number:06}{protected.suffix}")
+        shutil.copyfile(protected, base / "input" / PROTECTED / f"{number:06}_{protected.name}")
     if order.checkpoint:
         link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
         graph = use_checkpoint(graph, order.checkpoint.name)
         wishes = OF_CHECKPOINTS | wishes
     graph = fill(graph, {**wishes, "folder": ORIGINALS}, PLACES)
+    if "purifiers" in wishes:
+        graph = with_lora_purifier(graph, wishes["purifiers"])
     return with_own_protected(graph) if order.protected else graph
+
+
+def with_lora_purifier(graph: Graph, purifiers: str) -> Graph:
+    """Return the graph whose LoRA thief tries the first purifier of a list, one a line; without any he tries none."""
+    real = [line for line in map(str.strip, purifiers.splitlines()) if line not in ("", "none")]
+    if real:
+        return fill(graph, {"lora_purifier": real[0]}, PLACES)
+    galleries = {number for number, node in graph.items() if {"name", "protected"} <= node["inputs"].keys()}
+    return _used({number: _of_protected(node) if number in galleries else node for number, node in graph.items()})
 
 
 def with_own_protected(graph: Graph) -> Graph:
     """Return the graph with a folder of protected pictures in the place of all that makes and saves them."""
-    (maker,) = (number for number, node in graph.items() if node["class_type"] == MAKES_PROTECTED)
-    unsaved = {number: node for number, node in graph.items() if not _saves(node, maker)}
+    (saver,) = (number for number, node in graph.items() if node["class_type"] == SAVER)
     loader = {"class_type": FOLDER_LOADER, "inputs": {"folder": PROTECTED}, "_meta": {"title": "Protected pictures"}}
-    swapped = {**unsaved, maker: loader}
-    return _used({number: _without_links_to_missing(node, swapped) for number, node in swapped.items()})
+    swapped = {number: _relinked(node, saver) for number, node in graph.items()} | {saver: loader}
+    return _used(swapped)
 
 
 def results(entry: dict[str, Any], graph: Graph, output: Path) -> dict[str, Path]:
@@ -151,12 +164,12 @@ def results(entry: dict[str, Any], graph: Graph, output: Path) -> dict[str, Path
     Raises:
         LaunchError: There is no report.
     """
-    galleries = {number for number, node in graph.items() if node["class_type"] == GALLERY}
     found = {}
     for number, told in entry["outputs"].items():
-        of_gallery = graph[number]["inputs"].get("image", [None])[0] in galleries
-        for image in told.get("images", []) if graph[number]["class_type"] == SAVER else []:
-            found[PICTURE if of_gallery else image["filename"]] = output / image["subfolder"] / image["filename"]
+        for image in told.get("images", []) if graph[number]["class_type"] in (GALLERY, SAVER) else []:
+            if image["type"] == "output":
+                name = PICTURE if graph[number]["class_type"] == GALLERY else image["filename"]
+                found[name] = output / image["subfolder"] / image["filename"]
     if not (page := output / _told(entry, graph, "report")).is_file():
         raise LaunchError("The workflow ended without a report; --keep-log FILE keeps its log.")
     return found | {PAGE: page, DATA: page.with_suffix(".json")}
@@ -174,13 +187,21 @@ def _said(entry: dict[str, Any], graph: Graph) -> str:
     return entry["outputs"][number]["text"][0].rpartition("\n\n")[0]
 
 
-def _saves(node: dict[str, Any], maker: str) -> bool:
-    return node["class_type"] == SAVER and node["inputs"]["image"][0] == maker
-
-
-def _without_links_to_missing(node: dict[str, Any], graph: Graph) -> dict[str, Any]:
-    kept = {name: value for name, value in node["inputs"].items() if not _is_link(value) or value[0] in graph}
+def _relinked(node: dict[str, Any], saver: str) -> dict[str, Any]:
+    """Return a node that takes from a folder's loader what it took from the saving node, and is told of no making."""
+    outputs = {(saver, FILE): LOADED_FILE, (saver, IMAGE): LOADED_IMAGE}
+    kept = {
+        name: [saver, outputs[value[0], value[1]]] if _is_link(value) and value[0] == saver else value
+        for name, value in node["inputs"].items()
+        if not (node["class_type"] == REPORT_NODE and name in TOLD_OF_MAKING)
+    }
     return {**node, "inputs": kept}
+
+
+def _of_protected(gallery: dict[str, Any]) -> dict[str, Any]:
+    """Return a gallery without what was drawn from purified pictures: those from the protected ones take its place."""
+    kept = {name: value for name, value in gallery["inputs"].items() if name not in ("name", "protected")}
+    return {**gallery, "inputs": {**kept, "image": gallery["inputs"]["protected"]}}
 
 
 def _used(graph: Graph) -> Graph:

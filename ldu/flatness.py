@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .errors import MismatchError
-from .shapes import Levels
+from .shapes import Levels, Mask
 
 WINDOW = 7  # pixels
 GRAIN = 2.0  # levels
@@ -32,6 +32,11 @@ class FlatChange:
     mean_abs_levels: float
     max_abs_levels: int
 
+    @property
+    def notable(self) -> bool:
+        """Whether the change is likely to be seen."""
+        return self.share >= LARGE_SHARE and self.mean_abs_levels >= SEEN
+
     def __str__(self) -> str:
         """Say it in one sentence, with a hint if the change is likely to be seen; nothing if hardly any is flat."""
         if self.share < 0.01:
@@ -40,7 +45,7 @@ class FlatChange:
             f"Flat areas ({self.share:.0%} of the picture): mean change {self.mean_abs_levels:.2f}, "
             f"largest {self.max_abs_levels} levels."
         )
-        if self.share < LARGE_SHARE or self.mean_abs_levels < SEEN:
+        if not self.notable:
             return said
         return f"{said} The change may be seen there: lower the budget or visibility, or leave them out with a mask."
 
@@ -69,25 +74,35 @@ def measure_flat(original: Levels, protected: Levels) -> FlatChange:
     return FlatChange(change.numel() / original.numel(), change.mean().item(), round(change.max().item()))
 
 
-def hint(original: Levels, budget_levels: float, training_side: int) -> str:
-    """Say before anything is done that the budget will show in this picture; nothing if it need not.
+def hint(original: Levels, budget_levels: float, training_side: int, mask: Mask | None = None) -> str:
+    """Say that the budget will show in this picture; nothing if it need not.
 
     Args:
         original: One picture, (1, 3, h, w).
         budget_levels: Largest change of a value.
         training_side: Short side in pixels that the model was trained at.
+        mask: Where it is to be protected, of the same size; everywhere if None.
     """
+    return " ".join(filter(None, (_say_flat(original, budget_levels, mask), say_small(original, training_side))))
+
+
+def say_small(original: Levels, training_side: int) -> str:
+    """Say that a picture is small beside what the model was trained at; nothing if it is not."""
     height, width = original.shape[-2:]
-    share = flat_areas(original).float().mean().item()
-    found = []
-    if share >= LARGE_SHARE and budget_levels > 4:
-        found.append(
-            f"{share:.0%} of the picture is flat, where {budget_levels:g} levels may be seen: "
-            "a budget of 4 or a mask keeps it clean."
-        )
-    if min(height, width) < training_side / 2:
-        found.append(
-            f"The picture is small ({width} x {height} pixels beside the model's {training_side}): "
-            "protect a larger version if there is one."
-        )
-    return " ".join(found)
+    if min(height, width) >= training_side / 2:
+        return ""
+    return (
+        f"The picture is small ({width} x {height} pixels beside the model's {training_side}): "
+        "protect a larger version if there is one."
+    )
+
+
+def _say_flat(original: Levels, budget_levels: float, mask: Mask | None) -> str:
+    flat = flat_areas(original).float()
+    share = (flat if mask is None else flat * mask).mean().item()
+    if share < LARGE_SHARE or budget_levels <= 4:
+        return ""
+    return (
+        f"{share:.0%} of the picture is flat, where {budget_levels:g} levels may be seen: "
+        "a budget of 4 or a mask keeps it clean."
+    )

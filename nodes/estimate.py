@@ -17,15 +17,16 @@ GIB = 2**30
 
 
 class Teller:
-    """Says on the node what is known so far; each new message replaces the last, the remarks stay."""
+    """Says on the node what is known so far; each new message replaces the last, memory and remarks stay."""
 
     def __init__(self, node: str | None) -> None:
         self._node = node
+        self.memory = ""
         self.remarks: list[str] = []
 
     def say(self, text: str) -> None:
-        """Show a text and the remarks."""
-        say_on_node(self._node, "\n".join([text, *self.remarks]))
+        """Show a text, the memory and the remarks."""
+        say_on_node(self._node, "\n".join(filter(None, [text, self.memory, *self.remarks])))
 
 
 def say_time(preparation: float, config: TrainConfig, pictures: int) -> str:

@@ -12,7 +12,10 @@ from ..ldu.evidence.gallery_picture import Exhibit, draw_gallery
 from ..ldu.evidence.gallery_picture import to_levels as as_levels
 from ..ldu.evidence.likeness import find_person, measure_likeness
 from ..ldu.evidence.record import Losses
+from ..ldu.picture import save_png
+from ..ldu.saved_file import as_uint8
 from ..ldu.shapes import Levels
+from .files import next_free
 from .identity import CHOICES, NOBODY, TOOLTIP, open_network
 from .images import split_pictures, to_image, to_levels
 from .types import GallerySocket, LossesSocket
@@ -69,6 +72,13 @@ class ThiefsGallery(io.ComfyNode):
                 io.Int.Input(
                     "side", default=256, min=64, max=1024, step=8, tooltip="Of a cell in pixels; 192 to 384 is usual."
                 ),
+                io.String.Input(
+                    "save_as",
+                    default="",
+                    optional=True,
+                    tooltip="Name inside the output folder, with subfolders if wanted; empty = only show it. The file "
+                    "holds neither prompt nor workflow.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The gallery as one picture."),
@@ -91,6 +101,7 @@ class ThiefsGallery(io.ComfyNode):
         similarity: list[float] | None = None,
         losses: list[Losses] | None = None,
         above: list[tuple[Exhibit, ...]] | None = None,
+        save_as: list[str] | None = None,
     ) -> io.NodeOutput:
         """Return the picture, what was marked, and the rows."""
         cells = _cells(image, name, clean, protected)
@@ -100,10 +111,21 @@ class ThiefsGallery(io.ComfyNode):
         compared_by = "numbers that were given" if similarity else compared_by
         row = Exhibit(Thief(thief[0].strip() or "a thief", attempts, compared_by), tuple(cells.values()), people)
         rows = (*(above[0] if above else ()), row)
-        drawn = to_image(as_levels(draw_gallery(rows, side[0])))
+        levels = as_levels(draw_gallery(rows, side[0]))
+        drawn, name_of_file = to_image(levels), (save_as or [""])[0].strip()
         text = "\n".join(str(each.thief) for each in rows)
-        shown: dict[str, Any] = {**ui.PreviewImage(drawn).as_dict(), **report(_numbers(rows), text)}
-        return io.NodeOutput(drawn, text, rows, ui=shown)  # no cls for the preview: no prompt goes into its file
+        # no cls for the preview: no prompt goes into its file
+        shown = _saved(levels, name_of_file) if name_of_file else ui.PreviewImage(drawn)
+        told: dict[str, Any] = {**shown.as_dict(), **report(_numbers(rows), text)}
+        return io.NodeOutput(drawn, text, rows, ui=told)
+
+
+def _saved(gallery: Levels, prefix: str) -> ui.SavedImages:
+    """Save the gallery with nothing in its file but pixels; unlike Save Protected this records no protected picture."""
+    folder, stem, number, subfolder = next_free(prefix, gallery.shape[-1], gallery.shape[-2])
+    name = f"{stem}_{number:05}_.png"
+    save_png(folder / name, as_uint8(gallery), None, None)
+    return ui.SavedImages([ui.SavedResult(name, subfolder, io.FolderType.output)])
 
 
 def _cells(
@@ -114,6 +136,8 @@ def _cells(
 ) -> Cells:
     """Return the pictures of each column by its name, in the order of the columns."""
     names = [PROTECTED] * len(image) if not name else list(name)
+    if len(image) == 1 and len(set(names)) == 1:  # of one thief who had several pictures, each treated alike
+        names = names[:1]
     if len(names) != len(image):
         raise MismatchError(
             f"There are {len(names)} names for {len(image)} lists of pictures: give one name for each item of image."

@@ -70,6 +70,11 @@ class LoadPictureFolder(io.ComfyNode):
                     is_output_list=True,
                     tooltip="Name, alpha, colour profile and what was converted.",
                 ),
+                io.String.Output(
+                    display_name="file",
+                    is_output_list=True,
+                    tooltip="Where each file is, for Protection Report if the pictures are protected already.",
+                ),
             ],
         )
 
@@ -97,7 +102,8 @@ class LoadPictureFolder(io.ComfyNode):
         if not loaded:
             raise BadFileError(said[0] if said else no_picture(folder))
         images, masks, infos = (list(each) for each in zip(*loaded, strict=True))
-        return io.NodeOutput(images, masks, infos, ui={"text": ("\n".join(said),)})
+        files = [f"{Path(folder, info.name).as_posix()} [input]" for info in infos]
+        return io.NodeOutput(images, masks, infos, files, ui={"text": ("\n".join(said),)})
 
 
 def input_folders() -> list[str]:

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from ..ldu.budget import WHITE, fit_to_budget, to_working_size
 from ..ldu.errors import BadValueError, MismatchError
-from ..ldu.flatness import measure_flat
+from ..ldu.flatness import hint, measure_flat
 from ..ldu.metrics import measure_visibility, say_where
 from ..ldu.saved_file import say_expected
 from ..ldu.shapes import Levels, Mask
 from .host import training_resolution
 from .images import fit_mask, to_image, to_levels, to_pixels
 from .inputs import budget_input
-from .walk import ALIASES, CATEGORY
+from .walk import ALIASES, CATEGORY, report
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
@@ -100,7 +100,17 @@ class FitToBudget(io.ComfyNode):
         levels = to_levels(original, "original")
         decodes = to_pixels(clean, "clean decode"), to_pixels(protected, "protected decode")
         where = None if mask is None else fit_mask(mask, levels)
-        return io.NodeOutput(to_image(fit_to_budget(levels, *decodes, budget, where)))
+        fitted = fit_to_budget(levels, *decodes, budget, where)
+        said = _hints(levels, where, budget, min(decodes[0].shape[-2:]))
+        return io.NodeOutput(to_image(fitted), ui=report({}, said) if said else None)
+
+
+def _hints(originals: Levels, mask: Mask | None, budget: float, side: int) -> str:
+    """Say of which pictures the budget will show, or which are small beside the working size."""
+    count = len(originals)
+    masks = [None] * count if mask is None else mask.expand(count, -1, -1, -1).split(1)
+    hints = [hint(each, budget, side, where) for each, where in zip(originals.split(1), masks, strict=True)]
+    return "\n".join(f"Picture {n}: {said}" if count > 1 else said for n, said in enumerate(hints, 1) if said)
 
 
 class Compare(io.ComfyNode):
@@ -154,11 +164,11 @@ class Compare(io.ComfyNode):
             )
         count = len(before)
         masks = [None] * count if mask is None else fit_mask(mask, before).expand(count, -1, -1, -1).split(1)
-        report = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
+        said = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
         views = {"before": to_image(before), "after": to_image(after), "difference": difference}
         shown = {name: _preview(image) for name, image in views.items()}  # drawn by web/js/compare.js
-        return io.NodeOutput(report, difference, ui={**shown, "text": (report,)})
+        return io.NodeOutput(said, difference, ui={**shown, "text": (said,)})
 
 
 def _say_change(original: Levels, protected: Levels, mask: Mask | None) -> str:

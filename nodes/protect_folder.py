@@ -13,19 +13,31 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import BadFileError, BadImageError
+from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import ENDINGS
 from ..ldu.picture import Picture, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
+from ..ldu.shapes import Levels
 from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
-from .host import as_a_part, progress_bar, stop_if_asked
+from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
 from .images import to_image, to_levels
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
 from .pictures import FitToBudget, WorkingSize
 from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
 from .types import RhoSocket, TrainedRho
-from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, ApplyRhoShift, FewStepDenoise, InvertToZT, report
+from .walk import (
+    ALIASES,
+    CATEGORY,
+    MODEL_TOOLTIP,
+    VAE_TOOLTIP,
+    ApplyRhoShift,
+    FewStepDenoise,
+    InvertToZT,
+    report,
+    say_trained_for,
+)
 
 SHOWN = 8  # pictures on the node
 
@@ -76,7 +88,10 @@ class ProtectFolder(io.ComfyNode):
                     display_name="file", is_output_list=True, tooltip="Names inside the output folder, one a picture."
                 ),
                 io.String.Output(display_name="report", tooltip="What became of each picture."),
-                io.Image.Output(display_name="original", tooltip="The first picture, as an example: before."),
+                io.Image.Output(
+                    display_name="original",
+                    tooltip="An example, before: the first picture that this run saved, or the first of all if none.",
+                ),
                 io.Image.Output(
                     display_name="saved", tooltip="The same picture after, as the readers of its file see it."
                 ),
@@ -128,7 +143,8 @@ class ProtectFolder(io.ComfyNode):
         done = [outcome for outcome in outcomes if outcome.kind != LEFT_OUT]
         if not done:
             raise BadFileError(outcomes[0].said)
-        text = in_words(outcomes, form, budget)
+        about = [] if rho is None else [f"ρ was {say_trained_for(rho)}."]
+        text = "\n".join([in_words(outcomes, form, budget), *about])
         numbers = {"nfe": {"protect": walk.evaluations}, "pictures": [outcome.as_dict() for outcome in outcomes]}
         sample = next((each.task for each in done if each.kind == SAVED), done[0].task)
         shown = [_shown(outcome.task.target) for outcome in done[:SHOWN]]
@@ -199,9 +215,17 @@ def _outcome(task: Task, walk: _Walk, writer: Writer) -> Outcome:
         written = writer.write(task.target, protected, picture.info, picture.as_batch())
     except BadImageError as error:
         return Outcome(task, LEFT_OUT, str(error), notable=True)
-    change = max_abs_levels(picture.as_batch(), written.seen)
-    said = " ".join([f"up to {change} of 255 levels changed.", *written.said])
-    return Outcome(task, SAVED, said, change, notable=len(written.said) > 1)
+    change, visible = max_abs_levels(picture.as_batch(), written.seen), _visible(walk, picture, written.seen)
+    said = " ".join([f"up to {change} of 255 levels changed.", *written.said, *visible])
+    return Outcome(task, SAVED, said, change, notable=len(written.said) > 1 or bool(visible))
+
+
+def _visible(walk: _Walk, picture: Picture, saved: Levels) -> list[str]:
+    """Say where the change is likely to be seen: in flat areas, or because the picture is small."""
+    original = picture.as_batch()
+    flat = measure_flat(original, saved)
+    small = say_small(original, training_resolution(walk.model))
+    return [*([str(flat)] if flat.notable else []), *([small] if small else [])]
 
 
 def _shown(target: Path) -> ui.SavedResult:

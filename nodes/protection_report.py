@@ -23,10 +23,10 @@ from ..ldu.shapes import Levels
 from ..ldu.whole_file import written_whole
 from .files import next_free
 from .gallery import NOTHING_DONE
-from .host import is_demo, tag_model, training_resolution
 from .images import split_pictures
 from .inputs import budget_input
-from .types import GallerySocket, LossesSocket, PictureInfoSocket, RhoSocket, TrainedRho
+from .protection_settings import model_and_settings
+from .types import GallerySocket, LossesSocket, PictureInfoSocket, RhoSocket
 from .walk import ALIASES, CATEGORY, report
 
 GALLERY_CELL = 160  # pixels
@@ -54,7 +54,8 @@ class ProtectionReport(io.ComfyNode):
                     "file",
                     force_input=True,
                     optional=True,
-                    tooltip="From Save Protected: the report then measures the saved files and gives their SHA-256.",
+                    tooltip="From Save Protected, or from Load Picture Folder for files that were there before: the "
+                    "report then measures the files and gives their SHA-256.",
                 ),
                 PictureInfoSocket.Input("info", optional=True, tooltip="From Load Picture: the names of the pictures."),
                 LossesSocket.Input("losses", optional=True, tooltip="From Adversary's Loss."),
@@ -67,6 +68,18 @@ class ProtectionReport(io.ComfyNode):
                 GallerySocket.Input("gallery", optional=True, tooltip="From Thief's Gallery."),
                 io.Model.Input("model", optional=True, tooltip="The model that was protected against."),
                 RhoSocket.Input("rho", display_name="ρ", optional=True, tooltip="Its settings are reported."),
+                io.Float.Input(
+                    "strength",
+                    force_input=True,
+                    optional=True,
+                    tooltip="That of Apply ρ Shift, to be reported; 0.5 to 1.5 is usual.",
+                ),
+                io.Int.Input(
+                    "shift_seed",
+                    force_input=True,
+                    optional=True,
+                    tooltip="The seed of Apply ρ Shift, to be reported; any number.",
+                ),
                 budget_input("What you asked for, in levels of 255; 4 to 16 is usual."),
                 io.Int.Input(
                     "public_photos",
@@ -121,7 +134,7 @@ class ProtectionReport(io.ComfyNode):
             thieves=tuple(row.thief for row in rows),
             mixture=_mixture(public_photos[0], len(entries), unprotected),
             **_losses(measured),
-            **_model(measured),
+            **model_and_settings(measured),
         )
         small = [thumbnails(*pair, budget[0]) for pair in zip(befores, afters, strict=True)]
         saved = _save(found, small, rows, filename_prefix[0])
@@ -136,7 +149,7 @@ def _protected_pictures(protected: Sequence[Tensor], files: Sequence[str] | None
         return in_graph
     if len(files) != len(in_graph):
         raise MismatchError(f"There are {len(files)} files for {len(in_graph)} protected pictures: give one for each.")
-    return [load_picture(_inside_output(name)).as_batch() for name in files]
+    return [load_picture(_file(name)[0]).as_batch() for name in files]
 
 
 def _entries(
@@ -150,18 +163,26 @@ def _entries(
 
 
 def _entry(name: str, before: Levels, after: Levels, file: str | None) -> PictureEntry:
-    digest = None if file is None else hashlib.sha256(_inside_output(file).read_bytes()).hexdigest()
     height, width = after.shape[-2:]
     change = measure_visibility(before, after), measure_flat(before, after)
-    return PictureEntry(name, width, height, *change, file, digest)
+    if file is None:
+        return PictureEntry(name, width, height, *change)
+    path, told = _file(file)
+    return PictureEntry(name, width, height, *change, told, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _inside_output(name: str) -> Path:
-    root = folder_paths.get_output_directory()
-    path = Path(root, name)
+def _file(name: str) -> tuple[Path, str]:
+    """Return where a file is, and its name inside its folder: the output folder, unless the host's ending says which.
+
+    Raises:
+        BadValueError: if it lies elsewhere.
+    """
+    told, folder = folder_paths.annotated_filepath(name)
+    root = folder or folder_paths.get_output_directory()
+    path = Path(root, told)
     if not folder_paths.is_within_directory(root, str(path)):
-        raise BadValueError(f"The file {name!r} lies outside the output folder: take it from Save Protected.")
-    return path
+        raise BadValueError(f"The file {told!r} lies outside the output folder: take it from Save Protected.")
+    return path, told
 
 
 def _mixture(public: int, protected: int, unprotected: tuple[str, ...]) -> Mixture | None:
@@ -187,39 +208,6 @@ def _losses(measured: dict[str, list[Any] | None]) -> dict[str, Any]:
     reference = average(losses) if losses else None
     survived = survivals(tuple(name for name, _ in pairs), tuple(each for _, each in pairs), reference)
     return {"losses": losses, "purified": survived}
-
-
-def _model(measured: dict[str, list[Any] | None]) -> dict[str, Any]:
-    """Return what the report says of the model and of rho."""
-    model, rho = ((measured.get(name) or [None])[0] for name in ("model", "rho"))
-    return {"model": _about_model(model), "settings": _about_rho(rho), "demo": model is not None and is_demo(model)}
-
-
-def _about_model(model: Any) -> dict[str, str | int]:  # noqa: ANN401
-    if model is None:
-        return {}
-    tag = tag_model(model)
-    return {
-        "family": tag.family,
-        "fingerprint": tag.fingerprint,
-        "prediction": tag.prediction,
-        "training resolution": training_resolution(model),
-    }
-
-
-def _about_rho(rho: TrainedRho | None) -> dict[str, str | float]:
-    if rho is None:
-        return {}
-    card = rho.card
-    told = {f"training: {name}": str(value) for name, value in card.training.items()}
-    return {
-        "ρ trained for": f"{card.model_family}, fingerprint {card.model_hash}",
-        "k": card.k_steps,
-        "depth": card.depth,
-        "budget in training": card.budget_levels,
-        "prompt": card.prompt,
-        **told,
-    }
 
 
 def _save(found: Report, small: Sequence[Thumbnails], rows: tuple[Exhibit, ...], prefix: str) -> str:

@@ -180,7 +180,8 @@ def _train(
     prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
     teller.remarks = remarks(model, pictures, side, config, one.get("rho"), prompt)
     text = [] if clip is None else [clip.patcher]
-    teller.say(say_memory(*training_memory(model, one["vae"], shape, [*text, patcher])))
+    teller.memory = say_memory(*training_memory(model, one["vae"], shape, [*text, patcher]))
+    teller.say("")
     with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):
         condition = _personalization(one, clip, session, coder, pictures, side, config.seed)
         ti_spent = session.evaluations

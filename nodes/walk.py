@@ -276,10 +276,15 @@ def _require_same(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoint:
         )
 
 
+def say_trained_for(rho: TrainedRho) -> str:
+    """Say what rho was trained for."""
+    card = rho.card
+    return f"trained for “{card.prompt}”, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels"
+
+
 def _about(rho: TrainedRho, tag: ZTag) -> str:
     """Say what rho was trained for, and that it is another checkpoint if it is."""
-    card = rho.card
-    said = f"trained for “{card.prompt}”, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels"
+    card, said = rho.card, say_trained_for(rho)
     if card.model_hash == tag.model.fingerprint:
         return said
     return f"{said}\nAnother checkpoint (or other LoRAs) than it was trained on: what it does here is unknown."

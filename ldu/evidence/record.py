@@ -83,7 +83,7 @@ class PictureEntry:
         height: In pixels.
         visibility: How far it is from its original.
         flat: How far it is in the flat areas, where the eye finds a change first.
-        file: The saved file, inside the output folder; None if it was measured inside the graph only.
+        file: The saved file, inside its folder; None if it was measured inside the graph only.
         sha256: Of that file.
     """
 
@@ -94,6 +94,11 @@ class PictureEntry:
     flat: FlatChange
     file: str | None = None
     sha256: str | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the budget bounds what readers of the file see; only a PNG is sure to hold the very levels."""
+        return self.file is None or self.file.lower().endswith(".png")
 
 
 @dataclass(frozen=True)
@@ -223,6 +228,7 @@ def not_tested(report: Report) -> list[str]:
 def as_dict(report: Report) -> dict[str, Any]:
     """Give the report as what JSON knows: dicts, lists, texts, numbers, true, false and null."""
     plain = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(report), "not_tested": not_tested(report)}
+    plain["bound_broken"] = [each.file for each in report.pictures if not each.bounded]
     plain["worst"] = [thief.worst.version if thief.worst else None for thief in report.thieves]
     return json.loads(json.dumps(plain, allow_nan=False, default=str))
 

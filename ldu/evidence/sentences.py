@@ -3,6 +3,7 @@
 from ..wording import DEMO_WARNING
 from .record import PictureEntry, Purified, Report, average, not_tested
 
+_NO_BOUND = "the bound of the budget no longer holds"
 NO_PROMISE = (
     "A protection makes misuse harder, never impossible. Only what is listed here was measured, and only with the "
     "models and settings named here."
@@ -35,7 +36,9 @@ def say_budget(report: Report) -> str:
     if report.budget_levels is None:
         return f"{changed}; no budget was given."
     kept = "kept" if report.within_budget else "NOT KEPT"
-    return f"{changed}; asked for at most {report.budget_levels:g}: {kept}."
+    unbounded = sum(not picture.bounded for picture in report.pictures)
+    beside = f" {unbounded} of {len(report.pictures)} files are no PNG: {_NO_BOUND} for them." if unbounded else ""
+    return f"{changed}; asked for at most {report.budget_levels:g}: {kept}.{beside}"
 
 
 def say_picture(picture: PictureEntry) -> str:
@@ -45,8 +48,9 @@ def say_picture(picture: PictureEntry) -> str:
 
 
 def say_change(picture: PictureEntry) -> str:
-    """Say how far a picture is from its original, all over and where it is flat."""
-    return f"{picture.visibility} {picture.flat}".rstrip()
+    """Say how far a picture is from its original, all over and where it is flat, and whether that is bounded."""
+    beside = "" if picture.bounded else f"No PNG, its format changes the values again: {_NO_BOUND} for this file."
+    return " ".join(filter(None, (str(picture.visibility), str(picture.flat), beside)))
 
 
 def say_learning(report: Report) -> list[str]:

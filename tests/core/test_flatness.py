@@ -53,6 +53,13 @@ def test_flat_and_small_pictures_get_a_hint_before_anything_is_done():
     assert "small (64 x 64 pixels beside the model's 512)" in hint(noise(), 10, 512)
 
 
+def test_flat_areas_that_are_spared_get_no_hint():
+    spared = torch.ones(1, 1, 64, 64)
+    assert "flat" in hint(half_flat(), 10, 64, spared)
+    spared[..., :32] = 0
+    assert hint(half_flat(), 10, 64, spared) == ""
+
+
 def test_pictures_of_two_sizes_are_no_pair():
     with pytest.raises(MismatchError, match="one size"):
         measure_flat(noise(), noise(32, 32))

@@ -104,6 +104,16 @@ def test_the_page_refers_to_nothing_outside_itself_and_runs_nothing(report):
     assert read.open == []
 
 
+@pytest.mark.parametrize(("file", "bounded"), [("a.png", True), ("a.PNG", True), ("a.jpg", False), ("a.webp", False)])
+def test_of_a_file_that_is_no_png_it_is_said_that_the_bound_no_longer_holds(file, bounded):
+    entry = replace(full().pictures[0], file=file)
+    report = replace(full(), pictures=(entry, full().pictures[0]))
+    counted, of_the_file = "1 of 2 files are no PNG: the bound of the budget no longer holds", "holds for this file"
+    words = (in_words(report), " ".join(Reader(page(report, small() * 2)).words))
+    assert [counted in text and of_the_file in text for text in words] == [not bounded] * 2
+    assert as_dict(report)["bound_broken"] == ([] if bounded else [file])
+
+
 def test_the_page_forbids_its_reader_to_load_anything():
     read = Reader(page(full(), small()))
     (policy,) = [value for _, value in read.attributes if "-src" in value]

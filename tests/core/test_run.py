@@ -434,6 +434,14 @@ class TestStress:
         assert "LDU_FitToBudget" not in kinds
         folders = [node["inputs"]["folder"] for node in graph.nodes_of(filled, "LDU_LoadPictureFolder")]
         assert sorted(folders) == ["originals", "protected"]
+        (report,), (loader,) = (
+            [number for number, node in filled.items() if (node["class_type"], node["inputs"].get("folder")) == wanted]
+            for wanted in ((stress.REPORT_NODE, None), (stress.FOLDER_LOADER, stress.PROTECTED))
+        )
+        told = filled[report]["inputs"]
+        assert (told["protected"], told["file"]) == ([loader, 0], [loader, 3])
+        assert not {"rho", "strength", "shift_seed"} & told.keys(), "nobody knows how they were made"
+        assert "LDU_SaveProtected" not in kinds
         links = [value for node in filled.values() for value in node["inputs"].values() if isinstance(value, list)]
         assert {number for number, _ in links} <= filled.keys()
         originals, protected = (
@@ -445,6 +453,28 @@ class TestStress:
     def base(self, folder):
         (folder / "base" / "input").mkdir(parents=True)
         return folder / "base"
+
+    def test_what_thieves_and_report_get_is_read_from_the_saved_files_and_nothing_else_is_saved_as_protected(self):
+        shipped = graph.load_workflow("stress_test")
+        (maker,) = (number for number, node in shipped.items() if node["class_type"] == "LDU_FitToBudget")
+        users = [node for node in shipped.values() if [maker, 0] in node["inputs"].values()]
+        assert [node["class_type"] for node in users] == [graph.SAVER]
+        assert graph.nodes_of(shipped, graph.SAVER) == users
+        assert "original" in users[0]["inputs"]
+
+    @pytest.mark.parametrize(("purifiers", "tried"), [("none\nblur 5\njpeg 75", "blur 5"), ("none", None)])
+    def test_the_lora_thief_tries_the_first_purifier_of_the_list_and_none_where_there_is_none(
+        self, tmp_path, purifiers, tried
+    ):
+        filled = stress.prepare_graph(self.order(tmp_path, wishes={"purifiers": purifiers}), self.base(tmp_path))
+        (gallery,) = (node["inputs"] for node in graph.nodes_of(filled, stress.GALLERY) if "above" in node["inputs"])
+        assert len(graph.nodes_of(filled, "TrainLoraNode")) == (3 if tried else 2)
+        if tried:
+            assert filled[gallery["name"][0]]["inputs"]["purifiers"] == tried
+        else:
+            assert not {"name", "protected"} & gallery.keys()
+        lists = [node["inputs"]["purifiers"] for node in graph.nodes_of(filled, "LDU_Purify")]
+        assert lists.count(purifiers) == 2
 
     def test_a_checkpoint_gets_the_thieves_that_are_usual_there_unless_others_are_asked_for(self, tmp_path):
         order = self.order(tmp_path, checkpoint=tmp_path / "sd.safetensors", wishes={"lora_steps": 7})

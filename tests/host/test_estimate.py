@@ -48,6 +48,7 @@ def test_memory_and_time_are_told_before_the_first_step_and_the_rest_while_it_wo
     assert re.match(r"About \d+\.\d GiB of memory wanted, \d+\.\d GiB free", heard[0])
     assert re.match(r"11 steps, about \d+ (s|min)", heard[1])
     assert heard[2].startswith("1 step to go")
+    assert all("GiB of memory wanted" in said for said in heard), "what was said first must stay"
 
 
 def test_the_estimate_grows_with_the_steps_and_the_pictures_of_a_batch(estimate, host):

@@ -86,6 +86,22 @@ def test_the_preview_of_the_gallery_carries_no_prompt(host, gallery):
         assert picture.info == {}
 
 
+def test_a_saved_gallery_carries_no_prompt_and_is_not_recorded_as_protected(host, gallery):
+    out = gallery(photo(), save_as="shown/all")
+    (saved,) = out.ui["images"]
+    assert (saved["type"], saved["subfolder"]) == ("output", "shown")
+    with Image.open(Path(host.base, "output", "shown", saved["filename"])) as picture:
+        assert picture.info == {}
+        pixels = torch.from_numpy(np.array(picture))
+    assert torch.equal(pixels, (out.args[0][0] * 255).round().to(torch.uint8))
+    assert not host.module("nodes.known_pictures").is_known(pixels)
+
+
+def test_one_thief_who_had_several_pictures_treated_alike_needs_no_name_for_each(gallery):
+    out = gallery(photo(count=2), name=["jpeg 75"] * 4, protected=photo(seed=1))
+    assert [(each.version, each.pictures) for each in attempts(out)] == [("protected", 1), ("jpeg 75", 2)]
+
+
 def test_given_similarities_mark_the_highest_and_given_losses_the_lowest(gallery, losses):
     three, names = [photo(seed=seed) for seed in range(3)], ["none", "jpeg 75", "blur 5"]
     out = gallery(*three, name=names, clean=photo(), similarity=[0.9, 0.1, 0.2, 0.5], losses=[losses(0.1)] * 3)
@@ -145,6 +161,20 @@ def test_the_report_measures_the_saved_files_and_gives_their_sha256(host, write_
         assert 0 < picture["visibility"]["max_abs_levels"] <= 6
 
 
+def test_files_that_were_protected_before_are_hashed_where_they_lie(host, write_report):
+    folder = host.base / "input" / "given"
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(((photo()[0] * 255).round()).byte().numpy()).save(folder / "a.png")
+    Image.fromarray(((photo()[0] * 255).round()).byte().numpy()).save(folder / "b.jpg")
+    images, _, _, files = host.classes["LDU_LoadPictureFolder"].execute("given").args
+    assert files == ["given/a.png [input]", "given/b.jpg [input]"]
+    text, told, _ = write_report(photo(), images[0], file=files[:1])
+    assert told["pictures"][0]["file"] == "given/a.png"
+    assert told["pictures"][0]["sha256"] == hashlib.sha256((folder / "a.png").read_bytes()).hexdigest()
+    assert "no longer holds" not in text
+    assert "no longer holds for this file" in write_report(photo(), images[1], file=files[1:])[0]
+
+
 def test_the_report_measures_flat_areas_on_their_own(write_report):
     original = photo(height=64)
     original[:, :32] = 200 / 255
@@ -199,9 +229,11 @@ def test_purifiers_are_measured_against_the_rise_without_one(write_report, losse
 
 def test_model_and_settings_are_those_of_the_model_and_rho(host, write_report):
     model = tiny.model("sd1")
-    text, told, _ = write_report(photo(), changed(photo()), model=model, rho=random_rho(host, model, 4))
+    given = {"model": model, "rho": random_rho(host, model, 4), "strength": 0.5, "shift_seed": 7}
+    text, told, _ = write_report(photo(), changed(photo()), **given)
     assert told["model"]["family"] == "SD15"
     assert told["settings"]["k"] == 4
+    assert (told["settings"]["strength"], told["settings"]["seed of the shift"]) == (0.5, 7)
     assert told["model"]["fingerprint"] in told["settings"]["ρ trained for"]
     assert told["demo"] is False
     assert "Models other than this one (SD15)." in text

@@ -188,6 +188,16 @@ def test_a_lossy_folder_says_that_the_budget_no_longer_holds_and_skips_what_jpeg
     assert change > 6
 
 
+def test_what_rho_was_trained_for_and_where_the_change_may_be_seen_are_told(host, folder, run):
+    Image.new("RGB", (120, 90), (200, 190, 180)).save(folder / "sky.png")
+    said = run()[0].ui["text"][0]
+    assert said.count("ρ was trained for “") == 1
+    assert "sky.png: up to 6 of 255 levels changed." in said
+    assert "Flat areas (100% of the picture): mean change" in said
+    assert "b.png: " not in said
+    assert "ρ was trained for" not in run()[0].ui["text"][0], "the second run has made nothing"
+
+
 def test_saving_outside_the_output_folder_is_refused(host, folder, run):
     with pytest.raises(host.module("ldu.errors").BadValueError, match="leads out of the output folder"):
         run(save_in="../elsewhere")
@@ -216,8 +226,9 @@ def test_the_pictures_to_train_on_are_made_small_and_taken_evenly(host, folder):
     load = host.classes["LDU_LoadPictureFolder"].execute
     output = load("album", model=tiny.model("sd1"), at_most=3)
     side = host.module("nodes.host").training_resolution(tiny.model("sd1"))
-    images, masks, infos = output.args
+    images, masks, infos, files = output.args
     assert [info.name for info in infos] == ["a.jpg", "d1.png", "d4.png"]
+    assert files == [f"album/{info.name} [input]" for info in infos]
     assert [min(image.shape[1:3]) for image in images] == [side] * 3
     assert [mask.shape for mask in masks] == [image.shape[:3] for image in images]
     everything = load("album")

@@ -218,6 +218,25 @@ def test_masks_of_another_count_than_the_pictures_are_refused(call, errors):
         call("LDU_FitToBudget", original=image, clean=image, protected=image, budget=10.0, mask=torch.ones(2, 8, 8))
 
 
+def test_fit_to_budget_says_of_which_pictures_the_budget_will_show(call):
+    def said(original, budget, **mask):
+        small = original[:, :32, :32]
+        shown = call("LDU_FitToBudget", original=original, clean=small, protected=small, budget=budget, **mask).ui
+        return shown["text"][0] if shown else ""
+
+    grainy, flat = random_image(2, 64, 64, 3), torch.full((1, 64, 64, 3), 0.5)
+    assert said(grainy, 10.0) == ""
+    assert said(torch.cat([grainy, flat]), 10.0).startswith("Picture 3: 100% of the picture is flat")
+    assert said(flat, 4.0) == ""
+    assert said(flat, 10.0, mask=(torch.arange(64)[None, None] < 8).float().expand(1, 64, 64)) == ""
+    tiny = random_image(1, 12, 40, 3)
+    assert (
+        call("LDU_FitToBudget", original=tiny, clean=grainy[:1], protected=grainy[:1], budget=1.0)
+        .ui["text"][0]
+        .startswith("The picture is small (40 x 12 pixels beside the model's 64)")
+    )
+
+
 @pytest.mark.parametrize(("clean", "protected"), [((1, 16, 16, 3), (1, 16, 24, 3)), ((2, 16, 16, 3), (2, 16, 16, 3))])
 def test_decodes_that_do_not_belong_together_are_refused(call, errors, clean, protected):
     with pytest.raises(errors.MismatchError, match="one shape"):

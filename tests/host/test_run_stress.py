@@ -52,7 +52,8 @@ def test_originals_are_protected_and_tested_and_nothing_else_is_left_on_disk(tmp
     assert not list((tmp_path / "tmp").iterdir())
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert versions(report)["Textual Inversion"] == ["clean", "protected", "jpeg 75"]
-    assert versions(report)["DreamBooth-LoRA"] == ["clean", "protected"]
+    assert versions(report)["DreamBooth-LoRA"] == ["clean", "protected", "jpeg 75"]
+    assert {"k": 2, "depth": 0.25, "training: train_steps": 1, "strength": 1}.items() <= report["settings"].items()
     assert [picture["name"] for picture in report["pictures"]] == ["1.png", "2.png"]
     protected = {picture["file"]: picture["sha256"] for picture in report["pictures"]}
     for name, digest in protected.items():
@@ -78,5 +79,8 @@ def test_given_protected_versions_are_tested_as_they_are(tmp_path, photos):
     changes = [picture["visibility"]["max_abs_levels"] for picture in report["pictures"]]
     assert changes[0] == 0
     assert changes[1] > 0
-    assert all(picture["sha256"] is None for picture in report["pictures"])
+    given = [hashlib.sha256((PERSON / name).read_bytes()).hexdigest() for name in ("1.png", "3.png")]
+    assert [picture["sha256"] for picture in report["pictures"]] == given
+    assert [Path(picture["file"]).name.partition("_")[2] for picture in report["pictures"]] == ["1.png", "3.png"]
+    assert report["settings"] == {}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"gallery.png", "report.html", "report.json"}

@@ -10,6 +10,7 @@ import sys
 import execution
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from launch import PACK
@@ -196,6 +197,8 @@ def test_the_methods_are_compared_by_one_judge_within_the_budget(host):
 @needs_weights
 def test_the_stress_test_shows_what_each_thief_got_and_reports_on_the_saved_files(host):
     graph = twin("stress_test")
+    gallery = next(number for number in nodes_of(graph, "LDU_ThiefsGallery") if "above" in graph[number]["inputs"])
+    graph[graph[gallery]["inputs"]["name"][0]]["inputs"]["purifiers"] = "jpeg 50"
     outputs, _ = run(new_executor("CLASSIC"), graph)
     (report,) = nodes_of(graph, "LDU_ProtectionReport")
     page = host.base / "output" / json.loads(outputs[report]["ldu"][0])["report"]
@@ -207,13 +210,17 @@ def test_the_stress_test_shows_what_each_thief_got_and_reports_on_the_saved_file
     versions = {each["name"]: [attempt["version"] for attempt in each["attempts"]] for each in told["thieves"]}
     assert versions == {
         "Textual Inversion": ["clean", "protected", "jpeg 50"],
-        "DreamBooth-LoRA": ["clean", "protected"],
+        "DreamBooth-LoRA": ["clean", "protected", "jpeg 50"],
     }
     assert all(attempt["pictures"] == 2 for each in told["thieves"] for attempt in each["attempts"])
     assert [each["purifier"] for each in told["purified"]] == ["jpeg 50"]
-    (saver,) = (number for number in nodes_of(graph, "LDU_SaveProtected") if "info" not in graph[number]["inputs"])
-    (gallery,) = outputs[saver]["images"]
-    assert (host.base / "output" / gallery["filename"]).is_file()
+    made = {"k": 1, "depth": 0.25, "prompt": "a photo of S* person", "training: train_steps": 2, "strength": 1}
+    assert made.items() <= told["settings"].items()
+    assert told["settings"]["seed of the shift"] == told["settings"]["training: seed"] == 0
+    (saved,) = outputs[gallery]["images"]
+    with Image.open(host.base / "output" / saved["filename"]) as picture:
+        assert picture.info == {}
+        assert not host.module("nodes.known_pictures").is_known(torch.from_numpy(np.array(picture)))
 
 
 @needs_weights
