@@ -43,11 +43,6 @@ def front(place):
         yield page
 
 
-@pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    return tmp_path_factory.mktemp("album")
-
-
 def open_protect(front, steps):
     """Open the template with a short Textual Inversion and judge, and so many steps of training."""
     front.open_template("protect")
@@ -79,13 +74,15 @@ def test_a_wrong_input_is_told_in_one_sentence_and_its_node_is_marked(front, alb
     front.set_on("LDU_Compare", "gain", 0)
     assert "gain" in front.press_run()
     assert front.ask("blamed") == ["LDU_Compare"]
+    assert front.ask("refusedInputs") == {"LDU_Compare": ["gain"]}
+    assert "Compare - gain" in front.read_errors(album / "refused_input.png")
     front.set_on("LDU_Compare", "gain", 10)
     front.set_on("LDU_TextualInversion", "prompt", "a photo of nobody")
-    assert front.press_run().startswith("The prompt must hold S* once")
+    sentence = front.press_run()
+    assert sentence.startswith("The prompt must hold S* once")
     front.wait_until("blamed")
     assert front.ask("blamed") == ["LDU_TextualInversion"]
-    front.page.screenshot(path=album / "wrong_input.png", animations="disabled")
-    front.page.keyboard.press("Escape")
+    assert sentence in front.read_errors(album / "wrong_input.png")
 
 
 def test_a_cancelled_training_goes_on_where_it_was(front, place):

@@ -45,11 +45,6 @@ def server(place):
         yield running
 
 
-@pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    return tmp_path_factory.mktemp("album")
-
-
 class Hand:
     """Clicks as people do, on what nothing lies over, and counts."""
 
