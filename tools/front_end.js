@@ -124,6 +124,12 @@ window.ldu = {
     return boxes.filter((box) => [...box.querySelectorAll("img")].every(there)).length === count;
   },
 
+  // True when no picture in sight is still to come.
+  drawn() {
+    const pictures = [...document.querySelectorAll(".ldu-compare img")].filter((it) => it.checkVisibility());
+    return pictures.every((it) => it.complete && it.naturalWidth > 0);
+  },
+
   // Where in the window the end of a wire goes: a socket of the first node with that title.
   slot([title, side, name]) {
     const node = app.canvas.graph._nodes.find((it) => it.title === title);

@@ -61,18 +61,6 @@ def front_end(address: str, language: str = "en-US", *, greeting: bool = False) 
         browser.close()
 
 
-@contextmanager
-def open_file(file: Path, width: int) -> Iterator[Page]:
-    """Open a page that was saved on this computer, in a window so many pixels wide."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": WINDOW["height"]})
-        page.set_default_timeout(PATIENCE)
-        page.goto(file.as_uri())
-        yield page
-        browser.close()
-
-
 @dataclass(frozen=True)
 class FrontEnd:
     """A page with the front end in it."""
@@ -142,8 +130,7 @@ class FrontEnd:
         self.page.mouse.move(*to, steps=20)
         self.page.mouse.up()
         self.page.wait_for_function("(before) => ldu.nodes().length > before", arg=before)
-        self.wait_until_settled()
-        self.page.screenshot(path=photograph, animations="disabled")
+        self.photograph_window(photograph)
         self.ask("command", LIBRARY)
         self.wait_until_settled()
 
@@ -234,8 +221,7 @@ class FrontEnd:
         overlay.wait_for(state="detached")
         panel = self.page.get_by_test_id("properties-panel")
         panel.wait_for()
-        self.wait_until_settled()
-        self.page.screenshot(path=photograph, animations="disabled")
+        self.photograph_window(photograph)
         said = panel.inner_text()
         self.ask("putErrorsAway")
         panel.wait_for(state="detached")
@@ -267,6 +253,17 @@ class FrontEnd:
         """Return the texts that the nodes of a type show, and how many pixels of each are out of sight."""
         return self.ask("said", node_type)
 
+    def photograph_window(self, file: Path) -> None:
+        """Photograph all of the window, at its usual size."""
+        self.page.set_viewport_size(WINDOW)
+        self.wait_until_settled()
+        self.page.screenshot(path=file, animations="disabled", timeout=PATIENCE)
+
+    def photograph_node(self, file: Path, node_type: str, scale: float = 1.0) -> None:
+        """Photograph the first node of a type."""
+        box = next(node["box"] for node in self.nodes() if node["type"] == node_type)
+        self.photograph(file, box, scale)
+
     def photograph(self, file: Path, box: Box, scale: float, *, pad: float = 20) -> None:
         """Photograph a part of the graph, clear of the front end's own bars.
 
@@ -281,6 +278,7 @@ class FrontEnd:
         self.page.wait_for_function("(width) => app.canvas.canvas.getBoundingClientRect().width > width", arg=width)
         self.ask("lookAt", [x, y, scale, MARGIN, MARGIN])
         self.wait_until_settled()
+        self.wait_until("drawn")
         self.page.screenshot(
             path=file,
             clip={"x": MARGIN, "y": MARGIN, "width": width, "height": height},

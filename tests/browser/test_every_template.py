@@ -3,6 +3,7 @@
 Steps are few, so that this is about the way and not about protection. The host keeps few results (--cache-lru).
 """
 
+import json
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from launch.setup import cache_root
 
 pytest.importorskip("playwright")
 from tools.front_end import find_chromium, front_end
+from tools.report_page import measure_bars, open_report
 
 COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 WORKFLOWS = PACK / "workflows"
@@ -102,3 +104,14 @@ def test_a_template_is_opened_run_and_shows_its_result(front, album, name):
     front.wait_for_pictures(*expected.pictures)
     front.photograph(album / f"result_{name}.png", front.whole(), LEGIBLE)
     check_what_is_seen(front, expected)
+
+
+def test_the_report_of_the_stress_test_shows_as_much_of_each_bar_as_survived(front, place, album):
+    (report,) = (place / "output").rglob("ldu_report*.html")
+    told = json.loads(report.with_suffix(".json").read_text("utf-8"))["purified"]
+    survived = {each["purifier"]: each["kept"] or 0 for each in told}
+    most = max(1, *survived.values())
+    with open_report(report, 1100, front.page.context.browser) as shown:
+        bars, _ = measure_bars(shown, "After a purifier")
+        shown.screenshot(path=album / "report.png", full_page=True, animations="disabled")
+    assert bars == pytest.approx({name: max(0, kept) / most for name, kept in survived.items()}, abs=0.005)

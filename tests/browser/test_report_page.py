@@ -12,7 +12,8 @@ from ldu.flatness import measure_flat
 from ldu.metrics import measure_visibility
 
 pytest.importorskip("playwright")
-from tools.front_end import find_chromium, open_file
+from tools.front_end import find_chromium
+from tools.report_page import measure_bars, open_report
 
 LOSSES = Losses(0.10, 0.20, 0.11, (0.05, 0.12))
 KEPT = {"none": 1.25, "jpeg 75": 0.5, "noise 0.05": 0.1, "resize 0.5": 0.0, "blur 5": -0.2, "platform 2048": None}
@@ -34,19 +35,11 @@ def saved(tmp_path_factory):
     return file
 
 
-def shares(shown, heading):
-    """Return what part of its track each bar under a heading fills, by the bar's name, and which one is marked."""
-    bars = shown.locator("section", has=shown.get_by_role("heading", name=heading, exact=True)).locator(".bar")
-    measured = "(bar) => bar.querySelector('i').getBoundingClientRect().width / bar.querySelector('b').clientWidth"
-    widths = {bar.locator("span").first.inner_text(): bar.evaluate(measured) for bar in bars.all()}
-    return widths, [bar.locator("span").first.inner_text() for bar in bars.all() if bar.locator(".marked").count()]
-
-
 @pytest.mark.parametrize("width", [1100, 500])
 def test_the_bars_of_the_report_are_as_long_as_their_numbers_say(saved, album, width):
-    with open_file(saved, width) as shown:
-        survived, worst = shares(shown, "After a purifier")
-        losses, protected = shares(shown, "A thief's loss")
+    with open_report(saved, width) as shown:
+        survived, worst = measure_bars(shown, "After a purifier")
+        losses, protected = measure_bars(shown, "A thief's loss")
         shown.screenshot(path=album / f"report_{width}.png", full_page=True, animations="disabled")
         assert shown.evaluate("document.documentElement.scrollWidth") <= width  # nothing runs out of the page
     most = max(filter(None, KEPT.values()))
