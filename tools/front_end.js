@@ -133,7 +133,7 @@ window.ldu = {
   // Where in the window the end of a wire goes: a socket of the first node with that title.
   slot([title, side, name]) {
     const node = app.canvas.graph._nodes.find((it) => it.title === title);
-    const number = node[`${side}s`].findIndex((it) => it.name === name);
+    const number = node[`${side}s`].findIndex((it) => [it.name, it.label].includes(name));
     const [x, y] = side === "input" ? node.getInputPos(number) : node.getOutputPos(number);
     const { offset, scale } = app.canvas.ds;
     const canvas = app.canvas.canvas.getBoundingClientRect();

@@ -259,9 +259,9 @@ class FrontEnd:
         self.wait_until_settled()
         self.page.screenshot(path=file, animations="disabled", timeout=PATIENCE)
 
-    def photograph_node(self, file: Path, node_type: str, scale: float = 1.0) -> None:
-        """Photograph the first node of a type."""
-        box = next(node["box"] for node in self.nodes() if node["type"] == node_type)
+    def photograph_node(self, file: Path, name: str, scale: float = 1.0) -> None:
+        """Photograph the first node of a type or with a title."""
+        box = next(node["box"] for node in self.nodes() if name in (node["type"], node["title"]))
         self.photograph(file, box, scale)
 
     def photograph(self, file: Path, box: Box, scale: float, *, pad: float = 20) -> None:

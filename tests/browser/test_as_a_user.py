@@ -82,6 +82,8 @@ def test_a_wrong_input_is_told_in_one_sentence_and_its_node_is_marked(front, alb
     assert sentence.startswith("The prompt must hold S* once")
     front.wait_until("blamed")
     assert front.ask("blamed") == ["LDU_TextualInversion"]
+    front.wait_until("saying", ["LDU_TextualInversion", sentence])
+    front.photograph_node(album / "refusing.png", "Textual Inversion: an independent judge")
     assert sentence in front.read_errors(album / "wrong_input.png")
 
 

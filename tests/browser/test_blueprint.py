@@ -23,6 +23,7 @@ from tools.front_end import find_chromium, front_end
 
 COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 SAMPLE = PACK / "workflows" / "samples" / "ldu_sample_portrait.png"
+LEGIBLE = 0.65  # pixels per unit; below 0.6 the front end draws no text
 BUDGET = 10  # levels, as the blueprint has it
 PLACES = {  # pixels of the window, beside the library
     "Load Demo Checkpoint": (480, 190),
@@ -31,12 +32,12 @@ PLACES = {  # pixels of the window, beside the library
     "Save Protected": (1200, 300),
 }
 WIRES = [  # from the output of a node to the input of another
-    ("Load Demo Checkpoint", "MODEL", "LDU Protect", "model"),
-    ("Load Demo Checkpoint", "CLIP", "LDU Protect", "clip"),
-    ("Load Demo Checkpoint", "VAE", "LDU Protect", "vae"),
+    ("Load Demo Checkpoint", "model", "LDU Protect", "model"),
+    ("Load Demo Checkpoint", "clip", "LDU Protect", "clip"),
+    ("Load Demo Checkpoint", "vae", "LDU Protect", "vae"),
     ("Load Picture", "image", "LDU Protect", "image"),
     ("Load Picture", "info", "Save Protected", "info"),
-    ("LDU Protect", "IMAGE", "Save Protected", "image"),
+    ("LDU Protect", "protected", "Save Protected", "image"),
 ]
 
 pytestmark = [
@@ -70,6 +71,7 @@ def test_the_blueprint_dragged_from_the_library_and_wired_by_hand_saves_a_pictur
     front, place, album
 ):
     front.open_blank()
+    front.ask("lookAt", [0, 0, LEGIBLE, 0, 0])
     for name, spot in PLACES.items():
         front.drag_from_library(name, album / "library.png", spot)
     for wire in WIRES:
