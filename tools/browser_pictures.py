@@ -17,16 +17,21 @@ MOST = 200_000  # bytes
 QUALITIES = range(88, 40, -6)  # of a JPEG: the first with which the file is small enough
 KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to show: left, top, right, bottom in [0, 1]
     "in_the_greeting": None,
+    "in_the_greeting_saved": None,
     "result_protect": None,
-    "library": None,
+    "result_stress_test": None,
+    "dragged": (0, 0, 1, 0.65),
     "blueprint_connected": None,
+    "inside": None,
+    "refused_input": None,
+    "refusing": None,
     "wrong_input": None,
     "cancelled": None,
+    "continued": None,
     "reloaded": None,
     "compare": None,
     "compare_near": None,
     "compare_difference": None,
-    "three_clicks": None,
     "report": None,
 }
 
@@ -35,8 +40,11 @@ def main() -> None:
     """Write all pictures."""
     album = Path(sys.argv[1])
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for name, part in KEPT.items():
+    taken = {name: part for name, part in KEPT.items() if (album / f"{name}.png").is_file()}
+    for name, part in taken.items():
         keep(album / f"{name}.png", PICTURES / f"{name}.jpg", part)
+    if missing := KEPT.keys() - taken:
+        raise SystemExit(f"The album lacks {', '.join(sorted(missing))}: their pictures stay as they are.")
 
 
 def keep(photograph: Path, file: Path, part: tuple[float, float, float, float] | None) -> None:

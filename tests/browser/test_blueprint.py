@@ -28,8 +28,8 @@ BUDGET = 10  # levels, as the blueprint has it
 PLACES = {  # pixels of the window, beside the library
     "Load Demo Checkpoint": (480, 190),
     "Load Picture": (480, 420),
-    "LDU Protect": (840, 300),
     "Save Protected": (1200, 300),
+    "LDU Protect": (840, 300),
 }
 WIRES = [  # from the output of a node to the input of another
     ("Load Demo Checkpoint", "model", "LDU Protect", "model"),
@@ -73,7 +73,7 @@ def test_the_blueprint_dragged_from_the_library_and_wired_by_hand_saves_a_pictur
     front.open_blank()
     front.ask("lookAt", [0, 0, LEGIBLE, 0, 0])
     for name, spot in PLACES.items():
-        front.drag_from_library(name, album / "library.png", spot)
+        front.drag_from_library(name, album / "dragged.png", spot)
     for wire in WIRES:
         front.draw_wire(*wire)
     for widget in ("steps", "train_steps"):
