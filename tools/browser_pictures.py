@@ -20,7 +20,7 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "in_the_greeting_saved": None,
     "result_protect": None,
     "result_stress_test": None,
-    "dragged": (0, 0, 1, 0.65),
+    "library": (0, 0, 1, 0.75),
     "blueprint_connected": None,
     "inside": None,
     "refused_input": None,
