@@ -31,8 +31,11 @@ SAVED = {"LDU_SaveProtected"}
 
 
 def template(few, words, pictures=()):
-    """What to make short by its widgets, which words are seen on which nodes, and which nodes show a picture."""
-    return SimpleNamespace(few={"steps": 1, "draws": 2} | few, words=dict(words), pictures=set(pictures))
+    """What to make short by its widgets, which words are seen on which nodes, and which nodes show a picture.
+
+    Two steps, for the host's plot of a loss cannot draw a single one.
+    """
+    return SimpleNamespace(few={"steps": 2, "draws": 2} | few, words=dict(words), pictures=set(pictures))
 
 
 TEMPLATES = {  # in the order that a user needs: what the first one saves is the second one's input
