@@ -24,7 +24,6 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "blueprint_connected": None,
     "inside": None,
     "refused_input": None,
-    "refusing": None,
     "wrong_input": None,
     "cancelled": None,
     "continued": None,
