@@ -98,6 +98,16 @@ window.ldu = {
     return [...new Set([...failed, ...app.graph._nodes.filter((node) => node.has_errors)].map((node) => node.type))];
   },
 
+  // Which inputs of which nodes the server refused, by the nodes' types.
+  refusedInputs() {
+    const nodes = Object.values(app.lastNodeErrors ?? {});
+    return Object.fromEntries(nodes.map((it) => [it.class_type, it.errors.map((error) => error.extra_info.input_name)]));
+  },
+
+  async putErrorsAway() {
+    await app.extensionManager.setting.set("Comfy.RightSidePanel.IsOpen", false);
+  },
+
   // What Compare's box shows: its pictures with their true width, and whether each is to be seen.
   compared() {
     const box = [...document.querySelectorAll(".ldu-compare")].find((it) => it.checkVisibility());
@@ -105,6 +115,33 @@ window.ldu = {
     const [edge, zoom] = [pictures[1]?.style.clipPath, pictures[0]?.parentElement.style.transform];
     const shown = pictures.filter((it) => it.style.display !== "none").map((it) => it.className);
     return { widths: pictures.map((it) => (it.complete ? it.naturalWidth : 0)), shown, edge, zoom };
+  },
+
+  // True when so many of Compare's boxes show all their pictures.
+  compares(count) {
+    const boxes = [...document.querySelectorAll(".ldu-compare")].filter((it) => it.checkVisibility());
+    const there = (picture) => picture.complete && picture.naturalWidth > 0;
+    return boxes.filter((box) => [...box.querySelectorAll("img")].every(there)).length === count;
+  },
+
+  // True when no picture in sight is still to come.
+  drawn() {
+    const pictures = [...document.querySelectorAll(".ldu-compare img")].filter((it) => it.checkVisibility());
+    return pictures.every((it) => it.complete && it.naturalWidth > 0);
+  },
+
+  // Where in the window the end of a wire goes: a socket of the first node with that title.
+  slot([title, side, name]) {
+    const node = app.canvas.graph._nodes.find((it) => it.title === title);
+    const number = node[`${side}s`].findIndex((it) => [it.name, it.label].includes(name));
+    const [x, y] = side === "input" ? node.getInputPos(number) : node.getOutputPos(number);
+    const { offset, scale } = app.canvas.ds;
+    const canvas = app.canvas.canvas.getBoundingClientRect();
+    return [canvas.left + (x + offset[0]) * scale, canvas.top + (y + offset[1]) * scale];
+  },
+
+  wires() {
+    return app.canvas.graph.links.size;
   },
 
   view() {
@@ -142,7 +179,8 @@ window.ldu = {
   },
 
   set([name, value]) {
-    const widgets = app.graph._nodes.flatMap((node) => node.widgets ?? []);
+    const graphs = [...app.rootGraph.subgraphs.values(), app.rootGraph]; // outside last: it wins over inside
+    const widgets = graphs.flatMap((graph) => graph._nodes).flatMap((node) => node.widgets ?? []);
     for (const widget of widgets) if (widget.name === name) widget.value = value;
   },
 

@@ -110,8 +110,14 @@ class FrontEnd:
         self.wait_until("opened", name)
         self.wait_until_settled()
 
-    def drag_from_library(self, name: str, photograph: Path) -> None:
-        """Search the node library for a name, drag what it finds onto the canvas, and photograph both."""
+    def drag_from_library(self, name: str, photograph: Path, to: tuple[int, int] = CANVAS) -> None:
+        """Search the node library for a name, drag what it finds onto the canvas, and photograph both.
+
+        Args:
+            name: as the library shows it.
+            photograph: a .png.
+            to: where in the window the node is let go, in pixels.
+        """
         self.page.set_viewport_size(WINDOW)
         self.ask("command", LIBRARY)
         self.page.get_by_placeholder("Search...").first.fill(name)
@@ -121,13 +127,21 @@ class FrontEnd:
         before = len(self.nodes())
         entry.hover()
         self.page.mouse.down()
-        self.page.mouse.move(*CANVAS, steps=20)
+        self.page.mouse.move(*to, steps=20)
         self.page.mouse.up()
         self.page.wait_for_function("(before) => ldu.nodes().length > before", arg=before)
-        self.wait_until_settled()
-        self.page.screenshot(path=photograph, animations="disabled")
+        self.photograph_window(photograph)
         self.ask("command", LIBRARY)
         self.wait_until_settled()
+
+    def draw_wire(self, giver: str, output: str, taker: str, given: str) -> None:
+        """Drag a wire from an output of one node to an input of another; nodes are known by their titles."""
+        before = self.ask("wires")
+        self.page.mouse.move(*self.ask("slot", [giver, "output", output]))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.ask("slot", [taker, "input", given]), steps=10)
+        self.page.mouse.up()
+        self.page.wait_for_function("(before) => ldu.wires() === before + 1", arg=before)
 
     def open_inside(self) -> None:
         """Go into the only subgraph of the graph."""
@@ -170,7 +184,7 @@ class FrontEnd:
         return shown.inner_text()
 
     def set_everywhere(self, name: str, value: object) -> None:
-        """Give all widgets of that name a value."""
+        """Give all widgets of that name a value, also those inside subgraphs."""
         self.ask("set", [name, value])
 
     def set_on(self, node_type: str, name: str, value: object) -> None:
@@ -198,6 +212,21 @@ class FrontEnd:
             return "", refusal(sent.value.body())
         return answer["prompt_id"], None
 
+    def read_errors(self, photograph: Path) -> str:
+        """Ask the message that something went wrong for its details, photograph them, and return what is to be read."""
+        self.page.set_viewport_size(WINDOW)
+        overlay = self.page.get_by_test_id("error-overlay")
+        overlay.wait_for()
+        click_at_once(self.page.get_by_test_id("error-overlay-see-errors"))
+        overlay.wait_for(state="detached")
+        panel = self.page.get_by_test_id("properties-panel")
+        panel.wait_for()
+        self.photograph_window(photograph)
+        said = panel.inner_text()
+        self.ask("putErrorsAway")
+        panel.wait_for(state="detached")
+        return said
+
     def wait_for_end(self, job: str) -> str | None:
         """Wait until a job is over, and return what went wrong, if anything."""
         while not (entry := self.ask("finished", job)):
@@ -224,6 +253,17 @@ class FrontEnd:
         """Return the texts that the nodes of a type show, and how many pixels of each are out of sight."""
         return self.ask("said", node_type)
 
+    def photograph_window(self, file: Path) -> None:
+        """Photograph all of the window, at its usual size."""
+        self.page.set_viewport_size(WINDOW)
+        self.wait_until_settled()
+        self.page.screenshot(path=file, animations="disabled", timeout=PATIENCE)
+
+    def photograph_node(self, file: Path, name: str, scale: float = 1.0) -> None:
+        """Photograph the first node of a type or with a title."""
+        box = next(node["box"] for node in self.nodes() if name in (node["type"], node["title"]))
+        self.photograph(file, box, scale)
+
     def photograph(self, file: Path, box: Box, scale: float, *, pad: float = 20) -> None:
         """Photograph a part of the graph, clear of the front end's own bars.
 
@@ -238,6 +278,7 @@ class FrontEnd:
         self.page.wait_for_function("(width) => app.canvas.canvas.getBoundingClientRect().width > width", arg=width)
         self.ask("lookAt", [x, y, scale, MARGIN, MARGIN])
         self.wait_until_settled()
+        self.wait_until("drawn")
         self.page.screenshot(
             path=file,
             clip={"x": MARGIN, "y": MARGIN, "width": width, "height": height},

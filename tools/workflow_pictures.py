@@ -1,7 +1,7 @@
-"""Run the shipped workflows in the real front end and photograph them.
+"""Run the shipped workflows in the real front end, with their own settings, and photograph them.
 
-`python -m tools.workflow_pictures` rewrites the README's picture of the workflow, those of the blueprint, and the
-thumbnail of each template.
+`python -m tools.workflow_pictures` rewrites the thumbnail of each template and, with `protect`, the README's picture of
+it; with names behind it, those of these templates alone.
 """
 
 import os
@@ -22,7 +22,7 @@ from tools.front_end import Box, FrontEnd, front_end
 PICTURES = PACK / "docs" / "pictures"
 LEGIBLE = 0.65  # pixels per unit of the graph; below 0.6 the front end draws no text
 SIDE = 560  # pixels of a thumbnail
-SHOWING = {"LDU_Compare", "LDU_ProtectFolder", "LDU_SaveProtected", "LDU_ThiefsGallery", "LossGraphNode"}
+SHOWING = {"LDU_ProtectFolder", "LDU_SaveProtected", "LDU_ThiefsGallery", "LossGraphNode"}
 THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each workflow needs those before it
     "compare_methods": (1270, 470, 970, 970),
     "stress_test": (2210, 980, 580, 580),
@@ -34,21 +34,19 @@ THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each 
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take the pictures of the templates that are named, or of all."""
+    names = sys.argv[1:] or list(THUMBNAILS)
+    if unknown := set(names) - set(THUMBNAILS):
+        raise SystemExit(f"There is no template {', '.join(sorted(unknown))}: name one of {', '.join(THUMBNAILS)}.")
     comfyui = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
     with private_folder() as base, serving(Host(Path(sys.executable), comfyui), base, cpu=True) as server:
         shutil.copytree(PACK / "workflows" / "samples", base / "input", dirs_exist_ok=True)
         with front_end(server.address) as front:
-            for name, square in THUMBNAILS.items():
+            for name in filter(names.__contains__, THUMBNAILS):
                 run(front, name)
-                take_thumbnail(front, PACK / "workflows" / f"{name}.jpg", square)
-            front.photograph(PICTURES / "protect_workflow.png", front.whole(), LEGIBLE)
-            front.open_blank()
-            front.drag_from_library("LDU Protect", PICTURES / "node_library.png")
-            front.open_inside()
-            front.photograph(PICTURES / "blueprint_inside.png", front.whole(), LEGIBLE)
-    for name in ("node_library", "blueprint_inside"):  # the other one shows a picture, which must keep its colours
-        shrink(PICTURES / f"{name}.png")
+                take_thumbnail(front, PACK / "workflows" / f"{name}.jpg", THUMBNAILS[name])
+                if name == "protect":
+                    front.photograph(PICTURES / "protect_workflow.png", front.whole(), LEGIBLE)
 
 
 def run(front: FrontEnd, name: str) -> None:
@@ -57,6 +55,8 @@ def run(front: FrontEnd, name: str) -> None:
     if reason := front.press_run():
         raise SystemExit(f"{name}: {reason}")
     front.wait_for_pictures(*(SHOWING & front.types()))
+    if "LDU_Compare" in front.types():
+        front.wait_until("saying", ["LDU_Compare", "of 255 levels"])
 
 
 def take_thumbnail(front: FrontEnd, file: Path, square: Box) -> None:
@@ -67,13 +67,6 @@ def take_thumbnail(front: FrontEnd, file: Path, square: Box) -> None:
         with Image.open(large) as picture:
             small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     small.save(file, quality=88, optimize=True)
-
-
-def shrink(file: Path) -> None:
-    """Write a PNG again with 256 colours."""
-    with Image.open(file) as picture:
-        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    few.save(file, optimize=True)
 
 
 if __name__ == "__main__":

@@ -43,11 +43,6 @@ def front(place):
         yield page
 
 
-@pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    return tmp_path_factory.mktemp("album")
-
-
 def open_protect(front, steps):
     """Open the template with a short Textual Inversion and judge, and so many steps of training."""
     front.open_template("protect")
@@ -79,16 +74,20 @@ def test_a_wrong_input_is_told_in_one_sentence_and_its_node_is_marked(front, alb
     front.set_on("LDU_Compare", "gain", 0)
     assert "gain" in front.press_run()
     assert front.ask("blamed") == ["LDU_Compare"]
+    assert front.ask("refusedInputs") == {"LDU_Compare": ["gain"]}
+    assert "Compare - gain" in front.read_errors(album / "refused_input.png")
     front.set_on("LDU_Compare", "gain", 10)
     front.set_on("LDU_TextualInversion", "prompt", "a photo of nobody")
-    assert front.press_run().startswith("The prompt must hold S* once")
+    sentence = front.press_run()
+    assert sentence.startswith("The prompt must hold S* once")
     front.wait_until("blamed")
     assert front.ask("blamed") == ["LDU_TextualInversion"]
-    front.page.screenshot(path=album / "wrong_input.png", animations="disabled")
-    front.page.keyboard.press("Escape")
+    front.wait_until("saying", ["LDU_TextualInversion", sentence])
+    front.photograph_node(album / "refusing.png", "Textual Inversion: an independent judge")
+    assert sentence in front.read_errors(album / "wrong_input.png")
 
 
-def test_a_cancelled_training_goes_on_where_it_was(front, place):
+def test_a_cancelled_training_goes_on_where_it_was(front, place, album):
     open_protect(front, 60)
     job, refused = front.start_run()
     assert refused is None
@@ -96,6 +95,7 @@ def test_a_cancelled_training_goes_on_where_it_was(front, place):
     front.wait_until("saying", ["LDU_TrainRho", "steps to go, about"])
     front.cancel()
     assert front.wait_for_end(job) == "The work was interrupted."
+    front.photograph_node(album / "cancelled.png", "LDU_TrainRho")
     (kept,) = unfinished(place)
     before = state(kept)
     assert 10 <= before["step"] < 60
@@ -104,6 +104,7 @@ def test_a_cancelled_training_goes_on_where_it_was(front, place):
     assert unfinished(place) == []
     (finished,) = (place / "output" / "ldu").glob(f"rho_*_{before['step'] + 1}.safetensors")
     assert losses(finished)[:-1] == before["losses"]
+    front.photograph_node(album / "continued.png", "LDU_TrainRho")
 
 
 def test_a_reload_in_the_middle_of_a_run_loses_neither_the_workflow_nor_the_result(front, place, album):
@@ -113,6 +114,7 @@ def test_a_reload_in_the_middle_of_a_run_loses_neither_the_workflow_nor_the_resu
     job, _ = front.start_run()
     front.wait_until("saying", ["LDU_TrainRho", "13 steps, about"])
     front.reload()
+    front.photograph_window(album / "reloaded.png")
     assert [node["type"] for node in front.nodes()] == nodes
     assert front.wait_for_end(job) is None
     assert len(saved(place)) == len(before) + 1
@@ -121,8 +123,7 @@ def test_a_reload_in_the_middle_of_a_run_loses_neither_the_workflow_nor_the_resu
 
 
 def test_compare_shows_before_and_after_at_the_pointer_and_zooms_to_the_pixels(front, album):
-    (node,) = [node for node in front.nodes() if node["type"] == "LDU_Compare"]
-    front.photograph(album / "compare.png", node["box"], 1.0)
+    front.photograph_node(album / "compare.png", "LDU_Compare")
     shown = front.ask("compared")
     assert shown["widths"] == [SAMPLE_WIDTH] * 3
     assert shown["shown"] == ["before", "after"]
@@ -136,12 +137,12 @@ def test_compare_shows_before_and_after_at_the_pointer_and_zooms_to_the_pixels(f
         front.page.mouse.wheel(0, -100)
     front.page.wait_for_function("() => /scale\\(5\\.9/.test(ldu.compared().zoom)")
     assert front.ask("view") == graph  # the graph itself was not zoomed
-    front.photograph(album / "compare_near.png", node["box"], 1.0)
+    front.photograph_node(album / "compare_near.png", "LDU_Compare")
     view.dblclick()
     assert "scale(1)" in front.ask("compared")["zoom"]
     front.page.get_by_role("button", name="difference", exact=True).click()
     assert front.ask("compared")["shown"] == ["difference"]
-    front.photograph(album / "compare_difference.png", node["box"], 1.0)
+    front.photograph_node(album / "compare_difference.png", "LDU_Compare")
 
 
 def test_one_click_leads_from_the_chosen_picture_to_the_saved_one(front, place):

@@ -51,11 +51,6 @@ def front(place):
         yield page
 
 
-@pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    return tmp_path_factory.mktemp("album")
-
-
 def shared(one, other):
     """Return how far two boxes (x, y, width, height) reach into each other."""
     across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])

@@ -64,8 +64,7 @@ def test_a_new_node_keeps_its_seed_so_that_a_second_run_goes_on_where_the_first_
             assert front.seed_control() == "fixed", node
 
 
-def test_a_node_speaks_chinese_to_those_who_do(server, tmp_path_factory):
-    album = tmp_path_factory.mktemp("album")
+def test_a_node_speaks_chinese_to_those_who_do(server, album):
     with front_end(server.address, "zh-CN") as front:
         front.place_node(NODE)
         assert words_on_screen(read("zh")[NODE]) <= set(front.labels())  # beside the front end's own widget for seeds

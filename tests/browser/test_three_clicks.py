@@ -45,11 +45,6 @@ def server(place):
         yield running
 
 
-@pytest.fixture(scope="module")
-def album(tmp_path_factory):
-    return tmp_path_factory.mktemp("album")
-
-
 class Hand:
     """Clicks as people do, on what nothing lies over, and counts."""
 
@@ -111,6 +106,8 @@ def test_three_clicks_lead_from_the_empty_canvas_to_the_saved_picture(server, pl
         assert refused is None
         assert front.wait_for_end(job) is None
         assert front.ask("pressed") == hand.clicks + choosing
+        front.wait_for_pictures("LDU_SaveProtected")
+        front.photograph_window(album / f"{way.__name__}_saved.png")
     assert hand.clicks <= MOST
     (saved,) = (place / "output").glob(f"{picture.stem}_protected_*.png")
     assert 0 < largest_change(picture, saved) <= BUDGET

@@ -135,6 +135,23 @@ def check_that_strength_costs_no_training(host, executor, graph):
     assert saved_change(host, outputs, graph) == 0
 
 
+def losses_found(name, cache):
+    """Return what the judges of a workflow find in a cache mode; a folder's pictures get a place of their own."""
+    graph = twin(name)
+    for node in nodes_of(graph, "LDU_ProtectFolder"):
+        graph[node]["inputs"]["save_in"] = f"%folder%_{cache}"
+    outputs, _ = run(new_executor(cache), graph)
+    return {node: outputs[node]["ldu"] for node in nodes_of(graph, "LDU_MeasureLoss")}
+
+
+@needs_weights
+@pytest.mark.parametrize("name", ["compare_methods", "protect_folder", "stress_test"])
+def test_a_workflow_finds_the_same_in_each_cache_mode_of_the_host(host, name):
+    found = [losses_found(name, cache) for cache in ("LRU", "NONE", "RAM_PRESSURE")]
+    assert all(found[0].values())
+    assert found[0] == found[1] == found[2]
+
+
 @needs_weights
 def test_a_rho_trained_on_a_folder_protects_a_photo(host):
     training, protecting = twin("train_rho_on_folder"), twin("protect_with_trained_rho")

@@ -22,16 +22,37 @@ const STYLE = {
 
 whenThereIsOutput("ldu.report", (type) => type.startsWith("LDU_"), say);
 
-// While a node is at work. Node 7 inside the subgraph of node 3 is "3:7".
+// While a node is at work.
 api.addEventListener("ldu.say", ({ detail }) => {
+  const node = find(detail.node);
+  if (node) say(node, detail);
+});
+
+// Why a node refused what it was given stands on it until the next run. (The front end has it in a log, under a path.)
+const refusing = [];
+api.addEventListener("execution_error", ({ detail }) => {
+  const node = detail.exception_type.includes(".ldu.errors.") && find(detail.node_id);
+  if (!node) return;
+  say(node, { text: [detail.exception_message.trim()] });
+  refusing.push(node);
+});
+api.addEventListener("execution_start", () => {
+  for (const node of refusing.splice(0)) {
+    const box = node.widgets?.find((each) => each.name === NAME);
+    if (box) node.removeWidget(box);
+  }
+});
+
+// Node 7 inside the subgraph of node 3 is "3:7".
+function find(place) {
   let graph = app.rootGraph;
   let node;
-  for (const id of detail.node.split(":")) {
+  for (const id of String(place).split(":")) {
     node = graph?.getNodeById(id);
     graph = node?.subgraph;
   }
-  if (node) say(node, detail);
-});
+  return node;
+}
 
 function say(node, output) {
   const text = output?.text?.join("\n");

@@ -1,0 +1,49 @@
+"""The saved page of a Protection Report, as a browser draws it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ldu.evidence.page import page
+from ldu.evidence.record import Losses, PictureEntry, Purified, Report
+from ldu.evidence.thumbnails import thumbnails
+from ldu.flatness import measure_flat
+from ldu.metrics import measure_visibility
+
+pytest.importorskip("playwright")
+from tools.front_end import find_chromium
+from tools.report_page import measure_bars, open_report
+
+LOSSES = Losses(0.10, 0.20, 0.11, (0.05, 0.12))
+KEPT = {"none": 1.25, "jpeg 75": 0.5, "noise 0.05": 0.1, "resize 0.5": 0.0, "blur 5": -0.2, "platform 2048": None}
+
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A report with the losses and the survivals above, of one small picture."""
+    before = torch.full((1, 3, 24, 32), 128.0)
+    after = before + 9 * torch.rand(before.shape, generator=torch.Generator().manual_seed(0)).round()
+    change = measure_visibility(before, after), measure_flat(before, after)
+    entry = PictureEntry("photo.jpg", 32, 24, *change)
+    purified = tuple(Purified(name, replace(LOSSES, after=0.15), kept) for name, kept in KEPT.items())
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    report = Report("2026-01-31", 10.0, (entry,), (LOSSES,), purified)
+    file.write_text(page(report, [thumbnails(before, after, 10)]), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("width", [1100, 500])
+def test_the_bars_of_the_report_are_as_long_as_their_numbers_say(saved, album, width):
+    with open_report(saved, width) as shown:
+        survived, worst = measure_bars(shown, "After a purifier")
+        losses, protected = measure_bars(shown, "A thief's loss")
+        shown.screenshot(path=album / f"report_{width}.png", full_page=True, animations="disabled")
+        assert shown.evaluate("document.documentElement.scrollWidth") <= width  # nothing runs out of the page
+    most = max(filter(None, KEPT.values()))
+    assert survived == pytest.approx({name: max(0, kept or 0) / most for name, kept in KEPT.items()}, abs=0.005)
+    assert worst == ["blur 5"]
+    assert list(losses.values()) == pytest.approx([0.10 / 0.20, 1, 0.11 / 0.20], abs=0.005)
+    assert protected == ["protected"]
