@@ -19,6 +19,7 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "in_the_greeting": None,
     "in_the_greeting_saved": None,
     "result_protect": None,
+    "result_compare_methods": (0, 0, 1, 0.58),
     "result_stress_test": None,
     "library": (0, 0, 1, 0.75),
     "blueprint_connected": None,
