@@ -158,6 +158,10 @@ class FrontEnd:
         """Return what the only node of the graph calls itself, its sockets and its widgets."""
         return self.ask("labels")
 
+    def texts(self) -> list[str]:
+        """Return the titles of the nodes and groups that one looks at, and the texts of its notes."""
+        return self.ask("texts")
+
     def seed_control(self) -> str:
         """Return what becomes of the only node's seed after each run."""
         return self.ask("seedControl")

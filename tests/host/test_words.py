@@ -6,7 +6,7 @@ import pytest
 from pathspec import GitIgnoreSpec
 
 from launch import PACK
-from tools.export_locales import LOCALES, SOURCE, TRANSLATIONS, compare, definitions, flatten, read
+from tools.export_locales import GRAPHS, LOCALES, NODES, SOURCE, TRANSLATIONS, compare, definitions, flatten, read
 
 DOCS = PACK / "web" / "docs"
 LANGUAGES = (SOURCE, *TRANSLATIONS)
@@ -126,6 +126,6 @@ def test_the_pages_of_all_languages_have_the_same_sections(schemas, language):
 def test_words_and_pages_are_part_of_the_published_archive(schemas):
     left_out = GitIgnoreSpec.from_lines((PACK / ".comfyignore").read_text("utf-8").splitlines())
     wanted = [page(node, language) for node in schemas for language in LANGUAGES]
-    wanted += [LOCALES / language / "nodeDefs.json" for language in LANGUAGES]
+    wanted += [LOCALES / language / f"{kind}.json" for language in LANGUAGES for kind in (NODES, GRAPHS)]
     assert [file for file in wanted if left_out.match_file(file.relative_to(PACK).as_posix())] == []
     assert left_out.match_file("docs/benchmarks.md")
