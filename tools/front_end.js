@@ -86,7 +86,7 @@ window.ldu = {
   // What is said of each widget of the nodes whose type begins so.
   explained(type) {
     const nodes = app.graph._nodes.filter((node) => node.type.startsWith(type));
-    const widgets = nodes.flatMap((node) => node.widgets.map((widget) => [node, widget]));
+    const widgets = nodes.flatMap((node) => (node.widgets ?? []).map((widget) => [node, widget]));
     const own = widgets.filter(([, widget]) => widget.name !== "control_after_generate");
     return Object.fromEntries(own.map(([node, widget]) => [`${node.title}: ${widget.name}`, widget.tooltip]));
   },

@@ -5,8 +5,11 @@ from collections import Counter
 
 import pytest
 
+from tools.bad_input_table import MAKING_THEM, TABLE, line
+
 from .bad_input import CASES
 from .bad_input.bench import Bench, RefusedError
+from .bad_input.commands import COMMANDS
 
 LONGEST = 400  # letters
 WROTE = ("output", "user", "models", "temp")
@@ -21,6 +24,16 @@ def files(bench):
     """Return what stands in the host's folders and on the bench."""
     roots = [bench.place, *(bench.host.base / name for name in WROTE)]
     return {path for root in roots for path in root.rglob("*") if path.is_file()}
+
+
+def as_told(message, bench):
+    """Return a message as it stands in the table, where folders have names."""
+    return message.replace(str(bench.place), "HERE").replace(str(bench.host.base), "COMFYUI")
+
+
+def rows():
+    """Return the lines of the table in the documentation."""
+    return [row for row in TABLE.read_text("utf-8").splitlines() if row.startswith("| ")][2:]
 
 
 def test_there_are_sixty_cases_and_none_twice():
@@ -38,8 +51,27 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(host, bench, case, recor
     message = str(caught.value)
     record_property("where", case.where)
     record_property("what", case.what)
-    record_property("message", message.replace(str(bench.place), "HERE").replace(str(host.base), "COMFYUI"))
+    record_property("message", as_told(message, bench))
     assert re.search(case.says, message), message
     assert "\n" not in message
     assert len(message) < LONGEST
     assert files(bench) - before - bench.prepared == set()
+
+
+def test_the_table_in_the_documentation_holds_every_case_in_order():
+    starts = [line(case.where, case.what, "").removesuffix(" |") for case in CASES]
+    wrong = [(start, row) for start, row in zip(starts, rows(), strict=True) if not row.startswith(start)]
+    assert wrong == [], "stale: run `python -m tools.bad_input_table`"
+
+
+def test_the_table_in_the_documentation_says_what_the_commands_say(bench):
+    told = []
+    for case in COMMANDS:
+        with pytest.raises(RefusedError) as caught:
+            case.attempt(bench)
+        told.append(line(case.where, case.what, as_told(str(caught.value), bench)))
+    assert rows()[-len(told) :] == told, "stale: run `python -m tools.bad_input_table`"
+
+
+def test_the_tool_that_prints_the_table_runs_the_test_that_makes_the_mistakes():
+    assert MAKING_THEM in test_a_mistake_gets_one_sentence_and_leaves_nothing.__name__
