@@ -20,6 +20,7 @@ from tools.front_end import find_chromium, front_end
 COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 LANGUAGES = (SOURCE, *TRANSLATIONS)
 NODE = "LDU_TrainRho"
+GROUP = {"title": "6 · Measure", "bounding": [0, 0, 300, 200]}
 
 pytestmark = [
     pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one"),
@@ -110,10 +111,10 @@ def test_a_graph_that_was_saved_in_one_language_is_opened_in_another_and_edits_s
         front.wait_until_settled()
         assert shown("ja") | {"Mine"} <= set(front.texts())
         front.ask(
-            "load", {"nodes": [], "groups": [{"title": "6 · Measure", "bounding": [0, 0, 300, 200]}], "links": []}
+            "load", {"version": 0.4, "last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "groups": [GROUP]}
         )
         front.wait_until_settled()
-        assert front.texts() == ["6 · Measure"], "a graph without a node of this pack is somebody else's"
+        assert front.texts() == [GROUP["title"]], "a graph without a node of this pack is somebody else's"
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
