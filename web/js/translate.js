@@ -13,6 +13,9 @@ app.registerExtension({
   setup() {
     app.rootGraph.events?.addEventListener("subgraph-created", ({ detail }) => translateInside(detail.data));
   },
+  nodeCreated(node) {
+    if (node.isSubgraphNode?.()) setTimeout(() => relabel(node)); // when it was put there from the node library
+  },
   beforeConfigureGraph(graph) {
     translateGraph(graph);
     for (const inside of graph.definitions?.subgraphs ?? []) translateInside(inside);
@@ -68,6 +71,15 @@ function translateInside(graph) {
     const label = translated("slots", slot.label ?? slot.name);
     slot.label = label === slot.name ? undefined : label;
   }
+}
+
+// A blueprint brings labels of its own for what its inside has translated by now.
+function relabel(node) {
+  if (!isOurs(node.subgraph)) return;
+  const labels = Object.fromEntries(slotsOf(node.subgraph).map(({ name, label }) => [name, label ?? name]));
+  for (const slot of slotsOf(node)) slot.label = labels[slot.name] ?? slot.label;
+  for (const widget of node.widgets ?? []) widget.label = labels[widget.name] ?? widget.label;
+  node.setDirtyCanvas(true, true);
 }
 
 function slotsOf({ inputs, outputs }) {
