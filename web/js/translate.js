@@ -76,10 +76,17 @@ function translateInside(graph) {
 // A blueprint brings labels of its own for what its inside has translated by now.
 function relabel(node) {
   if (!isOurs(node.subgraph)) return;
-  const labels = Object.fromEntries(slotsOf(node.subgraph).map(({ name, label }) => [name, label ?? name]));
-  for (const slot of slotsOf(node)) slot.label = labels[slot.name] ?? slot.label;
-  for (const widget of node.widgets ?? []) widget.label = labels[widget.name] ?? widget.label;
+  for (const side of ["inputs", "outputs"]) {
+    for (const slot of node[side]) slot.label = labelIn(node.subgraph[side], slot.name) ?? slot.label;
+  }
+  for (const widget of node.widgets ?? []) {
+    widget.label = labelIn(node.subgraph.inputs, widget.name) ?? widget.label;
+  }
   node.setDirtyCanvas(true, true);
+}
+
+function labelIn(slots, name) {
+  return slots.find((slot) => slot.name === name)?.label;
 }
 
 function slotsOf({ inputs, outputs }) {
