@@ -9,9 +9,9 @@ from tools.bad_input_table import MAKING_THEM, TABLE, line
 
 from .bad_input import CASES
 from .bad_input.bench import Bench, RefusedError
-from .bad_input.commands import COMMANDS
 
 LONGEST = 400  # letters
+told_here = {}  # the table's line of each case that has been tried
 WROTE = ("output", "user", "models", "temp")
 
 
@@ -29,6 +29,11 @@ def files(bench):
 def as_told(message, bench):
     """Return a message as it stands in the table, where folders have names."""
     return message.replace(str(bench.place), "HERE").replace(str(bench.host.base), "COMFYUI")
+
+
+def unquoted(row):
+    """Return a line without the quotes that some versions of argparse put around choices."""
+    return row.replace("'", "")
 
 
 def rows():
@@ -52,6 +57,7 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(host, bench, case, recor
     record_property("where", case.where)
     record_property("what", case.what)
     record_property("message", as_told(message, bench))
+    told_here[case.where, case.what] = line(case.where, case.what, as_told(message, bench))
     assert re.search(case.says, message), message
     assert "\n" not in message
     assert len(message) < LONGEST
@@ -64,13 +70,11 @@ def test_the_table_in_the_documentation_holds_every_case_in_order():
     assert wrong == [], "stale: run `python -m tools.bad_input_table`"
 
 
-def test_the_table_in_the_documentation_says_what_the_commands_say(bench):
-    told = []
-    for case in COMMANDS:
-        with pytest.raises(RefusedError) as caught:
-            case.attempt(bench)
-        told.append(line(case.where, case.what, as_told(str(caught.value), bench)))
-    assert rows()[-len(told) :] == told, "stale: run `python -m tools.bad_input_table`"
+def test_the_table_in_the_documentation_says_what_is_said():
+    if len(told_here) < len(CASES):
+        pytest.skip("needs the whole file to have run")
+    said = [unquoted(told_here[case.where, case.what]) for case in CASES]
+    assert [unquoted(row) for row in rows()] == said, "stale: run `python -m tools.bad_input_table`"
 
 
 def test_the_tool_that_prints_the_table_runs_the_test_that_makes_the_mistakes():
