@@ -91,10 +91,6 @@ window.ldu = {
     return Object.fromEntries(own.map(([node, widget]) => [`${node.title}: ${widget.name}`, widget.tooltip]));
   },
 
-  allExplained() {
-    return Object.values(this.explained("")).every(Boolean);
-  },
-
   // What becomes of the only node's seed after each run.
   seedControl() {
     const [node] = app.graph._nodes;
