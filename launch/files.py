@@ -96,6 +96,8 @@ def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
         raise LaunchError(f"{target} is a folder, but a file's name is needed.")
     if target.exists() and not force:
         raise LaunchError(f"{target} is there already: move it, choose another name, or add --force.")
+    if target.parent.is_file():
+        raise LaunchError(f"{target.parent} is a file, but a folder is needed to save {target.name} in.")
     if not target.parent.is_dir() and not target.parent.parent.is_dir():
         raise LaunchError(f"There is no folder {target.parent} to save {target.name} in: make it first.")
 

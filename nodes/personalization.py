@@ -79,8 +79,8 @@ class TextualInversion(io.ComfyNode):
                     max=MOST,
                     optional=True,
                     advanced=True,
-                    tooltip="Pictures drawn with the word while it is being learnt, shown on the node; 0 = none. "
-                    f"Each takes {PREVIEW_STEPS} evaluations without gradient and changes nothing.",
+                    tooltip="Pictures drawn with the word while it is being learnt, shown on the node: 1 to 4, "
+                    f"0 = none. Each takes {PREVIEW_STEPS} evaluations without gradient and changes nothing.",
                 ),
                 io.String.Input(
                     "name",

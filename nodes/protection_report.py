@@ -86,7 +86,8 @@ class ProtectionReport(io.ComfyNode):
                     default=0,
                     min=0,
                     max=10**6,
-                    tooltip="How many photos of this subject anybody can find, these included; 0 = not told.",
+                    tooltip="How many photos of this subject anybody can find, these included: any number; "
+                    "0 = not told.",
                 ),
                 io.String.Input(
                     "unprotected_files",

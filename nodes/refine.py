@@ -53,7 +53,10 @@ class RefinePixels(io.ComfyNode):
                 io.Conditioning.Input("conditioning", tooltip="The personalization prompt, from Textual Inversion."),
                 io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
                 io.Image.Input("protected", tooltip="The same picture after the shift, from Fit to Budget."),
-                budget_input("Largest change of a value, in levels of 255, the shift's included. As in Fit to Budget."),
+                budget_input(
+                    "Largest change of a value, in levels of 255, the shift's included; 4 to 16 is usual. "
+                    "As in Fit to Budget."
+                ),
                 io.Int.Input(
                     "steps",
                     default=60,

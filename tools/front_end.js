@@ -64,6 +64,33 @@ window.ldu = {
     return [node.title, ...named, ...(node.widgets ?? []).map((widget) => widget.label ?? widget.name)];
   },
 
+  // The titles of the nodes and groups that one looks at, and the texts of its notes.
+  texts() {
+    const { _nodes: nodes, _groups: groups } = app.canvas.graph;
+    const notes = nodes.filter((node) => node.type === "MarkdownNote").map((note) => note.widgets[0].value);
+    return [...nodes, ...groups].map((each) => each.title).concat(notes);
+  },
+
+  rename([type, title]) {
+    for (const node of app.graph._nodes) if (node.type === type) node.title = title;
+  },
+
+  saved() {
+    return app.graph.serialize();
+  },
+
+  async load(workflow) {
+    await app.loadGraphData(workflow);
+  },
+
+  // What is said of each widget of the nodes whose type begins so.
+  explained(type) {
+    const nodes = app.graph._nodes.filter((node) => node.type.startsWith(type));
+    const widgets = nodes.flatMap((node) => (node.widgets ?? []).map((widget) => [node, widget]));
+    const own = widgets.filter(([, widget]) => widget.name !== "control_after_generate");
+    return Object.fromEntries(own.map(([node, widget]) => [`${node.title}: ${widget.name}`, widget.tooltip]));
+  },
+
   // What becomes of the only node's seed after each run.
   seedControl() {
     const [node] = app.graph._nodes;

@@ -4,6 +4,7 @@ Each step waits until the page shows that it is done, for on a busy machine no t
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ BETWEEN_LOOKS = 500  # milliseconds
 MARGIN = 130  # pixels of the window that the front end's own bars lie over
 WINDOW: ViewportSize = {"width": 1600, "height": 950}
 TEMPLATES = "template-workflows-content"
+SEARCH = re.compile(r"^(Search|搜索|検索)\.\.\.$")  # in the node library, in English, Chinese and Japanese
 LIBRARY = "Workspace.ToggleSidebarTab.node-library"
 CANVAS = (1000, 500)  # pixels; a place in the window that nothing but the canvas is at
 
@@ -120,7 +122,7 @@ class FrontEnd:
         """
         self.page.set_viewport_size(WINDOW)
         self.ask("command", LIBRARY)
-        self.page.get_by_placeholder("Search...").first.fill(name)
+        self.page.get_by_placeholder(SEARCH).first.fill(name)
         entry = self.page.get_by_text(name, exact=True).first
         entry.wait_for()
         self.wait_until_settled()
@@ -171,6 +173,10 @@ class FrontEnd:
     def labels(self) -> list[str]:
         """Return what the only node of the graph calls itself, its sockets and its widgets."""
         return self.ask("labels")
+
+    def texts(self) -> list[str]:
+        """Return the titles of the nodes and groups that one looks at, and the texts of its notes."""
+        return self.ask("texts")
 
     def seed_control(self) -> str:
         """Return what becomes of the only node's seed after each run."""

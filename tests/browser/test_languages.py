@@ -12,7 +12,7 @@ from launch.host import Host
 from launch.private import private_folder
 from launch.server import serving
 from launch.setup import cache_root
-from tools.export_locales import SOURCE, TRANSLATIONS, read
+from tools.export_locales import GRAPHS, NODES, SOURCE, TRANSLATIONS, read
 
 pytest.importorskip("playwright")
 from tools.front_end import find_chromium, front_end
@@ -20,6 +20,7 @@ from tools.front_end import find_chromium, front_end
 COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 LANGUAGES = (SOURCE, *TRANSLATIONS)
 NODE = "LDU_TrainRho"
+GROUP = {"title": "6 · Measure", "bounding": [0, 0, 300, 200]}
 
 pytestmark = [
     pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one"),
@@ -45,7 +46,9 @@ def words_on_screen(node):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_server_serves_the_words_of_a_language(server, language):
-    assert server.ask("/i18n")[language]["nodeDefs"] == read(language)
+    served = server.ask("/i18n")[language]
+    assert served["nodeDefs"] == read(language, NODES)
+    assert served["ldu"] == read(language, GRAPHS)["ldu"]
 
 
 @pytest.mark.parametrize("place", ["docs/{}.md", *(f"docs/{{}}/{language}.md" for language in TRANSLATIONS)])
@@ -71,3 +74,67 @@ def test_a_node_speaks_chinese_to_those_who_do(server, album):
         page = (PACK / "web/docs" / NODE / "zh.md").read_text("utf-8")
         assert plain(page)[:40] == plain(front.open_help())[:40]
         front.page.screenshot(path=album / "help_zh.png", animations="disabled")
+
+
+def shown(language):
+    """Return what is to be seen of a few texts of the shipped graphs."""
+    words = read(language, GRAPHS)["ldu"]
+    (note,) = (text for original, text in words["notes"].items() if original.startswith("# Protect one photo"))
+    return {note, words["titles"]["Budget (levels)"], words["groups"]["6 · Measure"]}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_shipped_graph_is_opened_in_the_language_of_the_settings(server, tmp_path_factory, language):
+    album = tmp_path_factory.mktemp("album")
+    with front_end(server.address, language) as front:
+        front.open_template("protect")
+        front.photograph(album / f"protect_{language}.png", front.whole(), 0.6)
+        assert shown(language) <= set(front.texts())
+        assert english_left(front.texts(), language) == set()
+
+
+def english_left(texts, language):
+    """Return which texts of the shipped graphs stand there in English, though they have a translation."""
+    words = read(language, GRAPHS)["ldu"]
+    translated = {original for kind in words.values() for original, text in kind.items() if text != original}
+    return set(texts) & translated
+
+
+def test_a_graph_that_was_saved_in_one_language_is_opened_in_another_and_edits_stay(server):
+    with front_end(server.address, "zh-CN") as front:
+        front.open_template("protect")
+        front.ask("rename", ["LDU_TrainRho", "Mine"])
+        saved = front.ask("saved")
+    with front_end(server.address, "ja") as front:
+        front.ask("load", saved)
+        front.wait_until_settled()
+        assert shown("ja") | {"Mine"} <= set(front.texts())
+        front.ask(
+            "load", {"version": 0.4, "last_node_id": 0, "last_link_id": 0, "nodes": [], "links": [], "groups": [GROUP]}
+        )
+        front.wait_until_settled()
+        assert front.texts() == [GROUP["title"]], "a graph without a node of this pack is somebody else's"
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(server, tmp_path_factory, language):
+    album = tmp_path_factory.mktemp("album")
+    slots = read(language, GRAPHS)["ldu"]["slots"]
+    with front_end(server.address, language) as front:
+        front.open_blank()
+        front.drag_from_library("LDU Protect", album / f"library_{language}.png")
+        assert {slots["budget (levels)"], slots["mask (where to protect)"], slots["model"]} <= set(front.labels())
+        front.open_inside()
+        front.photograph(album / f"inside_{language}.png", front.whole(), 0.6)
+        assert read(language, GRAPHS)["ldu"]["groups"]["The walk"] in front.texts()
+        assert english_left(front.texts(), language) == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_primitive_decides_is_explained_as_at_the_node_it_feeds(server, language):
+    tooltips = {name: slot["tooltip"] for name, slot in read(language)[NODE]["inputs"].items()}
+    with front_end(server.address, language) as front:
+        front.open_template("protect")
+        explained = front.ask("explained", "Primitive")
+        assert all(explained.values()), explained
+        assert tooltips["budget"] in explained.values()

@@ -6,13 +6,14 @@ import pytest
 from pathspec import GitIgnoreSpec
 
 from launch import PACK
-from tools.export_locales import LOCALES, SOURCE, TRANSLATIONS, compare, definitions, flatten, read
+from tools.export_locales import GRAPHS, LOCALES, NODES, SOURCE, TRANSLATIONS, compare, definitions, flatten, read
 
 DOCS = PACK / "web" / "docs"
 LANGUAGES = (SOURCE, *TRANSLATIONS)
 HEADINGS = {"en": ("Inputs", "Outputs"), "zh": ("输入", "输出"), "ja": ("入力", "出力")}
 OWN_SCRIPT = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 READ_AS_FORMULA = re.compile(r"[{}@|]")  # by the front end, whose messages may hold variables, links and plurals
+USUAL = re.compile(r"\d to -?\d|\d (?:and|or) (?:\d|more)|\d for .*\d|any number")  # a range, values to choose from
 KEPT_AS_THEY_ARE = re.compile(r"\d+(?:\.\d+)?|S\*|z_T|ρ|%name%")
 
 
@@ -83,13 +84,13 @@ def test_no_explanation_is_left_in_english(language):
     assert [key for key, text in explanations(read(language)).items() if not OWN_SCRIPT.search(text)] == []
 
 
-def test_every_number_says_which_values_are_usual(object_info):
+def test_every_number_says_which_values_are_usual_and_not_just_some_number(object_info):
     silent = [
         f"{node}.{name}"
         for node, info in object_info.items()
         for group in ("required", "optional")
         for name, (kind, options) in info["input"].get(group, {}).items()
-        if kind in ("INT", "FLOAT") and not re.search(r"\d|any number", options["tooltip"])
+        if kind in ("INT", "FLOAT") and not USUAL.search(options["tooltip"])
     ]
     assert silent == []
 
@@ -126,6 +127,6 @@ def test_the_pages_of_all_languages_have_the_same_sections(schemas, language):
 def test_words_and_pages_are_part_of_the_published_archive(schemas):
     left_out = GitIgnoreSpec.from_lines((PACK / ".comfyignore").read_text("utf-8").splitlines())
     wanted = [page(node, language) for node in schemas for language in LANGUAGES]
-    wanted += [LOCALES / language / "nodeDefs.json" for language in LANGUAGES]
+    wanted += [LOCALES / language / f"{kind}.json" for language in LANGUAGES for kind in (NODES, GRAPHS)]
     assert [file for file in wanted if left_out.match_file(file.relative_to(PACK).as_posix())] == []
     assert left_out.match_file("docs/benchmarks.md")

@@ -1,5 +1,6 @@
 import { api } from "../../../scripts/api.js";
 import { whenThereIsOutput, fit } from "./outputs.js";
+import { translated } from "./translate.js";
 
 // Compare shows before and after with a divider that follows the pointer, or their difference. The wheel zooms to
 // single pixels, dragging moves, a double click goes back. (The stock Compare Images draws in one of the front end's
@@ -9,7 +10,6 @@ const NAME = "compare";
 const HEIGHT = 220; // units; more if the node is taller
 const FARTHEST = 32; // times
 const STEP = 1.25; // times for each notch of the wheel
-const HINT = "Wheel: zoom. Drag: move. Double click: whole picture.";
 
 whenThereIsOutput("ldu.compare", (type) => type === "LDU_Compare", show);
 
@@ -44,7 +44,7 @@ function makeBox() {
   const frame = { position: "relative", flex: "1", minHeight: "0", overflow: "hidden", borderRadius: "4px" };
   const view = make("div", { ...frame, background: "var(--comfy-input-bg)", cursor: "col-resize" }, element);
   view.className = "view";
-  view.title = HINT;
+  view.title = translated("buttons", "Wheel: zoom. Drag: move. Double click: whole picture.");
   const plane = make("div", { position: "absolute", inset: "0", transformOrigin: "0 0" }, view);
   const whole = { position: "absolute", inset: "0", width: "100%", height: "100%", objectFit: "contain" };
   const kinds = ["before", "after", "difference"];
@@ -55,7 +55,10 @@ function makeBox() {
   const state = { mode: "slider", number: 0, files: {}, at: 0.5, zoom: 1, x: 0, y: 0 };
   const draw = () => drawBox(state, { view, plane, pictures, divider, buttons, turn, zoomed });
 
-  const buttons = { slider: addButton(bar, "before | after"), difference: addButton(bar, "difference") };
+  const buttons = {
+    slider: addButton(bar, translated("buttons", "before | after")),
+    difference: addButton(bar, translated("buttons", "difference")),
+  };
   for (const [mode, button] of Object.entries(buttons)) button.onclick = () => draw(Object.assign(state, { mode }));
   const turn = addButton(bar, "");
   turn.onclick = () => draw(Object.assign(state, { number: (state.number + 1) % state.files.before.length }));
@@ -127,6 +130,6 @@ function drawBox(state, { view, plane, pictures, divider, buttons, turn, zoomed 
   for (const [mode, button] of Object.entries(buttons)) button.style.opacity = mode === state.mode ? "1" : "0.55";
   const count = state.files.before?.length ?? 0;
   turn.style.display = count > 1 ? "" : "none";
-  turn.textContent = `${state.number + 1} of ${count} ›`;
+  turn.textContent = `${state.number + 1} / ${count} ›`;
   zoomed.textContent = `${state.zoom.toFixed(1)} ×`;
 }

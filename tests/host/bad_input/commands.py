@@ -33,7 +33,7 @@ def run(*arguments: str) -> Callable[[Bench], None]:
 
     def attempt(bench: Bench) -> None:
         typed, said = [argument.replace("{}", str(desk(bench))) for argument in arguments], io.StringIO()
-        with contextlib.redirect_stderr(said), mock.patch("launch.door.protect", _started), _signals_kept():
+        with contextlib.redirect_stderr(said), _out_of_reach("protect"), _out_of_reach("stress"), _signals_kept():
             try:
                 status = door.main(typed)
             except SystemExit as ended:
@@ -46,6 +46,10 @@ def run(*arguments: str) -> Callable[[Bench], None]:
 
 def _started(*_: object) -> NoReturn:
     raise AssertionError("ComfyUI was started")
+
+
+def _out_of_reach(command: str) -> contextlib.AbstractContextManager:
+    return mock.patch(f"launch.door.{command}", _started)
 
 
 def _signals_kept() -> contextlib.AbstractContextManager:
@@ -64,6 +68,7 @@ def measure(*names: str) -> Callable[[Bench], None]:
 
 
 PROTECT = ("protect", "{}/me.png")
+STRESS = ("stress", "{}/me.png")
 
 COMMANDS = [
     Case("run.py protect", "no picture", "required", run("protect")),
@@ -115,6 +120,27 @@ COMMANDS = [
     Case("run.py protect", "a subject that is none", "invalid choice", run(*PROTECT, "--subject", "ghost")),
     Case("run.py protect", "an option that is none", "unknown option", run(*PROTECT, "--magic")),
     Case("run.py protect", "a folder that is no ComfyUI", "main.py and comfy/", run(*PROTECT, "--comfyui", "{}/album")),
+    Case("run.py stress", "no picture", "required", run("stress")),
+    Case("run.py stress", "a picture that is not there", "no picture at", run("stress", "{}/nobody.png")),
+    Case("run.py stress", "a folder for a picture", "no picture at", run("stress", "{}/album")),
+    Case("run.py stress", "weights for a picture", "like a picture", run("stress", "{}/text.safetensors")),
+    Case(
+        "run.py stress",
+        "one protected version for two originals",
+        "one protected version of each",
+        run(*STRESS, "{}/you.png", "--protected", "{}/you_protected.png"),
+    ),
+    Case("run.py stress", "one original twice", "same name", run(*STRESS, "{}/me.png")),
+    Case(
+        "run.py stress",
+        "the report in the place of a picture",
+        "never written over",
+        run(*STRESS, "--json", "{}/me.png"),
+    ),
+    Case("run.py stress", "a file for a folder", "is a file", run(*STRESS, "--out", "{}/you.png")),
+    Case("run.py stress", "a .ckpt", "can run code", run(*STRESS, "--checkpoint", "{}/model.ckpt")),
+    Case("run.py stress", "no pictures to draw", "pictures", run(*STRESS, "--pictures", "0")),
+    Case("run.py stress", "an identity network that is none", "invalid choice", run(*STRESS, "--identity", "arcface")),
     Case("run.py ui", "a port in words", "invalid", run("ui", "--port", "http")),
     Case("run.py", "a command that is none", "invalid choice", run("defend")),
     Case("ldu.report", "one file", "pairs of files", measure("me.png")),
