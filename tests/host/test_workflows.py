@@ -77,6 +77,9 @@ def twin(name):
             link = node["inputs"][key]
             place, key = (graph[link[0]]["inputs"], "value") if isinstance(link, list) else (node["inputs"], key)
             place[key] = value
+    for gallery in nodes_of(graph, "LDU_ThiefsGallery"):
+        if "above" in graph[gallery]["inputs"]:  # the LoRA's: the host's trainer takes one set of pictures
+            graph[graph[gallery]["inputs"]["name"][0]]["inputs"]["purifiers"] = "jpeg 50"
     return graph
 
 
@@ -145,7 +148,7 @@ def losses_found(name, cache):
 
 
 @needs_weights
-@pytest.mark.parametrize("name", ["compare_methods", "protect_folder", "stress_test"])
+@pytest.mark.parametrize("name", ["protect_folder", "stress_test"])
 def test_a_workflow_finds_the_same_in_each_cache_mode_of_the_host(host, name):
     found = [losses_found(name, cache) for cache in ("LRU", "NONE", "RAM_PRESSURE")]
     assert all(found[0].values())
@@ -215,7 +218,6 @@ def test_the_methods_are_compared_by_one_judge_within_the_budget(host):
 def test_the_stress_test_shows_what_each_thief_got_and_reports_on_the_saved_files(host):
     graph = twin("stress_test")
     gallery = next(number for number in nodes_of(graph, "LDU_ThiefsGallery") if "above" in graph[number]["inputs"])
-    graph[graph[gallery]["inputs"]["name"][0]]["inputs"]["purifiers"] = "jpeg 50"
     outputs, _ = run(new_executor("CLASSIC"), graph)
     (report,) = nodes_of(graph, "LDU_ProtectionReport")
     page = host.base / "output" / json.loads(outputs[report]["ldu"][0])["report"]
