@@ -45,7 +45,7 @@ TEMPLATES = {  # in the order that a user needs: what the first one saves is the
     "protect_folder": template({}, [("LDU_ProtectFolder", "4 saved"), COMPARED, JUDGED], {"LDU_ProtectFolder"}),
     "compare_methods": template({"train_steps": 1}, [COMPARED, JUDGED]),
     "stress_test": template(
-        {"train_steps": 1, "pictures": 2, "purifiers": "none\njpeg 50"},
+        {"train_steps": 1, "pictures": 2, "purifiers": "jpeg 50"},
         [("LDU_ThiefsGallery", "DreamBooth-LoRA: worst for you"), ("LDU_ProtectionReport", "jpeg 50")],
         {"LDU_ThiefsGallery", *SAVED},
     ),
