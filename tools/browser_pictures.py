@@ -32,7 +32,6 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "compare": None,
     "compare_near": None,
     "compare_difference": None,
-    "report": None,
 }
 
 
