@@ -148,7 +148,8 @@ def refusal(content: bytes) -> str:
     try:
         answer = json.loads(content)
         errors = [e for node in answer["node_errors"].values() for e in node["errors"]] or [answer["error"]]
-        return _sentence("; ".join(dict.fromkeys(f"{e['message']}: {e['details']}" for e in errors)))
+        complaints = {f"{e['message']}: {e['details']}" for e in errors}
+        return _sentence("; ".join(sorted(complaints)))  # ComfyUI tells them in another order each time
     except (ValueError, KeyError, TypeError, AttributeError):
         return "ComfyUI refused the request without a reason."
 
