@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.efficacy.cells import Cell, full, quick, row
+from benchmarks.efficacy.cells import OURS, Cell, full, quick, row
 from benchmarks.efficacy.lab import Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
@@ -36,11 +36,11 @@ def suite(name: str, people: int) -> list[Cell]:
     return quick(people or 2)
 
 
-def show(lab: Lab, cells: Iterable[Cell], folder: Path) -> None:
+def show(lab: Lab, cells: Iterable[Cell], folder: Path, ours: str) -> None:
     """Print the tables and write JSON and the page of pictures."""
     results = read(lab, cells)
     texts = []
-    for title, rows in tables(results):
+    for title, rows in tables(results, ours):
         print(f"\n**{title}**\n")
         print_table(HEAD, rows)
         texts.append("\n".join([title, *(" | ".join(row) for row in rows)]))
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="people as PERSON/set_A, set_B, set_C")
     parser.add_argument("--tuning", action="store_true", help="the people that no table uses")
     parser.add_argument("--methods", help="only these, separated by commas; clean is always there")
+    parser.add_argument("--ours", choices=OURS, default=OURS[0], help="which of ours the others are compared with")
     parser.add_argument("--thieves", help="only these, separated by commas")
     parser.add_argument("--purifiers", help="only these, separated by commas; none = no purifier")
     parser.add_argument("--out", type=Path, default=Path("efficacy"))
@@ -81,7 +82,7 @@ def main() -> None:
         cells = [cell for cell in cells if cell.purifier in options.purifiers.split(",")]
     print(provenance(options.checkpoint))
     measure(setup, cells, options.workers)
-    show(Lab(setup), cells, setup.results)
+    show(Lab(setup), cells, setup.results, options.ours)
 
 
 if __name__ == "__main__":

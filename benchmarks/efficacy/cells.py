@@ -11,6 +11,8 @@ from itertools import product
 CLEAN = "clean"
 BEST_BASELINE = "aspl"
 """The baseline that did most at equal PSNR when all were run on the tuning people."""
+OURS = ("ldu", "ldu_refined", "ldu_pixels")
+"""The shift of z_T, the shift and then pixels, pixels alone."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
@@ -49,8 +51,8 @@ class Cell:
 
 
 def quick(people: int = 2) -> list[Cell]:
-    """Return the cells of a first answer: few people, five methods, two thieves, with and without a JPEG."""
-    methods = ("noise_gauss", "advdm", BEST_BASELINE, "ldu", "ldu_refined")
+    """Return the cells of a first answer: few people, six methods, two thieves, with and without a JPEG."""
+    methods = ("noise_gauss", "advdm", BEST_BASELINE, *OURS)
     conditions = ((CLEAN, 0.0, 0.0), *((method, *EQUAL) for method in methods))
     return [
         Cell(thief, method, budget, psnr_db, purifier, person=person)
@@ -96,14 +98,14 @@ def _all_methods(methods: list[str], people: int) -> Iterator[Cell]:
 def _all_purifiers(purifiers: list[str], people: int) -> Iterator[Cell]:
     for purifier, person in product(purifiers, range(people)):
         yield Cell("DreamBooth", CLEAN, 0.0, 0.0, purifier, person=person)
-        for method in ("ldu", "ldu_refined", "ldu_published", BEST_BASELINE, "metacloak", "noise_gauss"):
+        for method in (*OURS, "ldu_published", BEST_BASELINE, "metacloak", "noise_gauss"):
             yield Cell("DreamBooth", method, *EQUAL, purifier, person=person)
 
 
 def _curves(people: int) -> Iterator[Cell]:
     for person, thief in product(range(people), MISMATCHED):
         yield Cell(thief, CLEAN, 0.0, person=person)
-    for person, method in product(range(people), ("ldu", "ldu_refined", BEST_BASELINE)):
+    for person, method in product(range(people), (*OURS, BEST_BASELINE)):
         for share in (0.25, 0.5, 0.75):
             yield Cell("DreamBooth", method, 10.0, share=share, person=person)
         for thief in ("TI", "LoRA"):

@@ -13,10 +13,12 @@ from benchmarks.efficacy.ours import Refined, Shift
 from benchmarks.world import World
 from ldu.budget import compose, to_levels, to_pixels
 from ldu.metrics import psnr_db
+from ldu.refine import RefineConfig
 
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 25),
     "ldu_refined": Method(Refined(), 25),
+    "ldu_pixels": Method(Refined(config=RefineConfig(refine_steps=100)), 0),
     "ldu_published": Method(published.protect, 50),
 }
 TOLERANCE = 0.05  # dB

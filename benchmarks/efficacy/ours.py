@@ -1,7 +1,7 @@
 """Our method as a method of the bench: a Textual Inversion on the clean set, one rho for it, the set published.
 
-`Shift` is what the node "Train ρ" does by default, `Refined` adds "Refine in Pixels"; `published` holds the paper's own
-reading.
+`Shift` is what the node "Train ρ" does by default, `Refined` adds "Refine in Pixels", with no rho at all if it is given
+0 steps; `published` holds the paper's own reading.
 
 Source: LDU (arXiv 2510.03089), training objective and pipeline.
 """
@@ -77,10 +77,11 @@ class Refined:
     def __call__(
         self, world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator
     ) -> Tensor:
-        """Return pictures x (n, 3, h, w) protected, with `steps` steps a picture for rho."""
+        """Return pictures x (n, 3, h, w) protected, with `steps` steps a picture for rho; 0 = pixels alone."""
         seed, surrogate = generator.initial_seed(), self.shift.surrogate(world, x, generator)
         config = replace(self.config, budget_levels=budget_levels, seed=seed)
-        shifted = self.shift.shifted(surrogate, x, budget_levels, steps, seed)
+        unshifted = [to_levels(one[None]).round() for one in x]
+        shifted = self.shift.shifted(surrogate, x, budget_levels, steps, seed) if steps else unshifted
         return to_pixels(torch.cat([_refined(surrogate, *pair, config) for pair in zip(x, shifted, strict=True)]))
 
 

@@ -1,7 +1,7 @@
 """Tables and pictures of the results.
 
 For each thief and purifier one row a method: mean over people with a 95 % bootstrap interval, and the paired
-difference to our method (above 0 for identity, below 0 for Fréchet: ours protects better).
+difference to one of our methods (above 0 for identity, below 0 for Fréchet: ours protects better).
 """
 
 import json
@@ -11,11 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from benchmarks.efficacy.cells import CLEAN, Cell
+from benchmarks.efficacy.cells import CLEAN, OURS, Cell
 from benchmarks.efficacy.lab import Lab
 from ldu.statistics import bootstrap_interval
 
-OURS = "ldu"
 HEAD = (
     "method",
     "n",
@@ -59,12 +58,12 @@ def condition(cell: Cell) -> tuple[str, str, float]:
     return cell.thief, cell.purifier, cell.share
 
 
-def tables(results: Sequence[Result]) -> Iterator[tuple[str, list[list[str]]]]:
-    """Return the title and the rows of every table."""
+def tables(results: Sequence[Result], ours: str = OURS[0]) -> Iterator[tuple[str, list[list[str]]]]:
+    """Return the title and the rows of every table; `ours` is the method that the others are compared with."""
     for shared, group in groupby(sorted(results, key=_order), key=lambda result: condition(result.cell)):
         thief, purifier, share = shared
         some = "" if share == 1 else f", {share:.0%} of the pictures protected"
-        yield f"{thief}, purifier: {purifier}{some}", list(_rows(list(group)))
+        yield f"{thief}, purifier: {purifier}{some}", list(_rows(list(group), ours))
 
 
 def _order(result: Result) -> tuple[Any, ...]:
@@ -72,15 +71,15 @@ def _order(result: Result) -> tuple[Any, ...]:
     return (*condition(cell), cell.budget_levels, cell.psnr_db, cell.method, cell.person)
 
 
-def _rows(group: Sequence[Result]) -> Iterator[list[str]]:
+def _rows(group: Sequence[Result], ours: str) -> Iterator[list[str]]:
     for _, rows in groupby(group, key=lambda r: (r.cell.budget_levels, r.cell.psnr_db, r.cell.method)):
-        yield _row(list(rows), group)
+        yield _row(list(rows), [r for r in group if r.cell.method == ours])
 
 
-def _row(rows: Sequence[Result], group: Sequence[Result]) -> list[str]:
+def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
     cell = rows[0].cell
-    ours = {r.cell.person: r for r in group if r.cell.method == OURS and _visibility(r.cell) == _visibility(cell)}
-    paired = [(r, ours[r.cell.person]) for r in rows if r.cell.person in ours and r.cell.method != OURS]
+    same = {r.cell.person: r for r in ours if _visibility(r.cell) == _visibility(cell)}
+    paired = [(r, same[r.cell.person]) for r in rows if r.cell.person in same and r not in ours]
     identity, frechet = [r.identity for r in rows], [r.frechet for r in rows]
     no_face = 100 * sum(r.found["effect"]["no_face"] for r in rows) / len(rows)
     limit = (
