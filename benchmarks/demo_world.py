@@ -28,7 +28,7 @@ from benchmarks.efficacy.run import measure
 from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.efficacy.tables import read
 from benchmarks.table import print_table, provenance
-from benchmarks.world import World, load_world
+from benchmarks.world import World, compute_on, load_world, usual_device
 from demo import checker, pipeline
 from demo.people import BACKGROUNDS, HAIR_COLOURS, HAIR_STYLES
 from demo.train_identity import held_out_photos, nearest_neighbour_hits
@@ -223,9 +223,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16: half the time on a recent CPU")
     parser.add_argument("--checkpoint", type=Path, default=pipeline.WEIGHTS)
     options = parser.parse_args()
-    torch.set_autocast_enabled("cpu", options.bf16)
-    torch.set_autocast_dtype("cpu", torch.bfloat16)
-    torch.set_autocast_cache_enabled(False)  # no context ends here: kept casts would go stale while a thief trains
+    compute_on(usual_device(), bf16=options.bf16)
     bench = Bench(options.checkpoint, range(options.first, options.first + options.subjects))
     print(provenance(options.checkpoint) + "\n")
 

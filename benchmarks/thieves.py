@@ -216,8 +216,8 @@ def _loss(
     the first would only ever learn from low noise and the last from high noise.
     """
     levels = [draw_sigmas(world.schedule, count, generator=generator, t_range=thief.t_range) for count in groups]
-    sigma = torch.cat(levels)
-    noise = torch.randn(z_0.shape, generator=generator)
+    sigma = torch.cat(levels).to(z_0)
+    noise = torch.randn(z_0.shape, generator=generator).to(z_0)
     estimate = world.denoiser(condition)(world.schedule.add_noise(z_0, noise, sigma), sigma)
     weight = world.schedule.loss_weight(sigma) * world.emphasis(sigma)
     return weight * (estimate - z_0).square().mean((1, 2, 3))

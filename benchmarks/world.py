@@ -1,6 +1,7 @@
 """The models that a benchmark attacks and defends: a Stable Diffusion checkpoint in diffusers, frozen.
 
-Pictures are x: (n, 3, h, w) in [-1, 1]; latents are in the model's own scale.
+Pictures are x: (n, 3, h, w) in [-1, 1] and stay on the CPU, as all draws do, so that every device sees the same ones;
+latents, in the model's own scale, lie where the models are.
 """
 
 import copy
@@ -49,21 +50,26 @@ class World:
     emphasis: Callable[[Tensor], Tensor] = torch.ones_like
 
     @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return self.unet.device
+
+    @property
     def alpha_bar(self) -> Tensor:
         """The share of the picture's variance in z_t at each training timestep, (1000,)."""
-        return 1 / (1 + self.schedule.table.square())
+        return (1 / (1 + self.schedule.table.square())).to(self.device)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the mode of the posterior."""
-        return DiffusersAutoencoder(self.vae).encode(x)
+        return DiffusersAutoencoder(self.vae).encode(x.to(self.device))
 
     def decode(self, z: Tensor) -> Tensor:
         """Return pictures, clamped."""
-        return DiffusersAutoencoder(self.vae).decode(z).clamp(-1, 1)
+        return DiffusersAutoencoder(self.vae).decode(z).clamp(-1, 1).cpu()
 
     def tokens(self, prompts: list[str]) -> Tensor:
         """Return token numbers (n, 77)."""
-        return pipeline.tokenize(self.tokenizer, prompts)
+        return pipeline.tokenize(self.tokenizer, prompts).to(self.device)
 
     def condition(self, prompts: list[str]) -> Tensor:
         """Return the text condition (n, 77, width)."""
@@ -106,15 +112,29 @@ class World:
         sampler.set_timesteps(steps)
         side = self.resolution // 8
         both = torch.cat([self.condition([""]).expand_as(condition), condition])
-        z = torch.randn(len(condition), self.unet.config["in_channels"], side, side, generator=generator)
+        shape = (len(condition), self.unet.config["in_channels"], side, side)
+        z = torch.randn(shape, generator=generator).to(self.device)
         for t in sampler.timesteps:
             free, bound = self.unet(torch.cat([z, z]), t, both).sample.float().chunk(2)
             z = sampler.step(free + guidance * (bound - free), t, z).prev_sample
         return self.decode(z)
 
 
-def load_world(checkpoint: Path = pipeline.WEIGHTS) -> World:
-    """Load the demo checkpoint, or any SD1.x or SD2.x checkpoint in one safetensors file."""
+def usual_device() -> torch.device:
+    """Return the accelerator if this machine has one, or the CPU."""
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return there or torch.device("cpu")
+
+
+def compute_on(device: torch.device, *, bf16: bool) -> None:
+    """Set the process to compute in bfloat16 where autocast allows it, or not to."""
+    torch.set_autocast_enabled(device.type, bf16)
+    torch.set_autocast_dtype(device.type, torch.bfloat16)
+    torch.set_autocast_cache_enabled(False)  # no context ends here: kept casts would go stale while a thief trains
+
+
+def load_world(checkpoint: Path = pipeline.WEIGHTS, device: torch.device | None = None) -> World:
+    """Load the demo checkpoint, or any SD1.x or SD2.x checkpoint in one safetensors file; None = `usual_device`."""
     emphasis: Callable[[Tensor], Tensor] = torch.ones_like
     try:
         vae, unet, text, tokenizer, scheduler = pipeline.load_diffusers(checkpoint)
@@ -132,7 +152,7 @@ def load_world(checkpoint: Path = pipeline.WEIGHTS) -> World:
         )
         resolution = unet.config.sample_size * 8
     for model in (vae, unet, text):
-        model.eval().requires_grad_(False)
+        model.to(device or usual_device()).eval().requires_grad_(False)
     config: dict[str, Any] = dict(scheduler.config)
     return World(vae, unet, text, tokenizer, read_schedule(scheduler), config, resolution, emphasis)
 

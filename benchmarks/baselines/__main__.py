@@ -20,7 +20,7 @@ from benchmarks.baselines.cost import Cost, counted
 from benchmarks.baselines.errors import denoising_loss
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.table import print_table, provenance
-from benchmarks.world import World
+from benchmarks.world import World, compute_on, load_world, usual_device
 from demo import pipeline
 from ldu.budget import to_levels
 from ldu.metrics import max_abs_levels, psnr_db
@@ -83,10 +83,8 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--checkpoint", type=Path, default=pipeline.WEIGHTS)
     options = parser.parse_args()
-    torch.set_autocast_enabled("cpu", options.bf16)
-    torch.set_autocast_dtype("cpu", torch.bfloat16)
-    torch.set_autocast_cache_enabled(False)  # no context ends here: kept casts would go stale while surrogates train
-    world = Demo.of(pipeline.load_diffusers(options.checkpoint))
+    compute_on(usual_device(), bf16=options.bf16)
+    world = load_world(options.checkpoint)
     print(provenance(options.checkpoint) + "\n")
     sheets: dict[int, list[Tensor]] = {}
 

@@ -17,7 +17,12 @@ CLASS_PROMPT = "a photo of a person"
 def draw(world: World, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw t (n,), uniform over the training timesteps, and noise like z_0."""
     t = torch.randint(world.schedule.train_timesteps, (len(z_0),), generator=generator)
-    return t, torch.randn(z_0.shape, generator=generator)
+    return t, draw_noise(z_0, generator)
+
+
+def draw_noise(z_0: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw noise like z_0, on the CPU whatever z_0's device is."""
+    return torch.randn(z_0.shape, generator=generator).to(z_0)
 
 
 def noised(world: World, z_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -28,7 +33,7 @@ def noised(world: World, z_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
 
 def predict_noise(unet: torch.nn.Module, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
     """Return the network's noise_pred (n, 4, h, w) in float32 under one condition (1, 77, width)."""
-    return unet(z_t, t, condition.expand(len(z_t), -1, -1)).sample.float()
+    return unet(z_t, t.to(z_t.device), condition.expand(len(z_t), -1, -1)).sample.float()
 
 
 def denoising_errors(

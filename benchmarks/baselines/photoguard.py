@@ -15,7 +15,7 @@ the paper, one gradient a step).
 import torch
 from torch import Tensor
 
-from benchmarks.baselines.errors import noised, predict_noise
+from benchmarks.baselines.errors import draw_noise, noised, predict_noise
 from benchmarks.baselines.pgd import LossOf, climb, publish, random_start, reaching
 from benchmarks.world import World
 
@@ -40,7 +40,7 @@ def edit(world: World, x: Tensor, condition: Tensor, generator: torch.Generator)
     """Return x after SDEdit with a few differentiable DDIM steps, [-1, 1]."""
     z_0 = world.encode(x).float()
     times = [round(STRENGTH * len(world.alpha_bar) * (EDIT_STEPS - i) / EDIT_STEPS) - 1 for i in range(EDIT_STEPS)]
-    z = noised(world, z_0, torch.tensor(times[:1]).expand(len(x)), torch.randn(z_0.shape, generator=generator))
+    z = noised(world, z_0, torch.tensor(times[:1]).expand(len(x)), draw_noise(z_0, generator))
     for t, alpha_bar in zip(times, [*world.alpha_bar[times[1:]], torch.tensor(1.0)], strict=True):
         noise_pred = predict_noise(world.unet, z, torch.tensor([t]).expand(len(x)), condition)
         estimate = (z - (1 - world.alpha_bar[t]).sqrt() * noise_pred) / world.alpha_bar[t].sqrt()

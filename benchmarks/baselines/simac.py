@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from benchmarks.baselines.anti_dreambooth import STRIDE, alternate, aspl_objective
-from benchmarks.baselines.errors import PROMPT, noised, predict_noise
+from benchmarks.baselines.errors import PROMPT, draw_noise, noised, predict_noise
 from benchmarks.baselines.pgd import LossOf, within
 from benchmarks.world import LEVEL, World
 
@@ -70,7 +70,7 @@ def _slope(world: World, x: Tensor, t: Tensor, condition: Tensor, generator: tor
     """Return each picture's own gradient of its error at its timestep."""
     x = x.detach().requires_grad_()  # a fresh leaf: the slope is taken here alone
     z_0 = world.encode(x)
-    noise = torch.randn(z_0.shape, generator=generator)
+    noise = draw_noise(z_0, generator)
     error = (predict_noise(world.unet, noised(world, z_0, t, noise), t, condition) - noise).square().mean((1, 2, 3))
     return torch.autograd.grad(error.sum(), x)[0]
 
@@ -82,7 +82,7 @@ def interference(world: World, unet: Module, x: Tensor, allowed: Tensor, generat
         clean = world.encode(x)
 
     def loss_of(pictures: Tensor) -> Tensor:
-        t, noise = _pick(allowed, generator), torch.randn(clean.shape, generator=generator)
+        t, noise = _pick(allowed, generator), draw_noise(clean, generator)
         with torch.no_grad(), recorded(unet) as wanted:
             predict_noise(unet, noised(world, clean, t, noise), t, condition)
         with recorded(unet) as found:

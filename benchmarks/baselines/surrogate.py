@@ -41,7 +41,7 @@ def fine_tuned(
     for step in range(steps):
         chosen = (batch * step + torch.arange(batch)) % len(x)
         errors, t = denoising_errors(world, net, z_0[chosen], condition, generator)  # pyright: ignore
-        loss = (world.emphasis(world.schedule.table[t]) * errors).mean()
+        loss = (world.emphasis(world.schedule.table[t].to(errors)) * errors).mean()
         optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(net.parameters(), LARGEST_GRADIENT)

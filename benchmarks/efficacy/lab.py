@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +27,7 @@ from benchmarks.efficacy.methods import METHODS, Protected, as_visible_as, prote
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
 from benchmarks.table import digest
 from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
-from benchmarks.world import World, load_world
+from benchmarks.world import World, load_world, usual_device
 from demo.pipeline import is_demo
 from ldu.attacks.purify.contract import DiffusionModel, Tools
 from ldu.attacks.purify.recipe import build, parse
@@ -50,6 +50,7 @@ class Setup:
         use: "table" or "tuning", for drawn people.
         seed: of thieves, methods and purifiers.
         bf16: compute in bfloat16 where autocast allows it.
+        device: where the models run; results of another kind of device are not mixed in.
     """
 
     checkpoint: Path
@@ -58,6 +59,7 @@ class Setup:
     use: str = "table"
     seed: int = 0
     bf16: bool = True
+    device: torch.device = field(default_factory=usual_device)
 
     @cached_property
     def thieves(self) -> dict[str, Thief]:
@@ -67,9 +69,8 @@ class Setup:
     @property
     def results(self) -> Path:
         """Return the folder of this setup's results."""
-        settings = repr(
-            (self.thieves, self.data, self.use, self.seed, self.bf16, GENERATIONS, code.digest_of(code.BENCH))
-        )
+        own = (self.thieves, self.data, self.use, self.seed, self.bf16, self.device.type)
+        settings = repr((*own, GENERATIONS, code.digest_of(code.BENCH)))
         name = hashlib.sha256((digest(self.checkpoint) + settings).encode()).hexdigest()[:12]
         return self.folder / name
 
@@ -86,7 +87,7 @@ class Lab:
     @cached_property
     def world(self) -> World:
         """The checkpoint."""
-        return load_world(self.setup.checkpoint)
+        return load_world(self.setup.checkpoint, self.setup.device)
 
     @cached_property
     def judge(self) -> Judge:
@@ -143,7 +144,8 @@ class Lab:
         """Return what the thief trains on: published pictures purified, clean ones of set C among them."""
         purify = build(parse(cell.purifier)[0], self._tools)
         with torch.no_grad():
-            purified = purify(published, generator=torch.Generator().manual_seed(self.setup.seed))
+            generator = torch.Generator().manual_seed(self.setup.seed)
+            purified = purify(published.to(self.setup.device), generator=generator).cpu()
         kept = round(cell.share * len(purified))
         return torch.cat([purified[:kept], self.person(cell.person).clean[: len(purified) - kept]])
 

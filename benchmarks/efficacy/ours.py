@@ -41,21 +41,25 @@ class Shift:
     ) -> Tensor:
         """Return pictures x (n, 3, h, w) protected by one rho trained on all of them for `steps` steps a picture."""
         surrogate = self.surrogate(world, x, generator)
-        return to_pixels(torch.cat(self.shifted(surrogate, x, budget_levels, steps, generator.initial_seed())))
+        return to_pixels(
+            torch.cat(self.shifted(surrogate, _photos(world, x), budget_levels, steps, generator.initial_seed()))
+        )
 
     def surrogate(self, world: World, x: Tensor, generator: torch.Generator) -> Surrogate:
         """Return the models to train against, a Textual Inversion of x among them."""
         models, adversary = world.walk_models(), personalizer(world, x, generator, self.inversion)
         return Surrogate(models.walker, models.autoencoder, models.schedule, models.resolution, adversary)
 
-    def shifted(self, surrogate: Surrogate, x: Tensor, budget_levels: float, steps: int, seed: int) -> list[Levels]:
-        """Return each picture as the trained rho leaves it."""
-        config = TrainConfig(budget_levels=budget_levels, train_steps=steps * len(x), evaluate_every=0, seed=seed)
+    def shifted(
+        self, surrogate: Surrogate, photos: list[Levels], budget_levels: float, steps: int, seed: int
+    ) -> list[Levels]:
+        """Return each photo as the trained rho leaves it, on the CPU."""
+        config = TrainConfig(budget_levels=budget_levels, train_steps=steps * len(photos), evaluate_every=0, seed=seed)
         config = replace(config, **dict(self.changes))
-        subjects = [prepare(surrogate, to_levels(one[None]).round(), None, config) for one in x]
+        subjects = [prepare(surrogate, photo, None, config) for photo in photos]
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # rho's own start
-            rho = ShiftUNet(ShiftConfig(subjects[0].record.z_T.shape[1], bound=self.bound))
+            rho = ShiftUNet(ShiftConfig(subjects[0].record.z_T.shape[1], bound=self.bound)).to(photos[0].device)
         training = ShiftTraining(surrogate, subjects, rho, config)
         for _ in training.run():
             pass
@@ -80,13 +84,18 @@ class Refined:
         """Return pictures x (n, 3, h, w) protected, with `steps` steps a picture for rho; 0 = pixels alone."""
         seed, surrogate = generator.initial_seed(), self.shift.surrogate(world, x, generator)
         config = replace(self.config, budget_levels=budget_levels, seed=seed)
-        unshifted = [to_levels(one[None]).round() for one in x]
-        shifted = self.shift.shifted(surrogate, x, budget_levels, steps, seed) if steps else unshifted
-        return to_pixels(torch.cat([_refined(surrogate, *pair, config) for pair in zip(x, shifted, strict=True)]))
+        photos = _photos(world, x)
+        shifted = self.shift.shifted(surrogate, photos, budget_levels, steps, seed) if steps else photos
+        return to_pixels(torch.cat([_refined(surrogate, *pair, config) for pair in zip(photos, shifted, strict=True)]))
 
 
-def _refined(surrogate: Surrogate, one: Tensor, shifted: Levels, config: RefineConfig) -> Levels:
-    refinement = Refinement(surrogate, to_levels(one[None]).round(), shifted, config)
+def _photos(world: World, x: Tensor) -> list[Levels]:
+    """Return pictures x (n, 3, h, w) in whole levels, one by one, where the models are."""
+    return list(to_levels(x).round().to(world.device).split(1))
+
+
+def _refined(surrogate: Surrogate, photo: Levels, shifted: Levels, config: RefineConfig) -> Levels:
+    refinement = Refinement(surrogate, photo, shifted.to(photo.device), config)
     for _ in refinement.run():
         pass
     return refinement.refined

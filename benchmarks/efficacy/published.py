@@ -39,7 +39,7 @@ def protect(world: World, x: Tensor, *, budget_levels: float, steps: int, genera
     for step in range(steps * len(x)):
         number = step % len(x)
         z_0 = _walked(models, rho, starts[number], sigmas)
-        loss = _objective(models.autoencoder, adversary, models, z_0, x[number, None], budget_levels, generator)
+        loss = _objective(models.autoencoder, adversary, models, z_0, x[number, None].to(z_0), budget_levels, generator)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

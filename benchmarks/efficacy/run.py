@@ -10,15 +10,14 @@ import torch
 from benchmarks.efficacy.cells import Cell
 from benchmarks.efficacy.estimate import estimated_seconds
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections
+from benchmarks.world import compute_on
 
 _lab: Lab | None = None
 
 
 def _compute(setup: Setup) -> None:
     torch.set_num_threads(1)  # the workers share the cores
-    torch.set_autocast_enabled("cpu", setup.bf16)
-    torch.set_autocast_dtype("cpu", torch.bfloat16)
-    torch.set_autocast_cache_enabled(False)  # no context ends here: kept casts would go stale while a thief trains
+    compute_on(setup.device, bf16=setup.bf16)
 
 
 def _start(setup: Setup) -> None:
