@@ -80,9 +80,7 @@ class FitToBudget(io.ComfyNode):
                 io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
                 io.Image.Input("clean", tooltip="VAE decode of the unshifted latent, at the working size."),
                 io.Image.Input("protected", tooltip="VAE decode of the protected latent, of the same size as clean."),
-                budget_input(
-                    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows."
-                ),
+                budget_input(),
                 io.Mask.Input(
                     "mask",
                     optional=True,

@@ -67,9 +67,7 @@ class ProtectFolder(io.ComfyNode):
                     tooltip="From Train ρ or Load ρ; not asked for when nothing is left to do.",
                 ),
                 io.Combo.Input("folder", options=input_folders(), tooltip=FOLDER_TOOLTIP),
-                budget_input(
-                    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows."
-                ),
+                budget_input(),
                 strength_input(),
                 seed_input("Key of the shift; any number, another one gives another shift."),
                 io.String.Input(
