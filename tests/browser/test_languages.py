@@ -65,8 +65,7 @@ def shown(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_shipped_graph_is_opened_in_the_language_of_the_settings(server, tmp_path_factory, language):
-    album = tmp_path_factory.mktemp("album")
+def test_a_shipped_graph_is_opened_in_the_language_of_the_settings(server, album, language):
     with front_end(server.address, language) as front:
         front.open_template("protect")
         front.photograph(album / f"protect_{language}.png", front.whole(), 0.6)
@@ -98,8 +97,7 @@ def test_a_graph_that_was_saved_in_one_language_is_opened_in_another_and_edits_s
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
-def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(server, tmp_path_factory, language):
-    album = tmp_path_factory.mktemp("album")
+def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(server, album, language):
     slots = read(language, GRAPHS)["ldu"]["slots"]
     with front_end(server.address, language) as front:
         front.open_blank()
