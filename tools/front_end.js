@@ -1,4 +1,4 @@
-// What tools/front_end.py asks the page; the page has it as `ldu` before any script of its own runs.
+// What tools/front_end.py and front_end_view.py ask the page; it has this as `ldu` before any script of its own runs.
 
 window.ldu = {
   ready() {
