@@ -120,19 +120,13 @@ def require_safetensors(file: Path) -> None:
 
 def rho_settings(file: Path) -> dict[str, Any]:
     """Read from a rho's card what the walk must be set to; empty where it does not tell."""
-    try:
-        card = json.loads((_header(file) or {})["__metadata__"]["ldu.rho"])["card"]
-        return {"k": card["k_steps"], "depth": card["depth"]}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
+    card = _card(file)
+    return {"k": card["k_steps"], "depth": card["depth"]} if {"k_steps", "depth"} <= card.keys() else {}
 
 
 def rho_prompt(file: Path) -> str:
     """Read from a rho's card the prompt that it was trained for; empty where it does not tell."""
-    try:
-        prompt = json.loads((_header(file) or {})["__metadata__"]["ldu.rho"])["card"]["prompt"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
+    prompt = _card(file).get("prompt")
     return prompt if isinstance(prompt, str) else ""
 
 
@@ -159,6 +153,15 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
 def is_picture(path: Path) -> bool:
     """Tell by its ending whether a file is a picture; Python's strict table does not know WebP on every system."""
     return (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith("image/")
+
+
+def _card(file: Path) -> dict[str, Any]:
+    """Read a rho's card; empty where there is none."""
+    try:
+        card = json.loads((_header(file) or {})["__metadata__"]["ldu.rho"])["card"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 def _header(file: Path) -> dict[str, Any] | None:

@@ -97,9 +97,10 @@ def require_pictures(order: StressOrder) -> None:
         raise LaunchError(f"There are {counts}: give one protected version of each, in the same order.")
     if len({picture.name for picture in order.originals}) < len(order.originals):
         raise LaunchError("Two originals have the same name: rename one of them.")
-    targets = [order.out / name for name in (PICTURE, PAGE, DATA)]
-    require_distinct([*targets, *filter(None, (order.json, order.keep_log))])
-    for target in (*targets, *filter(None, (order.json, order.keep_log))):
+    asked = filter(None, (order.json, order.keep_log))
+    targets = [*(order.out / name for name in (PICTURE, PAGE, DATA)), *asked]
+    require_distinct(targets)
+    for target in targets:
         require_free(target, [*order.originals, *order.protected], force=order.force)
 
 

@@ -98,9 +98,11 @@ def say_small(original: Levels, training_side: int) -> str:
 
 
 def _say_flat(original: Levels, budget_levels: float, mask: Mask | None) -> str:
+    if budget_levels <= 4:
+        return ""
     flat = flat_areas(original).float()
     share = (flat if mask is None else flat * mask).mean().item()
-    if share < LARGE_SHARE or budget_levels <= 4:
+    if share < LARGE_SHARE:
         return ""
     return (
         f"{share:.0%} of the picture is flat, where {budget_levels:g} levels may be seen: "

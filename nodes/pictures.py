@@ -1,5 +1,6 @@
 """Nodes around the picture itself: size it for the model, keep the budget, compare."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -80,9 +81,7 @@ class FitToBudget(io.ComfyNode):
                 io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
                 io.Image.Input("clean", tooltip="VAE decode of the unshifted latent, at the working size."),
                 io.Image.Input("protected", tooltip="VAE decode of the protected latent, of the same size as clean."),
-                budget_input(
-                    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows."
-                ),
+                budget_input(),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -107,10 +106,15 @@ class FitToBudget(io.ComfyNode):
 
 def _hints(originals: Levels, mask: Mask | None, budget: float, side: int) -> str:
     """Say of which pictures the budget will show, or which are small beside the working size."""
-    count = len(originals)
-    masks = [None] * count if mask is None else mask.expand(count, -1, -1, -1).split(1)
-    hints = [hint(each, budget, side, where) for each, where in zip(originals.split(1), masks, strict=True)]
-    return "\n".join(f"Picture {n}: {said}" if count > 1 else said for n, said in enumerate(hints, 1) if said)
+    pairs = zip(originals.split(1), _one_by_one(mask, originals), strict=True)
+    hints = [hint(original, budget, side, where) for original, where in pairs]
+    return "\n".join(f"Picture {n}: {said}" if len(hints) > 1 else said for n, said in enumerate(hints, 1) if said)
+
+
+def _one_by_one(mask: Mask | None, pictures: Levels) -> Sequence[Mask | None]:
+    """Return the mask of each picture, where one may serve all."""
+    count = len(pictures)
+    return [None] * count if mask is None else mask.expand(count, -1, -1, -1).split(1)
 
 
 class Compare(io.ComfyNode):
@@ -162,8 +166,7 @@ class Compare(io.ComfyNode):
                 f"The original is {_size(before)} but the protected picture {_size(after)}; "
                 "only pictures of one size can be compared: compare behind Fit to Budget, or resize one."
             )
-        count = len(before)
-        masks = [None] * count if mask is None else fit_mask(mask, before).expand(count, -1, -1, -1).split(1)
+        masks = _one_by_one(None if mask is None else fit_mask(mask, before), before)
         said = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
         views = {"before": to_image(before), "after": to_image(after), "difference": difference}

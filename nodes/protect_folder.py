@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io, ui
-from torch import Tensor
 
+from ..ldu.budget import fit_to_budget
 from ..ldu.errors import BadFileError, BadImageError
 from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
@@ -21,10 +21,10 @@ from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
-from .images import to_image, to_levels
+from .images import to_image, to_pixels
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
-from .pictures import FitToBudget, WorkingSize
+from .pictures import WorkingSize
 from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
 from .types import RhoSocket, TrainedRho
 from .walk import (
@@ -67,9 +67,7 @@ class ProtectFolder(io.ComfyNode):
                     tooltip="From Train ρ or Load ρ; not asked for when nothing is left to do.",
                 ),
                 io.Combo.Input("folder", options=input_folders(), tooltip=FOLDER_TOOLTIP),
-                budget_input(
-                    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows."
-                ),
+                budget_input(),
                 strength_input(),
                 seed_input("Key of the shift; any number, another one gives another shift."),
                 io.String.Input(
@@ -170,8 +168,8 @@ class _Walk:
     seed: int
     evaluations: int = 0
 
-    def protect(self, picture: Picture) -> Tensor:
-        """Return the protected picture as an IMAGE."""
+    def protect(self, picture: Picture) -> Levels:
+        """Return the protected picture in whole levels."""
         assert self.rho is not None  # `check_lazy_status` has asked for it
         card, image = self.rho.card, to_image(picture.as_batch())
         (working,) = WorkingSize.execute(image, 0, self.model).args
@@ -180,7 +178,8 @@ class _Walk:
         (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
         (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
         clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
-        return FitToBudget.execute(image, clean, changed, self.budget).args[0]
+        decodes = to_pixels(clean, "clean decode"), to_pixels(changed, "protected decode")
+        return fit_to_budget(picture.as_batch(), *decodes, self.budget)  # as Fit to Budget, but without its hints
 
     def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
         output = node.execute(*inputs)
@@ -210,7 +209,7 @@ def _outcome(task: Task, walk: _Walk, writer: Writer) -> Outcome:
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     try:
         with as_a_part():
-            protected = to_levels(walk.protect(picture), "protected picture")
+            protected = walk.protect(picture)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         written = writer.write(task.target, protected, picture.info, picture.as_batch())
     except BadImageError as error:

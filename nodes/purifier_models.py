@@ -7,10 +7,11 @@ from typing import Any
 import torch
 
 from ..ldu.attacks.purify.contract import DiffusionModel, Tools
-from ..ldu.attacks.purify.recipe import Recipe
+from ..ldu.attacks.purify.recipe import Recipe, for_training
 from ..ldu.budget import to_levels
 from ..ldu.errors import BadValueError
 from ..ldu.shapes import Latent, Pixels
+from ..ldu.train import Purifier, Surrogate
 from .host import (
     HostSession,
     default_conditioning,
@@ -78,6 +79,17 @@ class HostModels:
         else:
             with sampling_session(self._model, bound, latents) as session:
                 yield session, SamplingAutoencoder(self._vae, session)
+
+
+def to_train_against(recipes: Sequence[Recipe] | None, surrogate: Surrogate) -> Sequence[Purifier]:
+    """Return the purifiers of recipes, gradients flow through them; those that diffuse walk as the surrogate does.
+
+    Raises:
+        BadValueError: with a recipe that has no useful gradient.
+    """
+    coder = surrogate.autoencoder
+    denoising = DiffusionModel(surrogate.walker, surrogate.schedule, coder)
+    return for_training(recipes or (), Tools(coder, denoising, recompute=True))
 
 
 class SamplingAutoencoder:

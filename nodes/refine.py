@@ -7,16 +7,13 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ldu.attacks.purify.contract import DiffusionModel, Tools
-from ..ldu.attacks.purify.recipe import Recipe, for_training
+from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import working_size
 from ..ldu.errors import MismatchError
 from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
-from ..ldu.train import Purifier, Surrogate
+from ..ldu.train import Surrogate
 from .host import (
-    HostAutoencoder,
-    HostSession,
     default_conditioning,
     latent_shape,
     normal,
@@ -27,6 +24,7 @@ from .host import (
 )
 from .images import fit_mask, split_pictures, to_image
 from .inputs import budget_input, seed_input
+from .purifier_models import to_train_against
 from .types import PurifiersSocket
 from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
@@ -103,8 +101,10 @@ class RefinePixels(io.ComfyNode):
         shape = latent_shape(model, *size, config.draws)
         with training_session(model, vae, shape) as (session, coder):
             adversary = session.bind(normal(conditioning))
-            surrogate = Surrogate(adversary, coder, session.schedule, side, adversary)  # nothing is walked here
-            chosen = _built(purifiers, model, session, coder)
+            # only purifiers walk here, and those that diffuse do so under the empty prompt
+            walker = session.bind(normal(default_conditioning(model, None))) if purifiers else adversary
+            surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
+            chosen = to_train_against(purifiers, surrogate)
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined = []
             for number, (one, after) in enumerate(zip(originals, shifted, strict=True)):
@@ -113,19 +113,6 @@ class RefinePixels(io.ComfyNode):
                 refined.append(_refined(Refinement(surrogate, *pair, config, mask=own, purifiers=chosen), config))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         return io.NodeOutput(to_image(torch.cat(refined)), ui=report(numbers))
-
-
-def _built(
-    recipes: Sequence[Recipe] | None,
-    model: Any,  # noqa: ANN401
-    session: HostSession,
-    coder: HostAutoencoder,
-) -> list[Purifier]:
-    """Return the purifiers of recipes; those that diffuse do so under the empty prompt."""
-    if not recipes:
-        return []
-    walker = session.bind(normal(default_conditioning(model, None)))
-    return for_training(recipes, Tools(coder, DiffusionModel(walker, session.schedule, coder), recompute=True))
 
 
 def _refined(refinement: Refinement, config: RefineConfig) -> Levels:

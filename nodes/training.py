@@ -11,8 +11,6 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ldu.attacks.purify.contract import DiffusionModel, Tools
-from ..ldu.attacks.purify.recipe import for_training
 from ..ldu.budget import working_size
 from ..ldu.checkpoint import RhoCard, require_fit, save_rho
 from ..ldu.errors import BadValueError, LduError, NonFiniteError
@@ -39,6 +37,7 @@ from .host import (
 )
 from .images import fit_mask, split_pictures
 from .inputs import budget_input, seed_input
+from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
@@ -195,8 +194,7 @@ def _train(
         subjects[-1].decoded_clean.flatten()[0].item()  # waits for the device
         teller.say(say_time((time.perf_counter() - started) / len(subjects), config, len(subjects)))
         again = refit(one["personalizer"], clip, session) if config.refit_every else None
-        tools = Tools(coder, DiffusionModel(walker, session.schedule, coder), recompute=True)
-        purifiers = for_training(one.get("purifiers") or (), tools)
+        purifiers = to_train_against(one.get("purifiers"), surrogate)
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
         _run(training, teller)
     net.requires_grad_(False).eval()

@@ -1,9 +1,17 @@
-// What tools/front_end.py asks the page; the page has it as `ldu` before any script of its own runs.
+// What tools/front_end.py and front_end_view.py ask the page; it has this as `ldu` before any script of its own runs.
 
 window.ldu = {
   ready() {
     const registered = window.LiteGraph?.registered_node_types ?? {};
     return "LDU_TrainRho" in registered && !!window.app?.extensionManager?.workflow?.activeWorkflow;
+  },
+
+  inSight(selector) {
+    return [...document.querySelectorAll(selector)].filter((element) => element.checkVisibility());
+  },
+
+  loaded(picture) {
+    return picture.complete && picture.naturalWidth > 0;
   },
 
   // Of the graph that one looks at, which may be a subgraph.
@@ -15,7 +23,7 @@ window.ldu = {
       box: Array.from(node.getBounding()),
       red: !!node.has_errors,
       known: !!node.isSubgraphNode?.() || node.type in LiteGraph.registered_node_types,
-      pictures: (node.imgs ?? []).filter((image) => image.complete && image.naturalWidth).length,
+      pictures: (node.imgs ?? []).filter(this.loaded).length,
     }));
   },
 
@@ -109,14 +117,19 @@ window.ldu = {
     return widgets.some((widget) => widget.name === name && widget.value === value);
   },
 
+  // Where in the window a point of the graph is.
+  inWindow([x, y]) {
+    const { offset, scale } = app.canvas.ds;
+    const { left, top } = app.canvas.canvas.getBoundingClientRect();
+    return [left + (x + offset[0]) * scale, top + (y + offset[1]) * scale];
+  },
+
   // Where in the window a widget of the first node of a type is.
   spot([type, name]) {
     const node = app.graph._nodes.find((it) => it.type === type);
     const widget = node.widgets.find((it) => it.name === name);
-    const { offset, scale } = app.canvas.ds;
-    const [x, y] = [node.pos[0] + node.size[0] / 2, node.pos[1] + widget.y + LiteGraph.NODE_WIDGET_HEIGHT / 2];
-    const canvas = app.canvas.canvas.getBoundingClientRect();
-    return [canvas.left + (x + offset[0]) * scale, canvas.top + (y + offset[1]) * scale];
+    const middle = widget.y + LiteGraph.NODE_WIDGET_HEIGHT / 2;
+    return this.inWindow([node.pos[0] + node.size[0] / 2, node.pos[1] + middle]);
   },
 
   // The types of the nodes that are marked as having failed, or as having a wrong input.
@@ -137,7 +150,7 @@ window.ldu = {
 
   // What Compare's box shows: its pictures with their true width, and whether each is to be seen.
   compared() {
-    const box = [...document.querySelectorAll(".ldu-compare")].find((it) => it.checkVisibility());
+    const [box] = this.inSight(".ldu-compare");
     const pictures = [...(box?.querySelectorAll("img") ?? [])];
     const [edge, zoom] = [pictures[1]?.style.clipPath, pictures[0]?.parentElement.style.transform];
     const shown = pictures.filter((it) => it.style.display !== "none").map((it) => it.className);
@@ -146,25 +159,20 @@ window.ldu = {
 
   // True when so many of Compare's boxes show all their pictures.
   compares(count) {
-    const boxes = [...document.querySelectorAll(".ldu-compare")].filter((it) => it.checkVisibility());
-    const there = (picture) => picture.complete && picture.naturalWidth > 0;
-    return boxes.filter((box) => [...box.querySelectorAll("img")].every(there)).length === count;
+    const boxes = this.inSight(".ldu-compare");
+    return boxes.filter((box) => [...box.querySelectorAll("img")].every(this.loaded)).length === count;
   },
 
   // True when no picture in sight is still to come.
   drawn() {
-    const pictures = [...document.querySelectorAll(".ldu-compare img")].filter((it) => it.checkVisibility());
-    return pictures.every((it) => it.complete && it.naturalWidth > 0);
+    return this.inSight(".ldu-compare img").every(this.loaded);
   },
 
   // Where in the window the end of a wire goes: a socket of the first node with that title.
   slot([title, side, name]) {
     const node = app.canvas.graph._nodes.find((it) => it.title === title);
     const number = node[`${side}s`].findIndex((it) => [it.name, it.label].includes(name));
-    const [x, y] = side === "input" ? node.getInputPos(number) : node.getOutputPos(number);
-    const { offset, scale } = app.canvas.ds;
-    const canvas = app.canvas.canvas.getBoundingClientRect();
-    return [canvas.left + (x + offset[0]) * scale, canvas.top + (y + offset[1]) * scale];
+    return this.inWindow(side === "input" ? node.getInputPos(number) : node.getOutputPos(number));
   },
 
   wires() {

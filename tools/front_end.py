@@ -1,4 +1,4 @@
-"""The real front end in a headless Chromium: open a template, look at its nodes, press Run, take photographs.
+"""The real front end in a headless Chromium, used as people do: open a template, set its widgets, press Run.
 
 Each step waits until the page shows that it is done, for on a busy machine no time is long enough.
 """
@@ -8,24 +8,17 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Locator, sync_playwright
 
 from launch.server import failure, refusal
+from tools.front_end_view import BETWEEN_LOOKS, PATIENCE, WINDOW, View
 
-PATIENCE = 180_000  # milliseconds; two busy cores draw slowly
-BETWEEN_LOOKS = 500  # milliseconds
-MARGIN = 130  # pixels of the window that the front end's own bars lie over
-WINDOW: ViewportSize = {"width": 1600, "height": 950}
 TEMPLATES = "template-workflows-content"
 SEARCH = re.compile(r"^(Search|搜索|検索)\.\.\.$")  # in the node library, in English, Chinese and Japanese
 LIBRARY = "Workspace.ToggleSidebarTab.node-library"
 CANVAS = (1000, 500)  # pixels; a place in the window that nothing but the canvas is at
-
-Box = tuple[float, float, float, float]
 
 
 def find_chromium() -> str | None:
@@ -63,24 +56,8 @@ def front_end(address: str, language: str = "en-US", *, greeting: bool = False) 
         browser.close()
 
 
-@dataclass(frozen=True)
-class FrontEnd:
-    """A page with the front end in it."""
-
-    page: Page
-
-    def ask(self, question: str, argument: object = None) -> Any:  # noqa: ANN401
-        """Return the answer to one of the questions in front_end.js."""
-        return self.page.evaluate(f"(argument) => ldu.{question}(argument)", argument)
-
-    def wait_until(self, question: str, argument: object = None) -> Any:  # noqa: ANN401
-        """Ask until the answer is yes, and return it."""
-        asked = f"(argument) => ldu.{question}(argument)"
-        return self.page.wait_for_function(asked, arg=argument, polling=BETWEEN_LOOKS).json_value()
-
-    def wait_until_settled(self) -> None:
-        """Wait until the nodes and the view stay as they are."""
-        self.wait_until("settled")
+class FrontEnd(View):
+    """A page with the front end in it, to use as people do."""
 
     def put_templates_away(self) -> None:
         """Close the list of templates that a newcomer is greeted with."""
@@ -151,36 +128,10 @@ class FrontEnd:
         self.wait_until("inside")
         self.wait_until_settled()
 
-    def nodes(self) -> list[dict[str, Any]]:
-        """Return id, type, title, box (x, y, width, height with the title bar), health and pictures of each node."""
-        return self.ask("nodes")
-
-    def types(self) -> set[str]:
-        """Return the types of the nodes."""
-        return {node["type"] for node in self.nodes()}
-
-    def whole(self) -> Box:
-        """Return the box around all groups, or around all nodes if there are none."""
-        boxes = self.ask("frames") or [node["box"] for node in self.nodes()]
-        left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
-        return left, top, max(b[0] + b[2] for b in boxes) - left, max(b[1] + b[3] for b in boxes) - top
-
     def place_node(self, node_type: str) -> None:
         """Put a node of a type into an empty graph and select it."""
         self.ask("placeNode", node_type)
         self.wait_until_settled()
-
-    def labels(self) -> list[str]:
-        """Return what the only node of the graph calls itself, its sockets and its widgets."""
-        return self.ask("labels")
-
-    def texts(self) -> list[str]:
-        """Return the titles of the nodes and groups that one looks at, and the texts of its notes."""
-        return self.ask("texts")
-
-    def seed_control(self) -> str:
-        """Return what becomes of the only node's seed after each run."""
-        return self.ask("seedControl")
 
     def open_help(self) -> str:
         """Open the help page of the selected node and return its text."""
@@ -248,46 +199,3 @@ class FrontEnd:
         self.page.reload()
         self.page.wait_for_function("ldu.ready()")
         self.wait_until_settled()
-
-    def wait_for_pictures(self, *node_types: str) -> None:
-        """Wait until a node of each type shows a picture."""
-        shown = "(types) => types.every((type) => ldu.nodes().some((n) => n.type === type && n.pictures))"
-        self.page.wait_for_function(shown, arg=node_types, polling=BETWEEN_LOOKS)
-        self.wait_until_settled()
-
-    def said(self, node_type: str) -> list[dict[str, Any]]:
-        """Return the texts that the nodes of a type show, and how many pixels of each are out of sight."""
-        return self.ask("said", node_type)
-
-    def photograph_window(self, file: Path) -> None:
-        """Photograph all of the window, at its usual size."""
-        self.page.set_viewport_size(WINDOW)
-        self.wait_until_settled()
-        self.page.screenshot(path=file, animations="disabled", timeout=PATIENCE)
-
-    def photograph_node(self, file: Path, name: str, scale: float = 1.0) -> None:
-        """Photograph the first node of a type or with a title."""
-        box = next(node["box"] for node in self.nodes() if name in (node["type"], node["title"]))
-        self.photograph(file, box, scale)
-
-    def photograph(self, file: Path, box: Box, scale: float, *, pad: float = 20) -> None:
-        """Photograph a part of the graph, clear of the front end's own bars.
-
-        Args:
-            file: a .png or .jpg.
-            box: in the graph's coordinates.
-            scale: pixels per unit of the graph.
-            pad: how much more to show on each side, in the graph's units.
-        """
-        x, y, width, height = box[0] - pad, box[1] - pad, (box[2] + 2 * pad) * scale, (box[3] + 2 * pad) * scale
-        self.page.set_viewport_size({"width": int(width) + 2 * MARGIN, "height": int(height) + 2 * MARGIN})
-        self.page.wait_for_function("(width) => app.canvas.canvas.getBoundingClientRect().width > width", arg=width)
-        self.ask("lookAt", [x, y, scale, MARGIN, MARGIN])
-        self.wait_until_settled()
-        self.wait_until("drawn")
-        self.page.screenshot(
-            path=file,
-            clip={"x": MARGIN, "y": MARGIN, "width": width, "height": height},
-            animations="disabled",
-            timeout=PATIENCE,
-        )

@@ -17,7 +17,8 @@ from launch.host import Host
 from launch.private import private_folder
 from launch.server import serving
 from launch.setup import cache_root
-from tools.front_end import Box, FrontEnd, front_end
+from tools.front_end import FrontEnd, front_end
+from tools.front_end_view import Box
 
 PICTURES = PACK / "docs" / "pictures"
 LEGIBLE = 0.65  # pixels per unit of the graph; below 0.6 the front end draws no text

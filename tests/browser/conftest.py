@@ -1,9 +1,24 @@
-"""Where the photographs of the front end go."""
+"""What the tests in a browser have in common: a ComfyUI of their own, its page, and where the photographs go.
+
+tools.front_end needs playwright, which not everybody has: it is imported where it is needed, after the tests asked.
+"""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from launch import PACK
+from launch.host import Host
+from launch.private import private_folder
+from launch.server import serving
+from launch.setup import cache_root
+
+COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +30,52 @@ def album(tmp_path_factory):
     folder = Path(chosen).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_checkpoint():
+    """Skips whoever needs the demo's weights where they are missing."""
+    if not (PACK / "demo/weights/ldu_demo.safetensors").is_file():
+        pytest.skip("needs the demo checkpoint")
+
+
+@pytest.fixture(scope="module")
+def place():
+    """A base directory with the samples in its input folder."""
+    with private_folder() as folder:
+        shutil.copytree(PACK / "workflows/samples", folder / "input", dirs_exist_ok=True)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def server(request, place):
+    """A ComfyUI in that place, started with the module's OPTIONS if it has any."""
+    from tools.front_end import find_chromium
+
+    if not (COMFYUI / "main.py").is_file():
+        pytest.skip("needs a ComfyUI: run.py test brings one")
+    if find_chromium() is None:
+        pytest.skip("needs a Chromium on the PATH")
+    options = getattr(request.module, "OPTIONS", ())
+    with serving(Host(Path(sys.executable), COMFYUI), place, cpu=True, options=options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def front(server):
+    """The page of that ComfyUI."""
+    from tools.front_end import front_end
+
+    with front_end(server.address) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def largest_change():
+    """Measures by how many levels a saved picture differs from its original, as files."""
+
+    def measure(original, saved):
+        with Image.open(original) as before, Image.open(saved) as after:
+            return np.abs(np.asarray(after, int) - np.asarray(before.convert("RGB"), int)).max()
+
+    return measure

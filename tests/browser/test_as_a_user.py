@@ -1,46 +1,19 @@
 """What people do to a run: give a wrong input, cancel it, reload the page, look closely; and how far Run is away."""
 
 import json
-import os
 import re
-import shutil
-import sys
-from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
 from launch import PACK
-from launch.host import Host
-from launch.private import private_folder
-from launch.server import serving
-from launch.setup import cache_root
 
 pytest.importorskip("playwright")
-from tools.front_end import find_chromium, front_end
 
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 SAMPLES = PACK / "workflows" / "samples"
 SAMPLE_WIDTH = 320  # pixels
 
-pytestmark = [
-    pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one"),
-    pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH"),
-    pytest.mark.skipif(not (PACK / "demo/weights/ldu_demo.safetensors").is_file(), reason="needs the demo checkpoint"),
-]
-
-
-@pytest.fixture(scope="module")
-def place():
-    with private_folder() as folder:
-        shutil.copytree(SAMPLES, folder / "input", dirs_exist_ok=True)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def front(place):
-    with serving(Host(Path(sys.executable), COMFYUI), place, cpu=True) as server, front_end(server.address) as page:
-        yield page
+pytestmark = pytest.mark.usefixtures("demo_checkpoint")
 
 
 def open_protect(front, steps):

@@ -4,28 +4,18 @@ Steps are few, so that this is about the way and not about protection. The host 
 """
 
 import json
-import os
-import shutil
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from launch import PACK
-from launch.host import Host
-from launch.private import private_folder
-from launch.server import serving
-from launch.setup import cache_root
 
 pytest.importorskip("playwright")
-from tools.front_end import find_chromium, front_end
 from tools.report_page import measure_bars, open_report
 
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 WORKFLOWS = PACK / "workflows"
 LEGIBLE = 0.6  # pixels per unit; below that the front end draws no text
-KEPT = 10  # nodes whose results the host keeps
+OPTIONS = ("--cache-lru=10",)  # nodes whose results the host keeps
 JUDGED, COMPARED = ("LDU_MeasureLoss", "random noise"), ("LDU_Compare", "of 255 levels")
 SAVED = {"LDU_SaveProtected"}
 
@@ -51,25 +41,7 @@ TEMPLATES = {  # in the order that a user needs: what the first one saves is the
     ),
 }
 
-pytestmark = [
-    pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one"),
-    pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH"),
-    pytest.mark.skipif(not (PACK / "demo/weights/ldu_demo.safetensors").is_file(), reason="needs the demo checkpoint"),
-]
-
-
-@pytest.fixture(scope="module")
-def place():
-    with private_folder() as folder:
-        shutil.copytree(WORKFLOWS / "samples", folder / "input", dirs_exist_ok=True)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def front(place):
-    host, options = Host(Path(sys.executable), COMFYUI), (f"--cache-lru={KEPT}",)
-    with serving(host, place, cpu=True, options=options) as server, front_end(server.address) as page:
-        yield page
+pytestmark = pytest.mark.usefixtures("demo_checkpoint")
 
 
 def check_that_it_was_short(job):

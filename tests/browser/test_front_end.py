@@ -1,24 +1,15 @@
 """The shipped workflows in the real front end, in a headless Chromium; photographs go to a temporary folder."""
 
 import json
-import os
 import shutil
-import sys
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 
 from launch import PACK
-from launch.host import Host
-from launch.private import private_folder
-from launch.server import serving
-from launch.setup import cache_root
 
 pytest.importorskip("playwright")
-from tools.front_end import find_chromium, front_end
 
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 WORKFLOWS = PACK / "workflows"
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 LEGIBLE = 0.6  # pixels per unit; below that the front end draws no text
@@ -30,25 +21,6 @@ SAID = {
     "LDU_Compare": "of 255 levels",
     "LDU_MeasureLoss": "random noise",
 }
-
-pytestmark = [
-    pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one"),
-    pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH"),
-]
-
-
-@pytest.fixture(scope="module")
-def place():
-    """A base directory with the samples in it."""
-    with private_folder() as folder:
-        shutil.copytree(WORKFLOWS / "samples", folder / "input", dirs_exist_ok=True)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def front(place):
-    with serving(Host(Path(sys.executable), COMFYUI), place, cpu=True) as server, front_end(server.address) as page:
-        yield page
 
 
 def shared(one, other):
@@ -102,7 +74,7 @@ def test_run_without_a_trained_rho_says_what_to_do(front, place):
     assert "run the workflow train_rho_on_folder first" in front.press_run()
 
 
-@pytest.mark.skipif(not (PACK / "demo/weights/ldu_demo.safetensors").is_file(), reason="needs the demo checkpoint")
+@pytest.mark.usefixtures("demo_checkpoint")
 def test_a_click_on_run_saves_the_protected_picture_and_shows_the_results(front, place, album):
     front.open_template("protect")
     for widget, value in (("steps", 2), ("draws", 2)):

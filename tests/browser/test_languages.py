@@ -1,37 +1,18 @@
 """The nodes in other languages: words and help pages as the real server serves and the real front end shows them."""
 
-import os
-import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
 
 from launch import PACK
-from launch.host import Host
-from launch.private import private_folder
-from launch.server import serving
-from launch.setup import cache_root
 from tools.export_locales import GRAPHS, NODES, SOURCE, TRANSLATIONS, read
 
 pytest.importorskip("playwright")
-from tools.front_end import find_chromium, front_end
+from tools.front_end import front_end
 
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 LANGUAGES = (SOURCE, *TRANSLATIONS)
 NODE = "LDU_TrainRho"
 GROUP = {"title": "6 · Measure", "bounding": [0, 0, 300, 200]}
-
-pytestmark = [
-    pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one"),
-    pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH"),
-]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with private_folder() as place, serving(Host(Path(sys.executable), COMFYUI), place, cpu=True) as server:
-        yield server
 
 
 def plain(text):
@@ -51,10 +32,10 @@ def test_the_server_serves_the_words_of_a_language(server, language):
     assert served["ldu"] == read(language, GRAPHS)["ldu"]
 
 
-@pytest.mark.parametrize("place", ["docs/{}.md", *(f"docs/{{}}/{language}.md" for language in TRANSLATIONS)])
-def test_the_server_serves_a_help_page_for_every_node(server, place):
+@pytest.mark.parametrize("page", ["docs/{}.md", *(f"docs/{{}}/{language}.md" for language in TRANSLATIONS)])
+def test_the_server_serves_a_help_page_for_every_node(server, page):
     for node in read(SOURCE):
-        with urllib.request.urlopen(f"{server.address}/extensions/ldu/{place.format(node)}") as answer:
+        with urllib.request.urlopen(f"{server.address}/extensions/ldu/{page.format(node)}") as answer:
             assert answer.status == 200
             assert answer.headers.get_content_type() != "text/html"  # the front end takes a page of HTML for none
             assert answer.read().decode().count("\n## ") == 6
@@ -84,8 +65,7 @@ def shown(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_shipped_graph_is_opened_in_the_language_of_the_settings(server, tmp_path_factory, language):
-    album = tmp_path_factory.mktemp("album")
+def test_a_shipped_graph_is_opened_in_the_language_of_the_settings(server, album, language):
     with front_end(server.address, language) as front:
         front.open_template("protect")
         front.photograph(album / f"protect_{language}.png", front.whole(), 0.6)
@@ -117,8 +97,7 @@ def test_a_graph_that_was_saved_in_one_language_is_opened_in_another_and_edits_s
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
-def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(server, tmp_path_factory, language):
-    album = tmp_path_factory.mktemp("album")
+def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(server, album, language):
     slots = read(language, GRAPHS)["ldu"]["slots"]
     with front_end(server.address, language) as front:
         front.open_blank()

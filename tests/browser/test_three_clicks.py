@@ -3,46 +3,20 @@
 Choosing the picture is the user's own and not counted; opening the workflow and starting it are.
 """
 
-import os
 import shutil
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from launch import PACK
-from launch.host import Host
-from launch.private import private_folder
-from launch.server import serving
-from launch.setup import cache_root
 
 pytest.importorskip("playwright")
-from tools.front_end import TEMPLATES, find_chromium, front_end
+from tools.front_end import TEMPLATES, front_end
 
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
 SAMPLE = PACK / "workflows" / "samples" / "ldu_sample_portrait.png"
 BUDGET = 10  # levels, as in the workflow
 MOST = 3  # clicks
 
-pytestmark = [
-    pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one"),
-    pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH"),
-    pytest.mark.skipif(not (PACK / "demo/weights/ldu_demo.safetensors").is_file(), reason="needs the demo checkpoint"),
-]
-
-
-@pytest.fixture(scope="module")
-def place():
-    with private_folder() as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def server(place):
-    with serving(Host(Path(sys.executable), COMFYUI), place, cpu=True) as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("demo_checkpoint")
 
 
 class Hand:
@@ -72,13 +46,10 @@ def by_a_search(front, hand):
     return front.page.get_by_test_id("template-workflow-protect")
 
 
-def largest_change(original, protected):
-    with Image.open(original) as before, Image.open(protected) as after:
-        return np.abs(np.asarray(after, int)[..., :3] - np.asarray(before.convert("RGB"), int)).max()
-
-
 @pytest.mark.parametrize("way", [in_the_greeting, by_a_search])
-def test_three_clicks_lead_from_the_empty_canvas_to_the_saved_picture(server, place, album, tmp_path, way):
+def test_three_clicks_lead_from_the_empty_canvas_to_the_saved_picture(
+    server, place, album, tmp_path, largest_change, way
+):
     picture = tmp_path / f"holiday_{way.__name__}.png"
     shutil.copyfile(SAMPLE, picture)
     newcomer = way is in_the_greeting

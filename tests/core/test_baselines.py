@@ -9,8 +9,6 @@ import torch
 diffusers = pytest.importorskip("diffusers", reason="needs the extra eval")
 transformers = pytest.importorskip("transformers", reason="needs the extra eval")
 
-from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
-
 from benchmarks.baselines import METHODS, blurguard, controls, metacloak, sds, simac, surrogate  # noqa: E402
 from benchmarks.baselines.blur import gaussian_blur  # noqa: E402
 from benchmarks.baselines.cost import counted  # noqa: E402
@@ -21,25 +19,15 @@ from demo.architecture import make_scheduler  # noqa: E402
 from ldu.attacks.textual_inversion import InversionConfig  # noqa: E402
 from ldu.backends.diffusers import read_schedule  # noqa: E402
 
+from .tiny_tokenizer import WORDS, tiny_tokenizer  # noqa: E402
+
 DDPM = make_scheduler().alphas_cumprod
-WORDS = ("a", "photo", "of", "person", "sks", "<unk>", "<bos>", "<eos>")
 SIDE, PICTURES, STEPS, BUDGET = 32, 2, 8, 8.5
 OF_THE_DENOISER = (  # an untrained one has no error to raise
     *("advdm", "sds", "fsmg", "aspl", "simac", "metacloak"),
     *("pixel_control", "z0_control"),
 )
 LEARNING = [name for name, method in METHODS.items() if method.objective]
-
-
-def tiny_tokenizer():
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    words.post_processor = processors.TemplateProcessing(
-        single="<bos> $A <eos>", special_tokens=[("<bos>", 6), ("<eos>", 7)]
-    )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=words, bos_token="<bos>", eos_token="<eos>", pad_token="<eos>", model_max_length=77
-    )
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +61,7 @@ def world():
         vae.encoder.conv_out.weight.mul_(20)
     scheduler = make_scheduler()
     schedule = read_schedule(scheduler)
-    return World(vae, unet, text, tiny_tokenizer(), schedule, dict(scheduler.config), SIDE)
+    return World(vae, unet, text, tiny_tokenizer(length=77), schedule, dict(scheduler.config), SIDE)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ import torch
 diffusers = pytest.importorskip("diffusers", reason="needs the extra eval")
 transformers = pytest.importorskip("transformers", reason="needs the extra eval")
 
-from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
-
 from ldu.attacks.textual_inversion import InversionConfig, fit_token  # noqa: E402
 from ldu.backends import diffusers as backend  # noqa: E402
 from ldu.errors import BadValueError, UnsupportedModelError  # noqa: E402
@@ -19,9 +17,10 @@ from ldu.schedule import NoiseSchedule  # noqa: E402
 from ldu.shift_unet import ShiftConfig, ShiftUNet  # noqa: E402
 from ldu.trajectory import denoise, invert  # noqa: E402
 
+from .tiny_tokenizer import WORDS, tiny_tokenizer  # noqa: E402
+
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 SD |= {"clip_sample": False, "steps_offset": 1}
-WORDS = ("a", "photo", "of", "person", "sks", "<unk>", "<bos>", "<eos>")
 NAMES = {"eps": "epsilon", "v": "v_prediction"}
 
 eps_and_v = pytest.mark.parametrize("prediction", ["eps", "v"])
@@ -88,14 +87,7 @@ def text():
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    words.post_processor = processors.TemplateProcessing(
-        single="<bos> $A <eos>", special_tokens=[("<bos>", 6), ("<eos>", 7)]
-    )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=words, bos_token="<bos>", eos_token="<eos>", pad_token="<eos>", model_max_length=12
-    )
+    return tiny_tokenizer(length=12)
 
 
 @pytest.fixture(scope="module")
