@@ -21,7 +21,7 @@ from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
-from .images import to_image, to_levels
+from .images import require_one_mask, to_image, to_levels
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
 from .pictures import FitToBudget, WorkingSize
@@ -82,6 +82,12 @@ class ProtectFolder(io.ComfyNode):
                 io.Conditioning.Input(
                     "conditioning", optional=True, tooltip="Condition of the walk, the same as ρ was trained with."
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where to protect: 1 protects, 0 leaves the pictures as they are. One mask for all, "
+                    "resized to each picture.",
+                ),
             ],
             outputs=[
                 io.String.Output(
@@ -132,12 +138,15 @@ class ProtectFolder(io.ComfyNode):
         quality: int,
         rho: TrainedRho | None = None,
         conditioning: list[Any] | None = None,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Protect and save what is not there yet; return all files, the report and the first pair."""
+        if mask is not None:
+            require_one_mask(mask)
         todo = tasks(folder, save_in, file_format)
         if not todo:
             raise BadFileError(no_picture(folder))
-        walk = _Walk(model, vae, rho, conditioning, budget, strength, seed)
+        walk = _Walk(model, vae, rho, conditioning, budget, strength, seed, mask)
         form = FileFormat(file_format, quality)
         outcomes = _work_through(todo, walk, Writer(form))
         done = [outcome for outcome in outcomes if outcome.kind != LEFT_OUT]
@@ -168,6 +177,7 @@ class _Walk:
     budget: float
     strength: float
     seed: int
+    mask: Tensor | None
     evaluations: int = 0
 
     def protect(self, picture: Picture) -> Tensor:
@@ -180,7 +190,7 @@ class _Walk:
         (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
         (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
         clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
-        return FitToBudget.execute(image, clean, changed, self.budget).args[0]
+        return FitToBudget.execute(image, clean, changed, self.budget, self.mask).args[0]
 
     def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
         output = node.execute(*inputs)
