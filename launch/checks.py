@@ -3,10 +3,11 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
-from launch import PACK
+from launch import PACK, LaunchError
 from launch.console import say
-from launch.host import Host
+from launch.host import Host, own_host
 from launch.server import WAIT_QUIETLY
 from launch.setup import prepare
 
@@ -28,7 +29,14 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
-    """Set up what the checks need, run them in order until one fails, and return its exit status."""
+    """Set up what the checks need, run them in order until one fails, and return its exit status.
+
+    Raises:
+        LaunchError: A test that is named is not there, or the user's own ComfyUI is none.
+    """
+    _require_tests(pytest_options)
+    if own := os.environ.get("COMFYUI_DIR"):
+        own_host(Path(own))
     host = prepare(for_tests=True)
     for command in STATIC:
         if status := _call(host, str(host.python.parent / command[0]), *command[1:]):
@@ -39,6 +47,14 @@ def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
         if status := _call(host, str(host.python), "-m", *row):
             return status
     return _call(host, str(host.python), "-m", "pytest", *(["tests/core"] if fast else []), *pytest_options)
+
+
+def _require_tests(pytest_options: list[str]) -> None:
+    """Refuse the name of a test file that is not there; pytest would say so at the end of all other checks."""
+    named = [option.partition("::")[0] for option in pytest_options if not option.startswith("-")]
+    for name in named:
+        if name.endswith(".py") and not (PACK / name).is_file():
+            raise LaunchError(f"There is no test at {name}: check the name.")
 
 
 def _call(host: Host, *command: str) -> int:

@@ -48,7 +48,10 @@ def prepare(*, for_tests: bool = False) -> Host:
         LaunchError: A step failed; its message says which, and where its log is.
     """
     root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaunchError(f"No folder can be made at {root} ({error.strerror}): name another in LDU_CACHE.") from error
     host = Host(python_in(root / "venv"), root / "ComfyUI")
     with locked(root / "lock", lambda: say("Another set-up is running; waiting for it.")):
         if not _is_host_ready(host.comfyui):

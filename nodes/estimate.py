@@ -1,4 +1,7 @@
-"""What Train ρ says before it starts: time, memory, and what is unusual about the model, the pictures or the ρ."""
+"""What Train ρ says before it starts: time, memory, and what is unusual about the model, the pictures or the ρ.
+
+What it says of a few-step model Invert to z_T says too, for k is chosen on both.
+"""
 
 from collections.abc import Sequence
 from typing import Any

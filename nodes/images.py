@@ -55,19 +55,41 @@ def fit_mask(mask: Tensor, levels: Levels) -> Mask:
         BadImageError: if it is not finite, or 0 everywhere: a picture left open must not pass for a protected one.
         MismatchError: if there is neither one mask for all pictures nor one for each.
     """
+    masks = _planes(mask)
+    if len(masks) not in (1, len(levels)):
+        raise MismatchError(f"There are {len(masks)} masks for {len(levels)} pictures; give one, or one for each.")
+    _require_something(masks)
+    return resize_mask(masks, levels)
+
+
+def require_one_mask(mask: Tensor) -> None:
+    """Refuse a MASK that is not one for all pictures of a folder, before the first of them is worked on.
+
+    Raises:
+        BadImageError: if it is not finite, or 0 everywhere.
+        MismatchError: if there are several.
+    """
+    masks = _planes(mask)
+    if len(masks) > 1:
+        raise MismatchError(f"There are {len(masks)} masks, but one serves the whole folder: connect a single mask.")
+    _require_something(masks)
+
+
+def _planes(mask: Tensor) -> Tensor:
+    """Return a MASK as (batch, 1, height, width), float32."""
     if mask.ndim < 2 or 0 in mask.shape:
         raise BadImageError(
             f"A mask must be (batch, height, width), but {tuple(mask.shape)} came: paint one, or disconnect it."
         )
-    masks = mask.cpu().float().reshape(-1, 1, *mask.shape[-2:])
-    if len(masks) not in (1, len(levels)):
-        raise MismatchError(f"There are {len(masks)} masks for {len(levels)} pictures; give one, or one for each.")
+    return mask.cpu().float().reshape(-1, 1, *mask.shape[-2:])
+
+
+def _require_something(masks: Tensor) -> None:
     if not masks.isfinite().all() or not (masks > 0).flatten(1).any(1).all():
         raise BadImageError(
             "A mask is 0 everywhere or not finite, so nothing would be protected; "
             "paint where to protect, or disconnect it to protect the whole picture."
         )
-    return resize_mask(masks, levels)
 
 
 def _require_pictures(image: Tensor, what: str = "image") -> None:

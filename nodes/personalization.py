@@ -15,6 +15,7 @@ from ..ldu.shapes import Levels
 from .host import differentiable_clip, latent_shape, training_resolution, training_session
 from .images import split_pictures
 from .inputs import seed_input
+from .loss_map import loss_map
 from .token_encoder import TokenEncoder
 from .token_fitting import Fitting, encode_views
 from .types import Personalizer, PersonalizerSocket
@@ -150,7 +151,7 @@ class TextualInversion(io.ComfyNode):
         return io.NodeOutput(
             [word.conditioning for word in words],
             [Personalizer(clip[0], encoder.prompt, initial_word[0], word.token, config, seed[0]) for word in words],
-            [{"loss": word.losses} for word in words],
+            [loss_map(word.losses) for word in words],
             list(subjects),
             ui=report(numbers),
         )

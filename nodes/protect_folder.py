@@ -21,7 +21,7 @@ from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
-from .images import to_image, to_pixels
+from .images import fit_mask, require_one_mask, to_image, to_pixels
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
 from .pictures import WorkingSize
@@ -80,6 +80,12 @@ class ProtectFolder(io.ComfyNode):
                 io.Conditioning.Input(
                     "conditioning", optional=True, tooltip="Condition of the walk, the same as ρ was trained with."
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where to protect: 1 protects, 0 leaves the pictures as they are. One mask for all, "
+                    "resized to each picture.",
+                ),
             ],
             outputs=[
                 io.String.Output(
@@ -130,12 +136,15 @@ class ProtectFolder(io.ComfyNode):
         quality: int,
         rho: TrainedRho | None = None,
         conditioning: list[Any] | None = None,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Protect and save what is not there yet; return all files, the report and the first pair."""
+        if mask is not None:
+            require_one_mask(mask)
         todo = tasks(folder, save_in, file_format)
         if not todo:
             raise BadFileError(no_picture(folder))
-        walk = _Walk(model, vae, rho, conditioning, budget, strength, seed)
+        walk = _Walk(model, vae, rho, conditioning, budget, strength, seed, mask)
         form = FileFormat(file_format, quality)
         outcomes = _work_through(todo, walk, Writer(form))
         done = [outcome for outcome in outcomes if outcome.kind != LEFT_OUT]
@@ -166,6 +175,7 @@ class _Walk:
     budget: float
     strength: float
     seed: int
+    mask: Tensor | None
     evaluations: int = 0
 
     def protect(self, picture: Picture) -> Levels:
@@ -179,7 +189,9 @@ class _Walk:
         (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
         clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
         decodes = to_pixels(clean, "clean decode"), to_pixels(changed, "protected decode")
-        return fit_to_budget(picture.as_batch(), *decodes, self.budget)  # as Fit to Budget, but without its hints
+        original = picture.as_batch()
+        where = None if self.mask is None else fit_mask(self.mask, original)
+        return fit_to_budget(original, *decodes, self.budget, where)  # as Fit to Budget, but without its hints
 
     def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
         output = node.execute(*inputs)

@@ -15,7 +15,7 @@ from ..ldu.errors import LduError, MismatchError
 from ..ldu.naming import ENDINGS
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.platform_check import after_platform
-from ..ldu.saved_file import FileFormat, as_uint8, save_picture, say_file
+from ..ldu.saved_file import FileFormat, as_uint8, require_holds, save_picture, say_file
 from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
 from .files import next_free
@@ -48,7 +48,7 @@ class SaveProtected(io.ComfyNode):
             search_aliases=[*ALIASES, "save image", "export", "jpeg", "webp"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("image", tooltip="The protected pictures; each becomes one file."),
+                io.Image.Input("image", lazy=True, tooltip="The protected pictures; each becomes one file."),
                 PictureInfoSocket.Input(
                     "info", optional=True, tooltip="From Load Picture: gives name, alpha and colour profile."
                 ),
@@ -91,6 +91,19 @@ class SaveProtected(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def check_lazy_status(
+        cls, info: PictureInfo | None = None, file_format: str = "png", image: Tensor | None = None, **_: object
+    ) -> list[str]:
+        """Ask for the picture, and with it for all work on it, only if the format can hold it.
+
+        Raises:
+            BadImageError: if the original is transparent and the format cannot be.
+        """
+        if info is not None:
+            require_holds(FileFormat(file_format), info)
+        return ["image"] if image is None else []
 
     @classmethod
     def execute(

@@ -37,6 +37,7 @@ from .host import (
 )
 from .images import fit_mask, split_pictures
 from .inputs import budget_input, seed_input
+from .loss_map import loss_map
 from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
@@ -202,9 +203,10 @@ def _train(
     save_rho(_finished_path(training), rho.net, rho.card)
     _state_path(training).unlink(missing_ok=True)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
-    losses = {"loss": training.state.losses}
     said = "\n".join([_summary(training), *teller.remarks])
-    return io.NodeOutput(rho, losses, ui=report({"nfe": spent, "train_steps": training.state.step}, said))
+    return io.NodeOutput(
+        rho, loss_map(training.state.losses), ui=report({"nfe": spent, "train_steps": training.state.step}, said)
+    )
 
 
 def _run(training: ShiftTraining, teller: Teller) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..ldu.checkpoint import require_fit
 from ..ldu.errors import BadImageError, MismatchError
 from ..ldu.trajectory import denoise, invert
+from .estimate import say_few_steps
 from .host import (
     WatchedDenoiser,
     default_conditioning,
@@ -112,6 +113,7 @@ class InvertToZT(io.ComfyNode):
         z_T = latent | {"samples": record.z_T.to(home), "ldu": ZTag(tag_model(model), sigmas, depth)}
         norms = " ".join(f"{c.square().mean().sqrt().item():.3g}" for c in reversed(record.corrections))
         text = f"z_T at sigma {sigmas[0]:.3g}, spread {record.z_T.std().item():.3f}\ncorrections, step by step: {norms}"
+        text = "\n".join([text, *say_few_steps(model)])
         return io.NodeOutput(
             z_T,
             HostRecord(record, samples),

@@ -11,6 +11,7 @@ from .models import (
     tag_model,
     training_resolution,
 )
+from .nothing import nothing
 from .progress import Interrupted, WatchedDenoiser, as_a_part, preview, progress_bar, say_on_node, stop_if_asked
 from .session import HostDenoiser, HostSession, sampling_session, training_memory, training_session
 from .vae import HostAutoencoder, require_vae
@@ -33,6 +34,7 @@ __all__ = [
     "load_whole",
     "new_patcher",
     "normal",
+    "nothing",
     "preview",
     "progress_bar",
     "read_schedule",

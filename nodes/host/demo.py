@@ -12,7 +12,10 @@ import folder_paths
 import torch
 
 from ...ldu.checkpoint import read_safetensors
+from ...ldu.errors import BadFileError
 from .memory import new_patcher
+
+_AGAIN = "It belongs to this pack: install the pack again."
 
 
 def load_demo(path: Path, disable_dynamic: bool = False) -> tuple[Any, Any, Any]:
@@ -21,15 +24,27 @@ def load_demo(path: Path, disable_dynamic: bool = False) -> tuple[Any, Any, Any]
     Args:
         path: the file; its metadata holds the three architectures.
         disable_dynamic: keep the weights out of dynamic memory management.
+
+    Raises:
+        BadFileError: if the file is missing, damaged or another one.
     """
-    weights, metadata = read_safetensors(path)
-    config = json.loads(metadata["ldu_demo_config"])
+    weights, config = _read(path)
     model = new_patcher(_demo_model(weights, config), disable_dynamic)
     model.model_options["ldu_resolution"] = config["resolution"]
     clip, vae = _demo_clip(weights, config, disable_dynamic), _demo_vae(weights, config)
     for index, patcher in enumerate((model, clip.patcher, vae.patcher)):
         patcher.cached_patcher_init = (_reload, (path, index))
     return model, clip, vae
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        weights, metadata = read_safetensors(path)
+        return weights, json.loads(metadata["ldu_demo_config"])
+    except BadFileError as error:
+        raise BadFileError(f"{error} {_AGAIN}") from error
+    except (KeyError, ValueError) as error:
+        raise BadFileError(f"{path.name} does not describe itself as the demo checkpoint does. {_AGAIN}") from error
 
 
 def is_demo(model: Any) -> bool:  # noqa: ANN401

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from . import tiny_models as tiny
@@ -73,6 +74,19 @@ def test_a_picture_comes_out_as_from_the_single_nodes(host, folder, run):
     single = protect(host, models, "album/b.png", strength=1.0, budget=6.0, condition=condition)
     with Image.open(saved(host, "b.png")) as picture:
         assert np.array_equal(np.asarray(picture), single)
+
+
+def test_one_mask_is_resized_to_every_picture_and_what_it_spares_keeps_its_levels(host, folder, run):
+    write_picture(host, "album/wide.png", (80, 40), seed=3)
+    left = torch.zeros(1, 10, 10)
+    left[..., :5] = 1
+    run(mask=left)
+    for name in ("b.png", "wide.png"):
+        with Image.open(folder / name) as before, Image.open(saved(host, name)) as after:
+            change = np.abs(np.asarray(after, int) - np.asarray(before, int))[..., :3]
+        width = change.shape[1]
+        assert change[:, : width // 3].any()
+        assert not change[:, -width // 3 :].any()
 
 
 def test_an_original_in_the_place_of_its_protected_version_is_not_taken_for_one(host, folder, run):

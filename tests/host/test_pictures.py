@@ -408,7 +408,7 @@ def run_prompt(host):
         valid, error, outputs, node_errors = asyncio.run(execution.validate_prompt("id", prompt, None))
         assert valid, (error, node_errors)
         executor.execute(prompt, "id", {"client_id": "test", **(extra_data or {})}, outputs)
-        assert executor.success, executor.status_messages
+        assert executor.success, str(executor.status_messages)  # anything else would be shortened
         return executor.history_result["outputs"]
 
     return run

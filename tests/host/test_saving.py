@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from .test_pictures import call, colours, errors, folder, put_input, random_image
+from .test_pictures import call, colours, errors, folder, put_input, random_image, run_prompt
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
-__all__ = ["call", "errors"]
+__all__ = ["call", "errors", "run_prompt"]
 
 
 def save(call, image, **inputs):
@@ -82,3 +82,23 @@ def test_a_record_that_cannot_be_written_is_told_of_and_the_picture_is_saved(cal
 def test_an_original_of_another_size_is_refused(call, errors):
     with pytest.raises(errors.MismatchError, match="must have one size"):
         save(call, torch.zeros(1, 16, 16, 3), original=torch.zeros(1, 16, 24, 3))
+
+
+@pytest.mark.parametrize(("file_format", "kept"), [("jpeg", False), ("webp", True)])
+def test_a_transparent_picture_is_refused_as_jpeg_before_any_work_on_it(
+    run_prompt, host, monkeypatch, file_format, kept
+):
+    put_input("clear.png", colours(channels=4))
+    work, worked = host.classes["LDU_WorkingSize"], []
+    execute = work.execute.__func__
+    monkeypatch.setattr(work, "execute", classmethod(lambda cls, **given: worked.append(1) or execute(cls, **given)))
+    saving = {"info": ["1", 2], "filename_prefix": "clear", "metadata": False, "file_format": file_format}
+    prompt = {
+        "1": {"class_type": "LDU_LoadPicture", "inputs": {"image": "clear.png"}},
+        "2": {"class_type": "LDU_WorkingSize", "inputs": {"image": ["1", 0], "short_side": 17 * 8}},
+        "3": {"class_type": "LDU_WorkingSize", "inputs": {"image": ["2", 0], "short_side": 64}},
+        "4": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["3", 0], **saving}},
+    }
+    with pytest.raises(AssertionError, match="Alpha to save must be" if kept else "JPEG cannot hold"):
+        run_prompt(prompt)
+    assert bool(worked) == kept

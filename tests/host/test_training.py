@@ -155,8 +155,23 @@ def test_a_flow_model_and_an_sd3_like_model_train_too(train):
 
 def test_with_a_clip_alone_the_token_is_learnt_inside(models, train):
     model, clip, vae = models["sd1"]
-    _, losses = train(model, vae, picture(), clip=clip, steps=1)
-    assert len(losses["loss"]) == 1
+    _, losses = train(model, vae, picture(), clip=clip, steps=2)
+    assert len(losses["loss"]) == 2
+
+
+def test_a_training_with_no_curve_to_plot_is_passed_over_by_the_stock_plot(host, models, train, invert_text):
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    model, clip, vae = models["sd1"]
+    condition = tiny.conditioning("sd1")
+    curves = [train(model, vae, picture(), conditioning=condition, steps=steps)[1] for steps in (0, 1)]
+    curves.append(invert_text(model, clip, vae, picture(), steps=1)[2])
+    plot = host.classes["LossGraphNode"]
+    for curve in curves:
+        assert isinstance(curve, ExecutionBlocker)
+        assert curve.message is None
+    drawn = train(model, vae, picture(), conditioning=condition, steps=2)[1]
+    assert plot.PREPARE_CLASS_CLONE(None).execute(drawn, "loss_graph").ui
 
 
 def test_a_lora_patched_model_is_trained_through_and_left_as_it_was(host, models, train):

@@ -44,12 +44,13 @@ def run(*arguments: str) -> Callable[[Bench], None]:
     return attempt
 
 
-def _started(*_: object) -> NoReturn:
+def started(*_: object, **__: object) -> NoReturn:
+    """Stand for what must not be reached."""
     raise AssertionError("ComfyUI was started")
 
 
 def _out_of_reach(command: str) -> contextlib.AbstractContextManager:
-    return mock.patch(f"launch.door.{command}", _started)
+    return mock.patch(f"launch.door.{command}", started)
 
 
 def _signals_kept() -> contextlib.AbstractContextManager:

@@ -38,6 +38,8 @@ FOLDERS = [
     Case("Protect Folder", "a target that leads out", "out of the output folder", protect(save_in="../input")),
     Case("Protect Folder", "an absolute target", "out of the output folder", protect(save_in="/tmp/escaped")),
     Case("Protect Folder", "a target with a zero byte", "out of the output folder", protect(save_in="a\0b")),
+    Case("Protect Folder", "a mask that is black", "nothing would be protected", protect(mask=torch.zeros(1, 8, 8))),
+    Case("Protect Folder", "two masks", "one serves the whole folder", protect(mask=torch.ones(2, 8, 8))),
     Case("Save Protected", "an original of another size", "one size", save(original=picture(64, 64))),
     Case("Save Protected", "a transparent picture as JPEG", "JPEG cannot hold", save_transparent),
 ]
