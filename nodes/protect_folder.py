@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..ldu.budget import fit_to_budget
 from ..ldu.errors import BadFileError, BadImageError
