@@ -83,12 +83,12 @@ class TrainedDenoiser(nn.Module):
 
     def _spread_weights(self) -> None:
         """Give each hidden layer full gain and bends all over; PyTorch's own start learns several times slower."""
-        for layer in self.layers:
-            if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.uniform_(layer.bias, -1, 1)
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        linear = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        for layer in linear:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.uniform_(layer.bias, -1, 1)
+        nn.init.zeros_(linear[-1].weight)
+        nn.init.zeros_(linear[-1].bias)
 
     def forward(self, z: Latent, sigma: PerSample) -> Latent:
         """Return the estimate of z_0."""

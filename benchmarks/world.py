@@ -151,7 +151,8 @@ def load_world(checkpoint: Path = pipeline.WEIGHTS, device: torch.device | None 
             parts.scheduler,
         )
         resolution = unet.config.sample_size * 8
-    for model in (vae, unet, text):
+    models: list[Any] = [vae, unet, text]  # the library declares `to` oddly
+    for model in models:
         model.to(device or usual_device()).eval().requires_grad_(False)
     config: dict[str, Any] = dict(scheduler.config)
     return World(vae, unet, text, tokenizer, read_schedule(scheduler), config, resolution, emphasis)

@@ -2,10 +2,15 @@
 
     loss     = loss_personalize(E(purify(compose(x, residual))))                  as `train` has it
     residual <- clip(residual + length * sign(d loss / d residual), -b, b)        signed steps at the working size
+or, where a PSNR is to be kept, with m the slopes' running mean and r the root mean square that the PSNR leaves,
+    residual <- clip(residual + length * m / rms(m), -b, b), and shrunk to r
+Signed steps use all of the budget everywhere. Those along the slope spend a given visibility where it counts most and
+leave flat areas cleaner; for that the budget should be well above r (10 levels at 34 dB: r = 5).
 The shift of z_T reaches only what the decoder can paint, and that part survives purifiers; pixels also reach the
 directions that the encoder amplifies. At the picture's own size the refinement is added to the change that is there.
 
-Source: projected gradient descent, Madry et al. 2018, section 2.1; on a diffusion loss, AdvDM (Liang et al. 2023).
+Source: projected gradient descent in L-infinity and in L2, Madry et al. 2018, section 2.1; its momentum, Dong et al.
+2018, eq. 6; on a diffusion loss, AdvDM (Liang et al. 2023).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,15 +19,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .budget import compose, resize, resize_mask, to_working_size, whole_budget
+from .budget import WHITE, compose, resize, resize_mask, to_working_size, whole_budget
 from .errors import BadValueError, MismatchError
 from .losses import require_finite
 from .schedule import Weighting
 from .shapes import Levels, Mask, Resized
 from .train import Purifier, Surrogate, published_loss
 
-_FIRST_STRIDE = 1 / 4  # of the budget; steps get shorter, so that few of them reach the border and still settle
+_FIRST_STRIDE = 1 / 4  # of the budget, or of r; steps get shorter, so that few reach the border and still settle
 _LAST_STRIDE = 1 / 32
+_MOMENTUM = 0.7  # of steps along the slope; signed ones do worse with it
+_LARGEST_PSNR = 60  # decibels; a quarter of a level
+_TINY = 1e-20  # a picture without any slope stays where it is
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class RefineConfig:
 
     Args:
         budget_levels: largest change of a pixel value, in levels of 0..255.
+        psnr_db: PSNR that the picture keeps at the working size, at least; 0 = whatever the budget allows.
         refine_steps: gradient steps; 0 leaves the picture as it is.
         draws: draws of t and noise per step.
         weighting: how much each noise level counts in the loss.
@@ -38,6 +47,7 @@ class RefineConfig:
     """
 
     budget_levels: float = 10.0
+    psnr_db: float = 0.0
     refine_steps: int = 60
     draws: int = 2
     weighting: Weighting = "velocity"
@@ -49,6 +59,10 @@ class RefineConfig:
         if self.refine_steps < 0 or self.draws < 1:
             raise BadValueError(
                 f"A refinement takes 0 or more steps of 1 or more draws, but {self.refine_steps} and {self.draws} came."
+            )
+        if not 0 <= self.psnr_db <= _LARGEST_PSNR:
+            raise BadValueError(
+                f"The PSNR to keep is 0 to {_LARGEST_PSNR} dB, but {self.psnr_db} came; with 0 only the budget counts."
             )
 
 
@@ -98,14 +112,15 @@ class Refinement:
     def run(self) -> Iterator[float]:
         """Take each step and yield the loss before it, higher = better protected."""
         steps, bound = self._config.refine_steps, whole_budget(self._config.budget_levels)
+        rule = _AlongSlope(self._config.psnr_db) if self._config.psnr_db else _Signed(bound)
         for step in range(steps):
             change = self._change.detach().requires_grad_()  # a new step: the slope is taken at this point alone
             loss = self._loss(change)
             require_finite(loss, "refinement's loss", step)
             (slope,) = torch.autograd.grad(loss, change)
-            length = bound * (_FIRST_STRIDE + (_LAST_STRIDE - _FIRST_STRIDE) * step / steps)
-            whole = (self._start + change.detach() + length * slope.sign()).clamp(-bound, bound)  # a result
-            self._change = whole - self._start
+            length = rule.reach * (_FIRST_STRIDE + (_LAST_STRIDE - _FIRST_STRIDE) * step / steps)
+            whole = self._start + change.detach() + length * rule.direction(slope)  # a result
+            self._change = rule.held(whole.clamp(-bound, bound)) - self._start
             yield loss.item()
 
     def _loss(self, change: Tensor) -> Tensor:
@@ -126,3 +141,41 @@ class Refinement:
         own = resize(self._change, *self._original.shape[-2:])
         own = own if self._mask is None else own * self._mask
         return compose(self._original, self._protected - self._original + own, self._config.budget_levels).cpu()
+
+
+class _Signed:
+    """All of the budget, everywhere."""
+
+    def __init__(self, reach: float) -> None:
+        """Keep how far the change may reach, in levels."""
+        self.reach = reach
+
+    def direction(self, slope: Tensor) -> Tensor:
+        """Return where to step, about 1 in size."""
+        return slope.sign()
+
+    def held(self, change: Tensor) -> Tensor:
+        """Return a change that is within the budget as it may stay."""
+        return change
+
+
+class _AlongSlope(_Signed):
+    """As much as a PSNR leaves, where it counts most."""
+
+    def __init__(self, psnr_db: float) -> None:
+        """Start without a heading."""
+        super().__init__(WHITE * 10 ** (-psnr_db / 20))
+        self._heading: Tensor | float = 0.0
+
+    def direction(self, slope: Tensor) -> Tensor:
+        """Return the running mean of the slopes, 1 in size."""
+        self._heading = slope / _rms(slope) + _MOMENTUM * self._heading
+        return self._heading / _rms(self._heading)
+
+    def held(self, change: Tensor) -> Tensor:
+        """Return the change, shrunk where it is more than the PSNR leaves."""
+        return change * (self.reach / _rms(change)).clamp(max=1)
+
+
+def _rms(change: Tensor) -> Tensor:
+    return change.square().mean().sqrt().clamp(min=_TINY)

@@ -19,6 +19,7 @@ METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 25),
     "ldu_refined": Method(Refined(), 25),
     "ldu_pixels": Method(Refined(config=RefineConfig(refine_steps=100)), 0),
+    "ldu_slope": Method(Refined(config=RefineConfig(refine_steps=100, psnr_db=26)), 0),
     "ldu_published": Method(published.protect, 50),
 }
 TOLERANCE = 0.05  # dB

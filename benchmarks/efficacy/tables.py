@@ -100,8 +100,9 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
     ]
 
 
-def _visibility(cell: Cell) -> tuple[float, float]:
-    return cell.budget_levels, cell.psnr_db
+def _visibility(cell: Cell) -> tuple[str, float]:
+    """Return what makes two cells equally visible: the PSNR that they were scaled to, or else the budget."""
+    return ("PSNR", cell.psnr_db) if cell.psnr_db else ("budget", cell.budget_levels)
 
 
 def _average(values: Sequence[float | None], digits: int = 1) -> str:

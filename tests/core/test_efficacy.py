@@ -137,7 +137,7 @@ def test_a_thief_who_crops_enlarges_the_middle(people):
 
 
 def test_a_protection_is_made_once_however_many_cells_need_it():
-    assert len(protections(plan.quick())) == 12
+    assert len(protections(plan.quick())) == 14
 
 
 @pytest.fixture
@@ -167,6 +167,20 @@ def test_a_table_shows_means_and_paired_differences_to_one_of_ours(lab, ours):
     assert rival["identity minus ours"] == "0.10 [0.10, 0.10]"
     assert rival["Fréchet minus ours"] == "-5 [-5, -5]"
     assert rival["no face %"] == "25"
+
+
+def test_methods_of_one_psnr_are_compared_whatever_their_budgets(lab):
+    cells = [Cell("TI", method, *plan.at_equal_psnr(method)) for method in ("ldu_slope", "advdm")]
+    assert cells[0].budget_levels != cells[1].budget_levels
+    for cell, identity in zip(cells, (0.4, 0.6), strict=True):
+        write(lab, cell, identity)
+    ((_, rows),) = tables(read(lab, cells), "ldu_slope")
+    rival = dict(zip(HEAD, next(row for row in rows if row[0].startswith("advdm")), strict=True))
+    assert rival["identity minus ours"] == "0.20"
+
+
+def test_the_slope_keeps_the_psnr_that_methods_are_compared_at():
+    assert METHODS["ldu_slope"].protect.config.psnr_db == plan.EQUAL[1]
 
 
 def test_cells_with_a_result_are_not_run_again(lab):

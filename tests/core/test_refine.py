@@ -1,9 +1,12 @@
 """Refinement in pixels: it raises the loss and keeps to budget and mask at the picture's own size."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ldu.errors import BadValueError, MismatchError, NonFiniteError
+from ldu.metrics import psnr_db
 from ldu.refine import RefineConfig, Refinement
 from ldu.train import Surrogate, thief_loss
 
@@ -39,6 +42,16 @@ def test_the_budget_holds_at_the_pictures_own_size_and_is_used(surrogate, pictur
     assert change.abs().max() == 10
     assert torch.equal(change, change.round())
     assert change.abs().mean() > 3
+
+
+def test_a_psnr_is_kept_and_the_change_goes_where_it_counts_most(surrogate, picture):
+    config = RefineConfig(budget_levels=16, psnr_db=34, refine_steps=12)
+    kept, signed = (refined(surrogate, picture, config=each) for each in (config, replace(config, psnr_db=0)))
+    assert psnr_db(picture, signed) < psnr_db(picture, kept)
+    assert 33.5 < psnr_db(picture, kept) < 36  # the change is enlarged to the picture's own size, which softens it
+    assert 5 < (kept - picture).abs().max() <= 16
+    as_visible = picture + (signed - picture) * (5 / 16)
+    assert sum(thief_loss(surrogate, kept, draws=16)) > sum(thief_loss(surrogate, as_visible, draws=16))
 
 
 def test_a_change_that_is_there_is_kept_and_counts_towards_the_budget(surrogate, picture):
@@ -88,5 +101,7 @@ def test_what_cannot_be_refined_is_refused(surrogate, picture):
         Refinement(surrogate, picture, picture[..., :-1], CONFIG)
     with pytest.raises(BadValueError, match="0 or more steps"):
         RefineConfig(refine_steps=-1)
+    with pytest.raises(BadValueError, match="PSNR to keep"):
+        RefineConfig(psnr_db=-1)
     with pytest.raises(NonFiniteError, match="refinement's loss"):
         refined(surrogate, picture, purifiers=[lambda x, generator: x / 0])
