@@ -29,7 +29,7 @@ from .train import Purifier, Surrogate, published_loss
 _FIRST_STRIDE = 1 / 4  # of the budget, or of r; steps get shorter, so that few reach the border and still settle
 _LAST_STRIDE = 1 / 32
 _MOMENTUM = 0.7  # of steps along the slope; signed ones do worse with it
-_LARGEST_PSNR = 60  # decibels; a quarter of a level
+LARGEST_PSNR = 60  # decibels; a quarter of a level
 _TINY = 1e-20  # a picture without any slope stays where it is
 
 
@@ -60,9 +60,9 @@ class RefineConfig:
             raise BadValueError(
                 f"A refinement takes 0 or more steps of 1 or more draws, but {self.refine_steps} and {self.draws} came."
             )
-        if not 0 <= self.psnr_db <= _LARGEST_PSNR:
+        if not 0 <= self.psnr_db <= LARGEST_PSNR:
             raise BadValueError(
-                f"The PSNR to keep is 0 to {_LARGEST_PSNR} dB, but {self.psnr_db} came; with 0 only the budget counts."
+                f"The PSNR to keep is 0 to {LARGEST_PSNR} dB, but {self.psnr_db} came; with 0 only the budget counts."
             )
 
 

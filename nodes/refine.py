@@ -10,7 +10,7 @@ from torch import Tensor
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import working_size
 from ..ldu.errors import MismatchError
-from ..ldu.refine import RefineConfig, Refinement
+from ..ldu.refine import LARGEST_PSNR, RefineConfig, Refinement
 from ..ldu.shapes import Levels
 from ..ldu.train import Surrogate
 from .host import (
@@ -43,14 +43,19 @@ class RefinePixels(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "pgd", "advdm", "hybrid"],
             description="Raises the personalizer's loss further by small steps on the pixels, within the same budget. "
-            "Stronger than the shift alone as long as nobody purifies, and more visible. A picture that the shift left "
-            "unchanged is given back as it is.",
+            "Stronger than the shift alone, and more visible. Without a protected picture it works on the original "
+            "alone; one that the shift left unchanged is given back as it is.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
                 io.Conditioning.Input("conditioning", tooltip="The personalization prompt, from Textual Inversion."),
                 io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
-                io.Image.Input("protected", tooltip="The same picture after the shift, from Fit to Budget."),
+                io.Image.Input(
+                    "protected",
+                    optional=True,
+                    tooltip="The same picture after the shift, from Fit to Budget. "
+                    "Nothing connected = no shift, pixels alone.",
+                ),
                 budget_input(
                     "Largest change of a value, in levels of 255, the shift's included; 4 to 16 is usual. "
                     "As in Fit to Budget."
@@ -70,6 +75,17 @@ class RefinePixels(io.ComfyNode):
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
                 ),
+                io.Float.Input(
+                    "keep_psnr",
+                    default=0.0,
+                    min=0.0,
+                    max=LARGEST_PSNR,
+                    step=0.5,
+                    optional=True,
+                    tooltip="PSNR that the picture keeps, in dB: 30 to 40 is usual, less shows. "
+                    "The change then goes where it counts most instead of everywhere; give it a budget of at least "
+                    "twice what is left (34 dB: 10 levels). 0 = only the budget counts.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The refined picture in whole levels.")],
         )
@@ -81,15 +97,18 @@ class RefinePixels(io.ComfyNode):
         vae: Any,  # noqa: ANN401
         conditioning: list[Any],
         original: Tensor,
-        protected: Tensor,
         budget: float,
         steps: int,
         seed: int,
+        protected: Tensor | None = None,
         purifiers: Sequence[Recipe] | None = None,
         mask: Tensor | None = None,
+        keep_psnr: float = 0.0,
     ) -> io.NodeOutput:
         """Refine each picture of a batch."""
-        config = RefineConfig(budget_levels=budget, refine_steps=steps, seed=seed)
+        config = RefineConfig(budget_levels=budget, psnr_db=keep_psnr, refine_steps=steps, seed=seed)
+        alone = protected is None
+        protected = original if alone else protected
         originals, shifted = split_pictures([original]), split_pictures([protected])
         if original.shape != protected.shape:
             raise MismatchError(
@@ -110,15 +129,15 @@ class RefinePixels(io.ComfyNode):
             for number, (one, after) in enumerate(zip(originals, shifted, strict=True)):
                 own = None if where is None else where[number if len(where) > 1 else 0][None].to(session.device)
                 pair = one.to(session.device), after.to(session.device)
-                refined.append(_refined(Refinement(surrogate, *pair, config, mask=own, purifiers=chosen), config))
+                refinement = Refinement(surrogate, *pair, config, mask=own, purifiers=chosen)
+                kept = refinement.unshifted and not alone  # a strength of 0 asks for the picture as it is
+                refined.append(after.cpu() if kept else _refined(refinement, config))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         return io.NodeOutput(to_image(torch.cat(refined)), ui=report(numbers))
 
 
 def _refined(refinement: Refinement, config: RefineConfig) -> Levels:
     """Refine one picture with progress and previews."""
-    if refinement.unshifted:
-        return refinement.refined
     bar = progress_bar(config.refine_steps)
     for step, _ in enumerate(refinement.run(), start=1):
         due = step % _PREVIEW_EVERY == 0
