@@ -52,7 +52,7 @@ class World:
     @property
     def device(self) -> torch.device:
         """Where the models are."""
-        return self.unet.device
+        return next(self.unet.parameters()).device
 
     @property
     def alpha_bar(self) -> Tensor:

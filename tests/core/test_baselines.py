@@ -9,6 +9,8 @@ import torch
 diffusers = pytest.importorskip("diffusers", reason="needs the extra eval")
 transformers = pytest.importorskip("transformers", reason="needs the extra eval")
 
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402  (PyTorch has no public name for it)
+
 from benchmarks.baselines import METHODS, blurguard, controls, metacloak, sds, simac, surrogate  # noqa: E402
 from benchmarks.baselines.blur import gaussian_blur  # noqa: E402
 from benchmarks.baselines.cost import counted  # noqa: E402
@@ -30,8 +32,7 @@ OF_THE_DENOISER = (  # an untrained one has no error to raise
 LEARNING = [name for name, method in METHODS.items() if method.objective]
 
 
-@pytest.fixture(scope="module")
-def world():
+def make_world():
     torch.manual_seed(0)
     vae = diffusers.AutoencoderKL(
         block_out_channels=(32,) * 4,
@@ -62,6 +63,23 @@ def world():
     scheduler = make_scheduler()
     schedule = read_schedule(scheduler)
     return World(vae, unet, text, tiny_tokenizer(length=77), schedule, dict(scheduler.config), SIDE)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def world_elsewhere():
+    """Return a world whose tensors carry an accelerator's name and no numbers; mixing devices fails as on one."""
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    world = make_world()
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        for net in (world.vae, world.unet, world.text):
+            net.to("cuda")
+    torch.__future__.set_overwrite_module_params_on_conversion(False)
+    return world, mode
 
 
 @pytest.fixture(scope="module")
@@ -336,3 +354,13 @@ def test_the_pixels_at_white_stay_at_white():
     x = torch.ones(1, 3, 4, 4)
     found = climb(x, torch.sum, steps=3, budget_levels=8, stride=0.5)
     assert torch.equal(publish(x, found, 8), x)
+
+
+@pytest.mark.parametrize("name", ["photoguard", "photoguard_diffusion", "advdm", "mist", "ace", "sds", "aspl", "simac"])
+def test_pictures_and_draws_on_the_cpu_reach_models_elsewhere(world_elsewhere, name):
+    world, mode = world_elsewhere
+    assert world.device.type == "cuda"
+    with mode:
+        pictures = torch.empty(PICTURES, 3, SIDE, SIDE)
+        assert METHODS[name].objective(world, pictures, torch.Generator())(pictures).shape == ()
+        assert world.decode(world.encode(pictures)).device == pictures.device
