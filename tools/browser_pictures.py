@@ -24,6 +24,8 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "library": (0, 0, 1, 0.75),
     "blueprint_connected": None,
     "inside": None,
+    "inside_stress_test": None,
+    "inside_lora_attack": None,
     "refused_input": None,
     "wrong_input": None,
     "cancelled": None,
@@ -32,6 +34,7 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "compare": None,
     "compare_near": None,
     "compare_difference": None,
+    "new_nodes": (0.03, 0.08, 0.66, 0.72),
 }
 
 

@@ -14,6 +14,11 @@ WORKFLOWS = PACK / "workflows"
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 LEGIBLE = 0.6  # pixels per unit; below that the front end draws no text
 TOUCH = 4  # units by which boxes may touch
+BLUEPRINTS = [  # with a node inside, and what the photograph of the inside is called
+    ("LDU Protect", "LDU_TrainRho", "inside"),
+    ("LDU Stress Test", "LDU_ThiefsGallery", "inside_stress_test"),
+    ("LDU DreamBooth-LoRA Attack", "TrainLoraNode", "inside_lora_attack"),
+]
 SAID = {
     "LDU_LoadPicture": "nothing converted",
     "LDU_TrainRho": "price of visibility",
@@ -54,18 +59,19 @@ def test_a_template_opens_whole_and_tidy(front, album, name):
     front.photograph(album / f"{name}.png", front.whole(), LEGIBLE)
 
 
-def test_the_blueprint_is_dragged_from_the_node_library_and_opens_whole(front, album):
+@pytest.mark.parametrize(("name", "inner", "photograph"), BLUEPRINTS, ids=[name for name, *_ in BLUEPRINTS])
+def test_a_blueprint_is_dragged_from_the_node_library_and_opens_whole(front, album, name, inner, photograph):
     front.open_blank()
-    front.drag_from_library("LDU Protect", album / "library.png")
+    front.drag_from_library(name, album / f"library{photograph.removeprefix('inside')}.png")
     (node,) = front.nodes()
     assert node["known"]
     assert not node["red"]
     front.open_inside()
     inside = front.nodes()
-    assert "LDU_TrainRho" in front.types()
+    assert inner in front.types()
     assert [node["type"] for node in inside if node["red"] or not node["known"]] == []
     assert overlaps(inside) == []
-    front.photograph(album / "inside.png", front.whole(), LEGIBLE)
+    front.photograph(album / f"{photograph}.png", front.whole(), LEGIBLE)
 
 
 def test_run_without_a_trained_rho_says_what_to_do(front, place):

@@ -8,6 +8,7 @@ import { translated } from "./translate.js";
 
 const NAME = "compare";
 const HEIGHT = 220; // units; more if the node is taller
+const LOWEST = "200px"; // of the box itself, which Nodes 2.0 makes no higher than what is in it
 const FARTHEST = 32; // times
 const STEP = 1.25; // times for each notch of the wheel
 
@@ -37,12 +38,15 @@ function make(tag, style, parent) {
 }
 
 function makeBox() {
-  const element = make("div", { display: "flex", flexDirection: "column", gap: "4px", height: "100%", width: "100%" });
+  const column = { display: "flex", flexDirection: "column", gap: "4px" };
+  const element = make("div", { ...column, height: "100%", width: "100%", minHeight: LOWEST });
   element.className = "ldu-compare";
   const row = { display: "flex", gap: "6px", alignItems: "center", font: "12px Inter, Arial, sans-serif" };
   const bar = make("div", row, element);
   const frame = { position: "relative", flex: "1", minHeight: "0", overflow: "hidden", borderRadius: "4px" };
-  const view = make("div", { ...frame, background: "var(--comfy-input-bg)", cursor: "col-resize" }, element);
+  const look = { background: "var(--comfy-input-bg)", cursor: "col-resize", outline: "none" };
+  const view = make("div", { ...frame, ...look }, element);
+  Object.assign(view, { tabIndex: -1 }).dataset.captureWheel = "true"; // Nodes 2.0 leaves the wheel to what has focus
   view.className = "view";
   view.title = translated("buttons", "Wheel: zoom. Drag: move. Double click: whole picture.");
   const plane = make("div", { position: "absolute", inset: "0", transformOrigin: "0 0" }, view);
@@ -91,6 +95,7 @@ function listen(view, state, draw) {
   });
   view.addEventListener("pointerdown", (event) => {
     event.stopPropagation(); // else the node would move
+    view.focus({ preventScroll: true });
     view.setPointerCapture(event.pointerId);
   });
   view.addEventListener("pointermove", (event) => {

@@ -1,0 +1,53 @@
+"""What this pack draws on its nodes, in the front end's other way of drawing nodes ("Nodes 2.0", off by default)."""
+
+import pytest
+
+from launch import PACK
+
+pytest.importorskip("playwright")
+from tools.front_end_view import PATIENCE
+
+SAMPLE = PACK / "workflows" / "samples" / "ldu_sample_portrait.png"
+SETTING = "(value) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', value)"
+PROMPT = {
+    "1": {"class_type": "LDU_LoadPicture", "inputs": {"image": SAMPLE.name}},
+    "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+    "3": {"class_type": "LDU_Compare", "inputs": {"original": ["1", 0], "protected": ["2", 0], "gain": 10.0}},
+}
+SEEN = """(name) => [...document.querySelectorAll(`[data-node-id] ${name}`)]
+    .filter((it) => it.checkVisibility())
+    .map((it) => ({ text: it.innerText, hidden: Math.max(0, it.scrollHeight - it.clientHeight) }))"""
+SAID, VIEW = ".ldu-said", "[data-node-id] .ldu-compare .view"
+LOWEST = 100  # pixels of the window that the compared pictures must be high to be of any use
+
+
+@pytest.fixture(scope="module")
+def new_front(front):
+    """The page with the other way switched on."""
+    front.page.evaluate(SETTING, True)
+    front.reload()
+    return front
+
+
+def test_compare_shows_its_pictures_its_words_and_a_divider_that_follows_the_pointer(new_front, album):
+    new_front.open_blank()
+    new_front.page.evaluate("(prompt) => app.loadApiJson(prompt, 'compared')", PROMPT)
+    new_front.wait_until_settled()
+    assert new_front.press_run() is None
+    new_front.wait_until("compares", 1)
+    new_front.photograph_window(album / "new_nodes.png")
+    said = new_front.page.evaluate(SEEN, SAID)
+    assert any("of 255 levels" in each["text"] for each in said)
+    assert [each for each in said if each["hidden"]] == []
+    box = new_front.page.locator(VIEW).bounding_box()
+    assert box["height"] >= LOWEST
+    edges = []
+    for share in (0.25, 0.75):
+        new_front.page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2, steps=5)
+        edges.append(new_front.ask("compared")["edge"])
+    assert edges[0] != edges[1]
+    graph = new_front.ask("view")
+    new_front.page.locator(VIEW).click()  # in this way of drawing the wheel is the graph's until something has focus
+    new_front.page.mouse.wheel(0, -100)
+    new_front.page.wait_for_function("() => ldu.compared().zoom.endsWith('scale(1.25)')", timeout=PATIENCE)
+    assert new_front.ask("view") == graph  # the graph itself was not zoomed
