@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -173,9 +172,14 @@ class Desk:
 
 
 def start_in_foreground(command, **options):
-    """Start a command that heeds Ctrl-C, also where the tests run in the background and a shell has it ignored."""
-    heed = None if os.name == "nt" else partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed, **options)
+    """Start a command that heeds Ctrl-C and a hangup, also where a shell or nohup has the tests ignore them."""
+
+    def heed():
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    options |= {} if os.name == "nt" else {"preexec_fn": heed}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
 @pytest.fixture
