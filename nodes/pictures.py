@@ -97,11 +97,20 @@ class FitToBudget(io.ComfyNode):
     ) -> io.NodeOutput:
         """Fit, in whole levels."""
         levels = to_levels(original, "original")
-        decodes = to_pixels(clean, "clean decode"), to_pixels(protected, "protected decode")
         where = None if mask is None else fit_mask(mask, levels)
-        fitted = fit_to_budget(levels, *decodes, budget, where)
-        said = _hints(levels, where, budget, min(decodes[0].shape[-2:]))
+        fitted = fit_decodes(levels, clean, protected, budget, where)
+        said = _hints(levels, where, budget, min(clean.shape[1:3]))
         return io.NodeOutput(to_image(fitted), ui=report({}, said) if said else None)
+
+
+def fit_decodes(original: Levels, clean: Tensor, protected: Tensor, budget: float, where: Mask | None) -> Levels:
+    """Return the originals with the difference of two decodes (IMAGEs) added within the budget.
+
+    Raises:
+        BadImageError: a decode is no batch of finite RGB pictures.
+    """
+    decodes = to_pixels(clean, "clean decode"), to_pixels(protected, "protected decode")
+    return fit_to_budget(original, *decodes, budget, where)
 
 
 def _hints(originals: Levels, mask: Mask | None, budget: float, side: int) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..ldu.budget import fit_to_budget
 from ..ldu.errors import BadFileError, BadImageError
 from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
@@ -22,10 +21,10 @@ from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
-from .images import fit_mask, require_one_mask, to_image, to_pixels
+from .images import fit_mask, require_one_mask, to_image
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
-from .pictures import WorkingSize
+from .pictures import WorkingSize, fit_decodes
 from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
 from .types import RhoSocket, TrainedRho
 from .walk import (
@@ -189,10 +188,9 @@ class _Walk:
         (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
         (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
         clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
-        decodes = to_pixels(clean, "clean decode"), to_pixels(changed, "protected decode")
         original = picture.as_batch()
         where = None if self.mask is None else fit_mask(self.mask, original)
-        return fit_to_budget(original, *decodes, self.budget, where)  # as Fit to Budget, but without its hints
+        return fit_decodes(original, clean, changed, self.budget, where)
 
     def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
         output = node.execute(*inputs)
