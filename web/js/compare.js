@@ -8,7 +8,7 @@ import { translated } from "./translate.js";
 
 const NAME = "compare";
 const HEIGHT = 220; // units; more if the node is taller
-const LOWEST = "200px"; // of the box itself, which Nodes 2.0 makes no higher than what is in it
+const MARGIN = 10; // units that the front end leaves around a widget's box
 const FARTHEST = 32; // times
 const STEP = 1.25; // times for each notch of the wheel
 
@@ -39,14 +39,16 @@ function make(tag, style, parent) {
 
 function makeBox() {
   const column = { display: "flex", flexDirection: "column", gap: "4px" };
-  const element = make("div", { ...column, height: "100%", width: "100%", minHeight: LOWEST });
+  const lowest = `${HEIGHT - 2 * MARGIN}px`; // Nodes 2.0 makes a box no higher than what is in it
+  const element = make("div", { ...column, height: "100%", width: "100%", minHeight: lowest });
   element.className = "ldu-compare";
   const row = { display: "flex", gap: "6px", alignItems: "center", font: "12px Inter, Arial, sans-serif" };
   const bar = make("div", row, element);
   const frame = { position: "relative", flex: "1", minHeight: "0", overflow: "hidden", borderRadius: "4px" };
   const look = { background: "var(--comfy-input-bg)", cursor: "col-resize", outline: "none" };
   const view = make("div", { ...frame, ...look }, element);
-  Object.assign(view, { tabIndex: -1 }).dataset.captureWheel = "true"; // Nodes 2.0 leaves the wheel to what has focus
+  view.tabIndex = -1;
+  view.dataset.captureWheel = "true"; // Nodes 2.0 leaves the wheel to what has focus
   view.className = "view";
   view.title = translated("buttons", "Wheel: zoom. Drag: move. Double click: whole picture.");
   const plane = make("div", { position: "absolute", inset: "0", transformOrigin: "0 0" }, view);
