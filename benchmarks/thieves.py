@@ -16,7 +16,7 @@ import torch
 from peft import LoraConfig
 from torch import Tensor
 
-from benchmarks.world import World
+from benchmarks.world import World, draw_noise
 from ldu.backends.diffusers import TextEncoder
 from ldu.budget import resize
 from ldu.losses import draw_sigmas, with_prior
@@ -217,7 +217,7 @@ def _loss(
     """
     levels = [draw_sigmas(world.schedule, count, generator=generator, t_range=thief.t_range) for count in groups]
     sigma = torch.cat(levels).to(z_0)
-    noise = torch.randn(z_0.shape, generator=generator).to(z_0)
+    noise = draw_noise(z_0, generator)
     estimate = world.denoiser(condition)(world.schedule.add_noise(z_0, noise, sigma), sigma)
     weight = world.schedule.loss_weight(sigma) * world.emphasis(sigma)
     return weight * (estimate - z_0).square().mean((1, 2, 3))

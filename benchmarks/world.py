@@ -113,11 +113,16 @@ class World:
         side = self.resolution // 8
         both = torch.cat([self.condition([""]).expand_as(condition), condition])
         shape = (len(condition), self.unet.config["in_channels"], side, side)
-        z = torch.randn(shape, generator=generator).to(self.device)
+        z = draw_noise(torch.empty(shape, device=self.device), generator)
         for t in sampler.timesteps:
             free, bound = self.unet(torch.cat([z, z]), t, both).sample.float().chunk(2)
             z = sampler.step(free + guidance * (bound - free), t, z).prev_sample
         return self.decode(z)
+
+
+def draw_noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw noise of a tensor's shape, on the CPU wherever that tensor is."""
+    return torch.randn(like.shape, generator=generator).to(like)
 
 
 def usual_device() -> torch.device:

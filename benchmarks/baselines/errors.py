@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.baselines.pgd import LossOf
-from benchmarks.world import World
+from benchmarks.world import World, draw_noise
 
 PROMPT = "a photo of sks person"
 CLASS_PROMPT = "a photo of a person"
@@ -18,11 +18,6 @@ def draw(world: World, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor,
     """Draw t (n,), uniform over the training timesteps, and noise like z_0."""
     t = torch.randint(world.schedule.train_timesteps, (len(z_0),), generator=generator)
     return t, draw_noise(z_0, generator)
-
-
-def draw_noise(z_0: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw noise like z_0, on the CPU whatever z_0's device is."""
-    return torch.randn(z_0.shape, generator=generator).to(z_0)
 
 
 def noised(world: World, z_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ the paper, one gradient a step).
 import torch
 from torch import Tensor
 
-from benchmarks.baselines.errors import draw_noise, noised, predict_noise
+from benchmarks.baselines.errors import noised, predict_noise
 from benchmarks.baselines.pgd import LossOf, climb, publish, random_start, reaching
-from benchmarks.world import World
+from benchmarks.world import World, draw_noise
 
 STRIDE = 2 / 16
 EDIT_STEPS = 4

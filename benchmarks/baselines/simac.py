@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.nn import Module
 
 from benchmarks.baselines.anti_dreambooth import STRIDE, alternate, aspl_objective
-from benchmarks.baselines.errors import PROMPT, draw_noise, noised, predict_noise
+from benchmarks.baselines.errors import PROMPT, noised, predict_noise
 from benchmarks.baselines.pgd import LossOf, within
-from benchmarks.world import LEVEL, World
+from benchmarks.world import LEVEL, World, draw_noise
 
 TRIES, NEIGHBOURHOOD, KEPT, ROUNDS = 5, 20, 100, 50
 FEATURE_WEIGHT = 1.0

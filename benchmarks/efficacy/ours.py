@@ -40,10 +40,8 @@ class Shift:
         self, world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator
     ) -> Tensor:
         """Return pictures x (n, 3, h, w) protected by one rho trained on all of them for `steps` steps a picture."""
-        surrogate = self.surrogate(world, x, generator)
-        return to_pixels(
-            torch.cat(self.shifted(surrogate, _photos(world, x), budget_levels, steps, generator.initial_seed()))
-        )
+        seed, surrogate = generator.initial_seed(), self.surrogate(world, x, generator)
+        return to_pixels(torch.cat(self.shifted(surrogate, _photos(world, x), budget_levels, steps, seed)))
 
     def surrogate(self, world: World, x: Tensor, generator: torch.Generator) -> Surrogate:
         """Return the models to train against, a Textual Inversion of x among them."""
