@@ -166,7 +166,7 @@ def _wishes(options: argparse.Namespace) -> dict[str, Any]:
     """Return what was asked of the workflow; what was not keeps the workflow's own value."""
     asked = {
         name: getattr(options, name)
-        for name in ("budget", "strength", "k", "depth", "train_steps", "seed", "format", "quality")
+        for name in ("budget", "strength", "k", "depth", "train_steps", "refine_steps", "seed", "format", "quality")
     }
     wishes = {name: value for name, value in asked.items() if value is not None}
     if options.subject and not options.rho:
@@ -181,7 +181,7 @@ def _wishes(options: argparse.Namespace) -> dict[str, Any]:
 def _stress_wishes(options: argparse.Namespace) -> dict[str, Any]:
     """Return what was asked of the stress test; protecting is left to its own values where nothing is to be made."""
     names = ("thief_steps", "lora_steps", "pictures", "identity", "public_photos", "thief_seed")
-    names += () if options.protected else ("budget", "train_steps", "seed")
+    names += () if options.protected else ("budget", "train_steps", "refine_steps", "seed")
     wishes = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.protected and options.budget is not None:
         wishes["report_budget"] = options.budget
@@ -225,7 +225,8 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--strength", type=_number(-4, 4), help="of the shift (1)")
     method.add_argument("--k", type=whole_number, help="steps of the walk: 1, 2, 4 or 8 are usual")
     method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
-    method.add_argument("--train-steps", type=whole_number, metavar="STEPS")
+    method.add_argument("--train-steps", type=whole_number, metavar="STEPS", help="of ρ, which makes the shift")
+    method.add_argument("--refine-steps", type=whole_number, metavar="STEPS", help="on the pixels; 0 = the shift alone")
     method.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
     method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')
     method.add_argument("--seed", type=whole_number)
@@ -256,7 +257,8 @@ def _add_stress(parser: argparse.ArgumentParser) -> None:
     thieves.add_argument("--public-photos", type=whole_number, metavar="COUNT", help="of the subject, in all")
     method = parser.add_argument_group("protection of the originals (defaults are the workflow's)")
     method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help="largest change of a level (10)")
-    method.add_argument("--train-steps", type=whole_number, metavar="STEPS")
+    method.add_argument("--train-steps", type=whole_number, metavar="STEPS", help="of ρ, which makes the shift")
+    method.add_argument("--refine-steps", type=whole_number, metavar="STEPS", help="on the pixels; 0 = the shift alone")
     method.add_argument("--seed", type=whole_number)
     models = parser.add_argument_group("models")
     models.add_argument("--checkpoint", type=Path, metavar="FILE.safetensors", help="your SD checkpoint")

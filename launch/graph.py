@@ -18,17 +18,21 @@ WORKFLOWS = PACK / "workflows" / "api"
 Place = tuple[str, ...]
 
 SETTINGS: dict[str, tuple[Place, ...]] = {
-    "budget": (("LDU_TrainRho", "budget"), ("LDU_FitToBudget", "budget"), ("LDU_ProtectFolder", "budget")),
+    "budget": (
+        *(("LDU_TrainRho", "budget"), ("LDU_FitToBudget", "budget"), ("LDU_RefinePixels", "budget")),
+        ("LDU_ProtectFolder", "budget"),
+    ),
     "strength": (("LDU_ApplyRhoShift", "strength"), ("LDU_ProtectFolder", "strength")),
     "k": (("LDU_TrainRho", "k"), ("LDU_InvertToZT", "k")),
     "depth": (("LDU_TrainRho", "depth"), ("LDU_InvertToZT", "depth")),
     "train_steps": (("LDU_TrainRho", "steps"),),
+    "refine_steps": (("LDU_RefinePixels", "steps"),),
     "prompt": (("LDU_TrainRho", "prompt"), ("LDU_TrainRho", "conditioning", "prompt")),
     "initial_word": (("LDU_TrainRho", "initial_word"), ("LDU_TrainRho", "conditioning", "initial_word")),
     "judges_word": (("LDU_MeasureLoss", "conditioning", "initial_word"),),
     "seed": (
         *(("LDU_TrainRho", "seed"), ("LDU_TrainRho", "conditioning", "seed")),
-        *(("LDU_ApplyRhoShift", "seed"), ("LDU_ProtectFolder", "seed")),
+        *(("LDU_ApplyRhoShift", "seed"), ("LDU_RefinePixels", "seed"), ("LDU_ProtectFolder", "seed")),
     ),
     "format": (("LDU_SaveProtected", "file_format"), ("LDU_ProtectFolder", "file_format")),
     "quality": (("LDU_SaveProtected", "quality"), ("LDU_ProtectFolder", "quality")),

@@ -27,6 +27,7 @@ KEYS = (
     "k_steps",
     "depth",
     "train_steps",
+    "refine_steps",
     "nfe",
     "seconds",
     "device",
@@ -34,13 +35,14 @@ KEYS = (
     "seed",
     "protects_against",
 )
-NFE = ("protect", "train", "textual_inversion", "evaluate")
+NFE = ("protect", "train", "refine", "textual_inversion", "evaluate")
 JUDGE = "LDU_MeasureLoss"
 SET_IN_GRAPH = {
     "budget_levels": "budget",
     "k_steps": "k",
     "depth": "depth",
     "train_steps": "train_steps",
+    "refine_steps": "refine_steps",
     "seed": "seed",
 }
 DEMO = "demo model only"

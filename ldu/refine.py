@@ -1,16 +1,20 @@
-"""Refine a protected picture in its pixels: spend what the shift left of the budget on the same loss.
+"""Refine a protected picture in its pixels, against the same loss and within the same budget.
 
     loss     = loss_personalize(E(purify(compose(x, residual))))                  as `train` has it
-    residual <- clip(residual + length * sign(d loss / d residual), -b, b)        signed steps at the working size
-or, where a PSNR is to be kept, with m the slopes' running mean and r the root mean square that the PSNR leaves,
-    residual <- clip(residual + length * m / rms(m), -b, b), and shrunk to r
-Signed steps use all of the budget everywhere. Those along the slope spend a given visibility where it counts most and
-leave flat areas cleaner; for that the budget should be well above r (10 levels at 34 dB: r = 5).
+    residual <- clip(residual + length * w m / rms(m), -b, b), shrunk until rms(residual / w) <= r
+with m the running mean of w * d loss / d residual, r the wanted visibility and w how well a place hides a change; or
+without a limit to visibility
+    residual <- clip(residual + length * sign(d loss / d residual), -b, b)
+Signed steps use all of the budget everywhere. The others spend a given visibility where it counts most; for that r
+should be well below the budget. Both work at the working size, on the shift's own residual: where r leaves no room,
+pixels take the shift's place as far as that raises the loss.
+    w = min(1, flat + s / 12)        s: standard deviation of the picture's grey levels within 5 x 5 pixels
 The shift of z_T reaches only what the decoder can paint, and that part survives purifiers; pixels also reach the
 directions that the encoder amplifies. At the picture's own size the refinement is added to the change that is there.
 
-Source: projected gradient descent in L-infinity and in L2, Madry et al. 2018, section 2.1; its momentum, Dong et al.
-2018, eq. 6; on a diffusion loss, AdvDM (Liang et al. 2023).
+Source: what hides a change, the texture masking of Chou & Li 1995, simplified; projected gradient descent in
+L-infinity and in L2, Madry et al. 2018, section 2.1; its momentum, Dong et al. 2018, eq. 6; on a diffusion loss, AdvDM
+(Liang et al. 2023).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +22,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from .budget import WHITE, compose, resize, resize_mask, to_working_size, whole_budget
+from .budget import compose, resize, resize_mask, to_working_size, whole_budget
 from .errors import BadValueError, MismatchError
 from .losses import require_finite
 from .schedule import Weighting
@@ -29,7 +34,8 @@ from .train import Purifier, Surrogate, published_loss
 _FIRST_STRIDE = 1 / 4  # of the budget, or of r; steps get shorter, so that few reach the border and still settle
 _LAST_STRIDE = 1 / 32
 _MOMENTUM = 0.7  # of steps along the slope; signed ones do worse with it
-LARGEST_PSNR = 60  # decibels; a quarter of a level
+_WINDOW = 5  # pixels at the working size
+_BUSY = 12  # levels; a standard deviation that hides a change whole
 _TINY = 1e-20  # a picture without any slope stays where it is
 
 
@@ -39,7 +45,9 @@ class RefineConfig:
 
     Args:
         budget_levels: largest change of a pixel value, in levels of 0..255.
-        psnr_db: PSNR that the picture keeps at the working size, at least; 0 = whatever the budget allows.
+        visibility: largest RMS of the residual at the working size, as a share of the budget; 0 = no such limit, and
+            signed steps instead of those along the slope.
+        flat: how much change a flat area takes beside a busy one, above 0 to 1; it is seen there first.
         refine_steps: gradient steps; 0 leaves the picture as it is.
         draws: draws of t and noise per step.
         weighting: how much each noise level counts in the loss.
@@ -47,7 +55,8 @@ class RefineConfig:
     """
 
     budget_levels: float = 10.0
-    psnr_db: float = 0.0
+    visibility: float = 0.5
+    flat: float = 0.25
     refine_steps: int = 60
     draws: int = 2
     weighting: Weighting = "velocity"
@@ -60,9 +69,14 @@ class RefineConfig:
             raise BadValueError(
                 f"A refinement takes 0 or more steps of 1 or more draws, but {self.refine_steps} and {self.draws} came."
             )
-        if not 0 <= self.psnr_db <= LARGEST_PSNR:
+        if not 0 <= self.visibility <= 1:
             raise BadValueError(
-                f"The PSNR to keep is 0 to {LARGEST_PSNR} dB, but {self.psnr_db} came; with 0 only the budget counts."
+                f"The visibility is a share of the budget, 0 to 1, but {self.visibility} came; "
+                "with 0 only the budget counts."
+            )
+        if not 0 < self.flat <= 1:
+            raise BadValueError(
+                f"Flat areas take a share of the change, above 0 to 1, but {self.flat} came; with 1 they take it all."
             )
 
 
@@ -112,7 +126,8 @@ class Refinement:
     def run(self) -> Iterator[float]:
         """Take each step and yield the loss before it, higher = better protected."""
         steps, bound = self._config.refine_steps, whole_budget(self._config.budget_levels)
-        rule = _AlongSlope(self._config.psnr_db) if self._config.psnr_db else _Signed(bound)
+        reach = self._config.visibility * bound
+        rule = _AlongSlope(reach, hiding(self._working, self._config.flat)) if reach else _Signed(bound)
         for step in range(steps):
             change = self._change.detach().requires_grad_()  # a new step: the slope is taken at this point alone
             loss = self._loss(change)
@@ -160,21 +175,30 @@ class _Signed:
 
 
 class _AlongSlope(_Signed):
-    """As much as a PSNR leaves, where it counts most."""
+    """No more than a root mean square of what is seen, where it counts most."""
 
-    def __init__(self, psnr_db: float) -> None:
-        """Start without a heading."""
-        super().__init__(WHITE * 10 ** (-psnr_db / 20))
-        self._heading: Tensor | float = 0.0
+    def __init__(self, reach: float, hidden: Tensor) -> None:
+        """Keep the root mean square, in levels, and how well each place hides a change; no heading yet."""
+        super().__init__(reach)
+        self._hidden, self._heading = hidden, torch.zeros_like(hidden)
 
     def direction(self, slope: Tensor) -> Tensor:
-        """Return the running mean of the slopes, 1 in size."""
-        self._heading = slope / _rms(slope) + _MOMENTUM * self._heading
-        return self._heading / _rms(self._heading)
+        """Return the running mean of the slopes as it is seen, 1 in size."""
+        seen = slope * self._hidden
+        self._heading = seen / _rms(seen) + _MOMENTUM * self._heading
+        return self._hidden * self._heading / _rms(self._heading)
 
     def held(self, change: Tensor) -> Tensor:
-        """Return the change, shrunk where it is more than the PSNR leaves."""
-        return change * (self.reach / _rms(change)).clamp(max=1)
+        """Return the change, shrunk if it is more than that."""
+        return change * (self.reach / _rms(change / self._hidden)).clamp(max=1)
+
+
+def hiding(picture: Levels, flat: float) -> Tensor:
+    """Return how well each place of a picture (n, 3, h, w) hides a change, (n, 1, h, w), from `flat` to 1."""
+    margin = _WINDOW // 2
+    grey = functional.pad(picture.mean(1, keepdim=True), (margin,) * 4, mode="replicate")
+    mean, square = (functional.avg_pool2d(each, _WINDOW, 1) for each in (grey, grey.square()))
+    return (flat + (square - mean.square()).clamp(min=0).sqrt() / _BUSY).clamp(max=1)
 
 
 def _rms(change: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Refine in Pixels: what the shift left of the budget goes to the pixels."""
+"""Refine in Pixels: raise the same loss further by steps on the pixels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import working_size
 from ..ldu.errors import MismatchError
-from ..ldu.refine import LARGEST_PSNR, RefineConfig, Refinement
+from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
 from ..ldu.train import Surrogate
 from .host import (
@@ -32,7 +32,7 @@ _PREVIEW_EVERY = 10
 
 
 class RefinePixels(io.ComfyNode):
-    """Spend the rest of the budget on the pixels."""
+    """Put the change where it counts most, in the pixels."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -42,20 +42,14 @@ class RefinePixels(io.ComfyNode):
             display_name="Refine in Pixels",
             category=CATEGORY,
             search_aliases=[*ALIASES, "pgd", "advdm", "hybrid"],
-            description="Raises the personalizer's loss further by small steps on the pixels, within the same budget. "
-            "Stronger than the shift alone, and more visible. Without a protected picture it works on the original "
-            "alone; one that the shift left unchanged is given back as it is.",
+            description="Raises the personalizer's loss further by small steps on the pixels, within the same budget "
+            "and no more visible. Stronger than the shift alone. Connect the picture before the shift as original; one "
+            "that the shift left unchanged is given back as it is. Without an original the image itself is refined.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
                 io.Conditioning.Input("conditioning", tooltip="The personalization prompt, from Textual Inversion."),
-                io.Image.Input("original", tooltip="The picture at its own size, from Load Picture."),
-                io.Image.Input(
-                    "protected",
-                    optional=True,
-                    tooltip="The same picture after the shift, from Fit to Budget. "
-                    "Nothing connected = no shift, pixels alone.",
-                ),
+                io.Image.Input("image", tooltip="The picture after the shift, from Fit to Budget."),
                 budget_input(
                     "Largest change of a value, in levels of 255, the shift's included; 4 to 16 is usual. "
                     "As in Fit to Budget."
@@ -69,22 +63,36 @@ class RefinePixels(io.ComfyNode):
                     "0 = the picture stays as it is.",
                 ),
                 seed_input(),
+                io.Float.Input(
+                    "visibility",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Root mean square of the whole change as a share of the budget, as in Train ρ: 0.3 to 0.6 "
+                    "is usual, lower looks cleaner. The change goes where it counts most. 0 = no such limit: all of "
+                    "the budget is used, everywhere.",
+                ),
+                io.Float.Input(
+                    "flat_areas",
+                    default=0.25,
+                    min=0.05,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How much change flat areas take beside busy ones, which hide it: 0.2 to 0.5 is usual. "
+                    "1 = alike everywhere: protects more and leaves stains. Without a visibility it has no effect.",
+                ),
+                io.Image.Input(
+                    "original",
+                    optional=True,
+                    tooltip="The same picture before the shift, from Load Picture. "
+                    "Nothing connected = the image itself: no shift, pixels alone.",
+                ),
                 PurifiersSocket.Input(
                     "purifiers", optional=True, tooltip="What a thief may do first, from Purifiers for Training."
                 ),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
-                ),
-                io.Float.Input(
-                    "keep_psnr",
-                    default=0.0,
-                    min=0.0,
-                    max=LARGEST_PSNR,
-                    step=0.5,
-                    optional=True,
-                    tooltip="PSNR that the picture keeps, in dB: 30 to 40 is usual, less shows. "
-                    "The change then goes where it counts most instead of everywhere; give it a budget of at least "
-                    "twice what is left (34 dB: 10 levels). 0 = only the budget counts.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The refined picture in whole levels.")],
@@ -96,23 +104,26 @@ class RefinePixels(io.ComfyNode):
         model: Any,  # noqa: ANN401
         vae: Any,  # noqa: ANN401
         conditioning: list[Any],
-        original: Tensor,
+        image: Tensor,
         budget: float,
         steps: int,
         seed: int,
-        protected: Tensor | None = None,
+        visibility: float,
+        flat_areas: float,
+        original: Tensor | None = None,
         purifiers: Sequence[Recipe] | None = None,
         mask: Tensor | None = None,
-        keep_psnr: float = 0.0,
     ) -> io.NodeOutput:
         """Refine each picture of a batch."""
-        config = RefineConfig(budget_levels=budget, psnr_db=keep_psnr, refine_steps=steps, seed=seed)
-        alone = protected is None
-        protected = original if alone else protected
-        originals, shifted = split_pictures([original]), split_pictures([protected])
-        if original.shape != protected.shape:
+        config = RefineConfig(
+            budget_levels=budget, visibility=visibility, flat=flat_areas, refine_steps=steps, seed=seed
+        )
+        alone = original is None
+        original = image if alone else original
+        originals, shifted = split_pictures([original]), split_pictures([image])
+        if original.shape != image.shape:
             raise MismatchError(
-                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came: "
+                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(image.shape)} came: "
                 "refine behind Fit to Budget."
             )
         side = training_resolution(model)

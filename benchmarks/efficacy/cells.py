@@ -19,7 +19,7 @@ scaled: the mildest at which AdvDM did more than noise on the demo world's tunin
 
 ROOM = {"ldu_slope": 2.0}
 """Times the budget of EQUAL for methods that need it: steps along the slope go further than signed ones in some places,
-beyond the root mean square that the PSNR leaves, 12.8 levels."""
+well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths of this budget)."""
 
 MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
 

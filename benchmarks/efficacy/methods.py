@@ -9,7 +9,6 @@ from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy import published
-from benchmarks.efficacy.cells import EQUAL
 from benchmarks.efficacy.ours import Refined, Shift
 from benchmarks.world import World
 from ldu.budget import compose, to_levels, to_pixels
@@ -18,9 +17,9 @@ from ldu.refine import RefineConfig
 
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 25),
-    "ldu_refined": Method(Refined(), 25),
-    "ldu_pixels": Method(Refined(config=RefineConfig(refine_steps=100)), 0),
-    "ldu_slope": Method(Refined(config=RefineConfig(refine_steps=100, psnr_db=EQUAL[1])), 0),
+    "ldu_refined": Method(Refined(config=RefineConfig(visibility=0)), 25),
+    "ldu_pixels": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0)), 0),
+    "ldu_slope": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0.4, flat=1)), 0),
     "ldu_published": Method(published.protect, 50),
 }
 TOLERANCE = 0.05  # dB

@@ -12,7 +12,7 @@ from ldu.train import Surrogate, thief_loss
 
 from .conftest import GaussianDenoiser
 
-CONFIG = RefineConfig(budget_levels=10, refine_steps=12)
+CONFIG = RefineConfig(budget_levels=10, refine_steps=12, visibility=0)
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def test_the_budget_holds_at_the_pictures_own_size_and_is_used(surrogate, pictur
     assert change.abs().mean() > 3
 
 
-def test_a_psnr_is_kept_and_the_change_goes_where_it_counts_most(surrogate, picture):
-    config = RefineConfig(budget_levels=16, psnr_db=34, refine_steps=12)
-    kept, signed = (refined(surrogate, picture, config=each) for each in (config, replace(config, psnr_db=0)))
+def test_a_visibility_is_kept_and_the_change_goes_where_it_counts_most(surrogate, picture):
+    config = RefineConfig(budget_levels=16, visibility=5 / 16, flat=1, refine_steps=12)
+    kept, signed = (refined(surrogate, picture, config=each) for each in (config, replace(config, visibility=0)))
     assert psnr_db(picture, signed) < psnr_db(picture, kept)
     assert 33.5 < psnr_db(picture, kept) < 36  # the change is enlarged to the picture's own size, which softens it
     assert 5 < (kept - picture).abs().max() <= 16
@@ -59,6 +59,25 @@ def test_a_change_that_is_there_is_kept_and_counts_towards_the_budget(surrogate,
     found = refined(surrogate, picture, protected)
     assert (found - picture).abs().max() <= 10
     assert (found - picture).mean() > (refined(surrogate, picture) - picture).mean()
+
+
+def test_flat_areas_change_less_than_busy_ones(surrogate, picture):
+    half_flat = picture.clone()
+    half_flat[..., :50] = 128
+    changes = [
+        refined(surrogate, half_flat, config=replace(CONFIG, visibility=0.5, flat=flat)) - half_flat
+        for flat in (0.2, 1)
+    ]
+    flat_beside_busy = [change[..., :40].square().mean() / change[..., 60:].square().mean() for change in changes]
+    assert 4 * flat_beside_busy[0] < flat_beside_busy[1]
+    assert psnr_db(half_flat, half_flat + changes[0]) > psnr_db(half_flat, half_flat + changes[1])
+
+
+def test_a_shift_that_is_as_visible_already_makes_room(surrogate, picture):
+    protected = (picture + 8).clamp(0, 255)
+    found = refined(surrogate, picture, protected, replace(CONFIG, visibility=0.5, flat=1))
+    assert psnr_db(picture, found) > 33.5
+    assert sum(thief_loss(surrogate, found, draws=16)) > sum(thief_loss(surrogate, protected, draws=16))
 
 
 def test_no_steps_give_back_the_protected_picture(surrogate, picture):
@@ -101,7 +120,9 @@ def test_what_cannot_be_refined_is_refused(surrogate, picture):
         Refinement(surrogate, picture, picture[..., :-1], CONFIG)
     with pytest.raises(BadValueError, match="0 or more steps"):
         RefineConfig(refine_steps=-1)
-    with pytest.raises(BadValueError, match="PSNR to keep"):
-        RefineConfig(psnr_db=-1)
+    with pytest.raises(BadValueError, match="share of the budget"):
+        RefineConfig(visibility=-1)
+    with pytest.raises(BadValueError, match="share of the change"):
+        RefineConfig(flat=0)
     with pytest.raises(NonFiniteError, match="refinement's loss"):
         refined(surrogate, picture, purifiers=[lambda x, generator: x / 0])

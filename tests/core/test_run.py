@@ -456,7 +456,7 @@ class TestStress:
 
     def test_what_thieves_and_report_get_is_read_from_the_saved_files_and_nothing_else_is_saved_as_protected(self):
         shipped = graph.load_workflow("stress_test")
-        (maker,) = (number for number, node in shipped.items() if node["class_type"] == "LDU_FitToBudget")
+        (maker,) = (number for number, node in shipped.items() if node["class_type"] == "LDU_RefinePixels")
         users = [node for node in shipped.values() if [maker, 0] in node["inputs"].values()]
         assert [node["class_type"] for node in users] == [graph.SAVER]
         assert graph.nodes_of(shipped, graph.SAVER) == users
@@ -700,11 +700,11 @@ class TestResult:
         assert tuple(self.report()) == result.KEYS
 
     def test_evaluations_are_summed_by_kind(self):
-        assert self.report()["nfe"] == {"protect": 0, "train": 80, "textual_inversion": 0, "evaluate": 128}
+        assert self.report()["nfe"] == {"protect": 0, "train": 80, "refine": 0, "textual_inversion": 0, "evaluate": 128}
 
     def test_evaluations_of_a_kind_that_the_shipped_workflows_do_not_have_are_told_too(self):
-        entry = {"outputs": {node: {"ldu": [json.dumps({"nfe": {"refine": 7}})]} for node in list(WORKFLOW)[:1]}}
-        assert result.told_by_nodes(entry, WORKFLOW, 0)["nfe"]["refine"] == 7
+        entry = {"outputs": {node: {"ldu": [json.dumps({"nfe": {"draw": 7}})]} for node in list(WORKFLOW)[:1]}}
+        assert result.told_by_nodes(entry, WORKFLOW, 0)["nfe"]["draw"] == 7
 
     @pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
     def test_the_judges_own_word_is_counted_as_evaluation(self, name):

@@ -26,9 +26,9 @@ def parts():
 
 @pytest.fixture
 def refine(host):
-    def run(parts, original, protected, *, budget=10.0, steps=3, seed=0, **options):
+    def run(parts, original, image, *, budget=10.0, steps=3, seed=0, visibility=0.0, flat_areas=1.0, **options):
         node = host.classes["LDU_RefinePixels"]
-        return node.execute(*parts, original, budget, steps, seed, protected, **options)
+        return node.execute(*parts, image, budget, steps, seed, visibility, flat_areas, original, **options)
 
     return run
 
@@ -51,11 +51,11 @@ def test_a_picture_without_a_shift_and_one_without_steps_stay_as_they_are(parts,
     assert torch.equal(refine(parts["sd1"], original, after, steps=0).args[0], after)
 
 
-def test_without_a_protected_picture_the_original_alone_is_refined_and_keeps_its_psnr(host, parts, refine):
-    original, measure = picture(), host.module("ldu.metrics").psnr_db
-    signed, kept = (refine(parts["sd1"], original, None, budget=16, keep_psnr=db).args[0] for db in (0, 40))
-    assert measure(original * 255, signed * 255) < measure(original * 255, kept * 255)
-    assert measure(original * 255, kept * 255) > 39
+def test_without_an_original_the_picture_itself_is_refined_and_no_more_visible_than_asked(host, parts, refine):
+    image, measure = picture(), host.module("ldu.metrics").psnr_db
+    signed, kept = (refine(parts["sd1"], None, image, budget=16, visibility=share).args[0] for share in (0, 0.16))
+    assert measure(image * 255, signed * 255) < measure(image * 255, kept * 255)
+    assert measure(image * 255, kept * 255) > 39
 
 
 def test_a_mask_a_purifier_and_a_seed_reach_the_refinement(host, parts, refine):
