@@ -27,6 +27,7 @@ FEW = {
     "LDU_TrainRho": {"steps": 2, "k": 1, "budget": BUDGET},
     "LDU_InvertToZT": {"k": 1},
     "LDU_FitToBudget": {"budget": BUDGET},
+    "LDU_RefinePixels": {"steps": 2, "budget": BUDGET},
     "LDU_MeasureLoss": {"draws": 2},
     "LDU_Purify": {"purifiers": "none\njpeg 50"},
     "TrainLoraNode": {"steps": 1, "batch_size": 1},
