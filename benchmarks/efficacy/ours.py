@@ -1,7 +1,7 @@
 """Our method as a method of the bench: a Textual Inversion on the clean set, one rho for it, the set published.
 
-`Shift` is what the node "Train ρ" does by default, `Refined` adds "Refine in Pixels" as the workflow Protect does, with no
-rho at all if it is given 0 steps; `published` holds the paper's own reading.
+`Shift` is what the node "Train ρ" does by default, `Refined` adds "Refine in Pixels" as the workflow Protect does, with
+no rho at all if it is given 0 steps; `published` holds the paper's own reading.
 
 Source: LDU (arXiv 2510.03089), training objective and pipeline.
 """

@@ -49,7 +49,7 @@ def judge(**given):
 
 def refine(**given):
     def attempt(b: Bench):
-        usual = {"model": model(), "vae": vae(), "conditioning": condition(), "original": GOOD, "protected": GOOD}
+        usual = {"model": model(), "vae": vae(), "conditioning": condition(), "image": GOOD, "original": GOOD}
         changed = {k: v() if callable(v) else v for k, v in given.items()}
         return b.node("LDU_RefinePixels", **{**usual, "steps": 1, **changed})
 
@@ -142,15 +142,17 @@ MODELS = [
     Case("Adversary's Loss", "the VAE of SD3 with SD1", "same checkpoint", judge(vae=lambda: vae("sd3"))),
     Case("Adversary's Loss", "a checkpoint without a VAE", "VAE", judge(vae=lambda: None)),
     Case("Adversary's Loss", "a condition from another checkpoint", "same checkpoint", judge(conditioning=no_encoder)),
-    Case("Refine in Pixels", "two sizes", "one size", refine(protected=picture(64, 64))),
-    Case("Refine in Pixels", "two pictures with one", "one size", refine(protected=picture(count=2))),
+    Case("Refine in Pixels", "two sizes", "one size", refine(image=picture(64, 64))),
+    Case("Refine in Pixels", "two pictures with one", "one size", refine(image=picture(count=2))),
     Case("Refine in Pixels", "a picture with alpha", "convert it to RGB", refine(original=picture(colours=4))),
     Case(
         "Refine in Pixels",
         "a strip of 4000 x 10",
         "too narrow",
-        refine(original=picture(10, 4000), protected=picture(10, 4000)),
+        refine(original=picture(10, 4000), image=picture(10, 4000)),
     ),
+    Case("Refine in Pixels", "a visibility of 2", "share of the budget", refine(visibility=2.0)),
+    Case("Refine in Pixels", "flat areas of 0", "share of the change", refine(flat_areas=0.0)),
     Case("Refine in Pixels", "a budget of 300", "0 to 255", refine(budget=300.0)),
     Case("Refine in Pixels", "three masks for one picture", "3 masks", refine(mask=torch.ones(3, 64, 72))),
     Case("Refine in Pixels", "a mask that is black", "nothing would be protected", refine(mask=torch.zeros(1, 64, 72))),
