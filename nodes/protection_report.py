@@ -80,6 +80,12 @@ class ProtectionReport(io.ComfyNode):
                     optional=True,
                     tooltip="The seed of Apply ρ Shift, to be reported; any number.",
                 ),
+                io.Int.Input(
+                    "refine_steps",
+                    force_input=True,
+                    optional=True,
+                    tooltip="The steps of Refine in Pixels, to be reported; 20 to 100 is usual, 0 = the shift alone.",
+                ),
                 budget_input("What you asked for, in levels of 255; 4 to 16 is usual."),
                 io.Int.Input(
                     "public_photos",

@@ -9,11 +9,11 @@ Settings = dict[str, str | int | float]
 
 
 def model_and_settings(measured: dict[str, list[Any] | None]) -> dict[str, Any]:
-    """Return what the report says of model, rho, strength and seed, each the first of its input's list, if any."""
-    model, rho, strength, seed = (
-        (measured.get(name) or [None])[0] for name in ("model", "rho", "strength", "shift_seed")
+    """Return what the report says of the model and the settings, each the first of its input's list, if any."""
+    model, rho, strength, seed, steps = (
+        (measured.get(name) or [None])[0] for name in ("model", "rho", "strength", "shift_seed", "refine_steps")
     )
-    applied: Settings = {"strength": strength, "seed of the shift": seed}
+    applied: Settings = {"strength": strength, "seed of the shift": seed, "steps on the pixels": steps}
     settings = about_rho(rho) | {name: value for name, value in applied.items() if value is not None}
     return {"model": _about_model(model), "settings": settings, "demo": model is not None and is_demo(model)}
 

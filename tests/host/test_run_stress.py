@@ -46,14 +46,15 @@ def versions(report):
 
 @needs_weights
 def test_originals_are_protected_and_tested_and_nothing_else_is_left_on_disk(tmp_path, photos):
-    said = stress(tmp_path, *photos, "--out", tmp_path / "out", "--budget", 4, "--train-steps", 1)
+    said = stress(tmp_path, *photos, "--out", tmp_path / "out", "--budget", 4, "--train-steps", 1, "--refine-steps", 2)
     assert DEMO_WARNING in said
     assert "WHAT THIEVES GOT" in said
     assert not list((tmp_path / "tmp").iterdir())
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert versions(report)["Textual Inversion"] == ["clean", "protected", "jpeg 75"]
     assert versions(report)["DreamBooth-LoRA"] == ["clean", "protected", "jpeg 75"]
-    assert {"k": 2, "depth": 0.25, "training: train_steps": 1, "strength": 1}.items() <= report["settings"].items()
+    made = {"k": 2, "depth": 0.25, "training: train_steps": 1, "strength": 1, "steps on the pixels": 2}
+    assert made.items() <= report["settings"].items()
     assert [picture["name"] for picture in report["pictures"]] == ["1.png", "2.png"]
     protected = {picture["file"]: picture["sha256"] for picture in report["pictures"]}
     for name, digest in protected.items():
