@@ -23,6 +23,7 @@ from skimage import data
 
 from benchmarks.table import ROOT, print_table, provenance
 from demo.pipeline import WEIGHTS
+from launch.result import NFE
 
 BUDGETS = (4.0, 8.0, 10.0, 16.0)
 HEAD = (
@@ -41,7 +42,6 @@ HEAD = (
     "nfe",
     "alpha",
 )
-NFE = ("protect", "train", "textual_inversion", "evaluate")
 
 
 def save_photographs(folder: Path) -> dict[str, Path]:
