@@ -118,11 +118,6 @@ class Refinement:
         self._change = torch.zeros_like(self._working)
         self._generator = torch.Generator().manual_seed(config.seed)
 
-    @property
-    def unshifted(self) -> bool:
-        """Whether the protected picture is the original, bit for bit."""
-        return torch.equal(self._protected, self._original)
-
     def run(self) -> Iterator[float]:
         """Take each step and yield the loss before it, higher = better protected."""
         steps, bound = self._config.refine_steps, whole_budget(self._config.budget_levels)

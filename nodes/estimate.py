@@ -1,15 +1,17 @@
-"""What Train ρ says before it starts: time, memory, and what is unusual about the model, the pictures or the ρ.
+"""What long work says on its node: time, memory, and what is unusual about the model, the pictures or the ρ.
 
-What it says of a few-step model Invert to z_T says too, for k is chosen on both.
+Train ρ knows its time before the first step, from the preparation of its pictures; the others after the first one.
+What Train ρ says of a few-step model Invert to z_T says too, for k is chosen on both.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from ..ldu.flatness import hint
 from ..ldu.shapes import Levels
 from ..ldu.train import TrainConfig
-from .host import few_step_kind, say_on_node
+from .host import few_step_kind, say_on_node, training_memory
 from .types import TrainedRho
 
 # In units of what the preparation of a picture took; with the demo checkpoint, k 2, on a CPU: 0.173 s, a step 0.595 s,
@@ -17,19 +19,53 @@ from .types import TrainedRho
 STEP = 3.5
 EVALUATION = 2.1
 GIB = 2**30
+GOES_ON = "Cancel when you like: it continues."
+KEEPS_NOTHING = "Cancelling keeps nothing."
+SECOND = 1.0  # between two messages of a Pace, at least
 
 
 class Teller:
-    """Says on the node what is known so far; each new message replaces the last, memory and remarks stay."""
+    """Says on the node at work what is known so far; each new message replaces the last, memory and remarks stay."""
 
-    def __init__(self, node: str | None) -> None:
-        self._node = node
+    def __init__(self) -> None:
         self.memory = ""
         self.remarks: list[str] = []
 
+    def begin(self, model: Any, vae: Any, shape: Sequence[int], extra: Sequence[Any] = ()) -> None:  # noqa: ANN401
+        """Show what memory a training wants for a latent batch of this shape and further modules, and what is free."""
+        self.memory = say_memory(*training_memory(model, vae, shape, extra))
+        self.say("")
+
     def say(self, text: str) -> None:
         """Show a text, the memory and the remarks."""
-        say_on_node(self._node, "\n".join(filter(None, [text, self.memory, *self.remarks])))
+        say_on_node("\n".join(filter(None, [text, self.memory, *self.remarks])))
+
+
+class Pace:
+    """Says how long the rest of some work will take, from what its parts have taken; the first one warms up."""
+
+    def __init__(self, teller: Teller, total: int, closing: str, unit: str = "step") -> None:
+        """Start the clock for `total` parts; `closing` says what cancelling means."""
+        self._teller, self._total, self._closing, self._unit = teller, total, closing, unit
+        self._done, self._said = 0, float("-inf")
+        self._started = self._first = time.perf_counter()
+
+    def tick(self) -> None:
+        """Count one more part as done, and say what is left, at most once a second."""
+        now = time.perf_counter()
+        self._done += 1
+        if self._done == 1:
+            self._first = now
+        left = self._total - self._done
+        if left and now - self._said >= SECOND:
+            one = (now - self._first) / (self._done - 1) if self._done > 1 else now - self._started
+            self._teller.say(say_rest(one, left, self._closing, self._unit))
+            self._said = now
+
+    @property
+    def took(self) -> str:
+        """Sum up, for the node to show in the end."""
+        return f"{_count(self._done, self._unit)} in {duration(time.perf_counter() - self._started)}."
 
 
 def say_time(preparation: float, config: TrainConfig, pictures: int) -> str:
@@ -42,13 +78,12 @@ def say_time(preparation: float, config: TrainConfig, pictures: int) -> str:
     """
     evaluations = config.train_steps // config.evaluate_every if config.evaluate_every else 0
     units = config.train_steps * config.batch * STEP + evaluations * min(pictures, 4) * EVALUATION
-    return f"{config.train_steps} steps, about {duration(units * preparation)}. Cancel when you like: it continues."
+    return f"{config.train_steps} steps, about {duration(units * preparation)}. {GOES_ON}"
 
 
-def say_rest(seconds: float, steps: int) -> str:
-    """Say how long the remaining steps will take, from what a step took."""
-    left = f"{steps} step{'s' * (steps != 1)} to go"
-    return f"{left}, about {duration(seconds * steps)}. Cancel when you like: it continues."
+def say_rest(seconds: float, left: int, closing: str = GOES_ON, unit: str = "step") -> str:
+    """Say how long what is left will take, from the seconds that one part took."""
+    return f"{_count(left, unit)} to go, about {duration(seconds * left)}. {closing}"
 
 
 def say_memory(wanted: float, free: float) -> str:
@@ -62,6 +97,10 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'s' * (number != 1)}"
 
 
 def remarks(

@@ -12,6 +12,7 @@ from ..ldu.attacks.textual_inversion import InversionConfig
 from ..ldu.checkpoint import write_safetensors
 from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.shapes import Levels
+from .estimate import KEEPS_NOTHING, Pace, Teller
 from .host import differentiable_clip, latent_shape, training_resolution, training_session
 from .images import split_pictures
 from .inputs import seed_input
@@ -137,13 +138,15 @@ class TextualInversion(io.ComfyNode):
             raise BadValueError(f"One file cannot hold the words of {len(subjects)} names: leave save_as empty.")
         side = training_resolution(model[0])
         text, shape = differentiable_clip(clip[0]), latent_shape(model[0], side, side, config.draws)
+        teller = Teller()
+        teller.begin(model[0], vae[0], shape, [text.patcher])
         with training_session(model[0], vae[0], shape, clip=text) as (session, coder):
             encoder = TokenEncoder(text, prompt[0], initial_word[0], placeholder[0])
             latents = [encode_views(coder, pictures, side, session.device) for pictures in subjects.values()]
             shown = WordPreview(session, coder, shape, previews[0] if previews else MOST)
-            words = [
-                Fitting(session, encoder, config, seed[0], shown).fit(of, encoder.initial(vectors[0])) for of in latents
-            ]
+            pace = Pace(teller, steps[0] * len(latents), KEEPS_NOTHING)
+            fitting = (session, encoder, config, seed[0], shown, pace)
+            words = [Fitting(*fitting).fit(of, encoder.initial(vectors[0])) for of in latents]
         if target is not None:
             parts = encoder.split(words[0].token)
             write_safetensors(target, {name: part.contiguous() for name, part in parts.items()}, {})
@@ -153,7 +156,7 @@ class TextualInversion(io.ComfyNode):
             [Personalizer(clip[0], encoder.prompt, initial_word[0], word.token, config, seed[0]) for word in words],
             [loss_map(word.losses) for word in words],
             list(subjects),
-            ui=report(numbers),
+            ui=report(numbers, pace.took),
         )
 
 

@@ -19,7 +19,8 @@ from ..ldu.naming import ENDINGS
 from ..ldu.picture import Picture, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
-from .folder_tasks import LEFT_OUT, SAVED, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
+from .estimate import GOES_ON, Pace, Teller
+from .folder_tasks import LEFT_OUT, SAVED, THERE, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
 from .images import fit_mask, require_one_mask, to_image
 from .inputs import budget_input, seed_input, strength_input
@@ -202,10 +203,13 @@ class _Walk:
 def _work_through(todo: list[Task], walk: _Walk, writer: Writer) -> list[Outcome]:
     """Do one task after the other; stops at once when the user cancels."""
     outcomes, bar = [], progress_bar(len(todo))
+    pace = Pace(Teller(), sum(not task.target.exists() for task in todo), GOES_ON, "picture")
     for number, task in enumerate(todo, 1):
         stop_if_asked()
         outcomes.append(_outcome(task, walk, writer))
         bar.update_absolute(number)
+        if outcomes[-1].kind != THERE:
+            pace.tick()
     return outcomes
 
 

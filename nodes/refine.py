@@ -13,6 +13,7 @@ from ..ldu.errors import MismatchError
 from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
 from ..ldu.train import Surrogate
+from .estimate import KEEPS_NOTHING, Pace, Teller
 from .host import (
     default_conditioning,
     latent_shape,
@@ -129,6 +130,10 @@ class RefinePixels(io.ComfyNode):
         side = training_resolution(model)
         size = working_size(original.shape[2], original.shape[1], side)
         shape = latent_shape(model, *size, config.draws)
+        # a strength of 0 asks for the picture as it is
+        stays = [not alone and torch.equal(*pair) for pair in zip(originals, shifted, strict=True)]
+        teller = Teller()
+        teller.begin(model, vae, shape)
         with training_session(model, vae, shape) as (session, coder):
             adversary = session.bind(normal(conditioning))
             # only purifiers walk here, and those that diffuse do so under the empty prompt
@@ -136,23 +141,23 @@ class RefinePixels(io.ComfyNode):
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
             chosen = to_train_against(purifiers, surrogate)
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
-            refined = []
+            refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
             for number, (one, after) in enumerate(zip(originals, shifted, strict=True)):
                 own = None if where is None else where[number if len(where) > 1 else 0][None].to(session.device)
                 pair = one.to(session.device), after.to(session.device)
                 refinement = Refinement(surrogate, *pair, config, mask=own, purifiers=chosen)
-                kept = refinement.unshifted and not alone  # a strength of 0 asks for the picture as it is
-                refined.append(after.cpu() if kept else _refined(refinement, config))
+                refined.append(after if stays[number] else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
-        return io.NodeOutput(to_image(torch.cat(refined)), ui=report(numbers))
+        return io.NodeOutput(to_image(torch.cat(refined)), ui=report(numbers, pace.took))
 
 
-def _refined(refinement: Refinement, config: RefineConfig) -> Levels:
+def _refined(refinement: Refinement, config: RefineConfig, pace: Pace) -> Levels:
     """Refine one picture with progress and previews."""
     bar = progress_bar(config.refine_steps)
     for step, _ in enumerate(refinement.run(), start=1):
         due = step % _PREVIEW_EVERY == 0
         bar.update_absolute(step, config.refine_steps, preview(refinement.refined) if due else None)
+        pace.tick()
     return refinement.refined
 
 

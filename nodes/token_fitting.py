@@ -10,6 +10,7 @@ from ..ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ..ldu.attacks.thief import thief_view
 from ..ldu.budget import to_pixels
 from ..ldu.shapes import Latent, Levels, TokenEmbedding
+from .estimate import Pace, Teller
 from .host import HostAutoencoder, HostDenoiser, HostSession, progress_bar
 from .token_encoder import TokenEncoder
 from .types import Personalizer
@@ -26,9 +27,10 @@ class Fitting:
         config: InversionConfig,
         seed: int,
         preview: WordPreview | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._session, self._encoder, self._config, self._seed = session, encoder, config, seed
-        self._preview = preview
+        self._preview, self._pace = preview, pace
         self.losses: list[float] = []
         self.token: TokenEmbedding
         self.conditioning: list[Any]
@@ -45,6 +47,8 @@ class Fitting:
         def on_step(step: int, loss: float) -> None:
             self.losses.append(loss)
             bar.update_absolute(step, steps, self._shown(step, current))
+            if self._pace is not None:
+                self._pace.tick()
 
         generator = torch.Generator().manual_seed(self._seed)
         token = fit_token(
@@ -73,10 +77,13 @@ def fit_personalizer(
     session: HostSession,
     latents: Sequence[Latent],
     seed: int,
+    teller: Teller,
 ) -> Fitting:
     """Run Textual Inversion with its defaults, for a Train ρ that was given a CLIP only."""
     encoder = TokenEncoder(clip, prompt, initial_word)
-    return Fitting(session, encoder, InversionConfig(), seed).fit(latents, encoder.initial(1))
+    config = InversionConfig()
+    pace = Pace(teller, config.ti_steps, "These learn S*, those of ρ come after.")
+    return Fitting(session, encoder, config, seed, pace=pace).fit(latents, encoder.initial(1))
 
 
 def refit(personalizer: Personalizer, clip: Any, session: HostSession) -> Callable[[Sequence[Latent]], HostDenoiser]:  # noqa: ANN401

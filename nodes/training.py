@@ -18,7 +18,7 @@ from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
-from .estimate import Teller, remarks, say_memory, say_rest, say_time
+from .estimate import Teller, remarks, say_rest, say_time
 from .host import (
     HostAutoencoder,
     HostSession,
@@ -30,7 +30,6 @@ from .host import (
     preview,
     progress_bar,
     tag_model,
-    training_memory,
     training_resolution,
     training_session,
     under_manager,
@@ -58,7 +57,6 @@ class TrainRho(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "train"],
             is_input_list=True,
-            hidden=[io.Hidden.unique_id],
             description="Trains ρ so that a personalizer fails on the published pictures. Interrupt it when you like: "
             "running it again continues, and a finished ρ is kept in output/ldu.",
             inputs=[
@@ -160,7 +158,7 @@ class TrainRho(io.ComfyNode):
             seed=one["seed"],
         )
         pictures = split_pictures(image)
-        return _train(one, pictures, _masks(mask, pictures), config, Teller(cls.hidden and cls.hidden.unique_id))
+        return _train(one, pictures, _masks(mask, pictures), config, Teller())
 
 
 def _train(
@@ -180,10 +178,9 @@ def _train(
     prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
     teller.remarks = remarks(model, pictures, side, config, one.get("rho"), prompt)
     text = [] if clip is None else [clip.patcher]
-    teller.memory = say_memory(*training_memory(model, one["vae"], shape, [*text, patcher]))
-    teller.say("")
+    teller.begin(model, one["vae"], shape, [*text, patcher])
     with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):
-        condition = _personalization(one, clip, session, coder, pictures, side, config.seed)
+        condition = _personalization(one, clip, session, coder, pictures, side, config.seed, teller)
         ti_spent = session.evaluations
         walker = session.bind(normal(default_conditioning(model, one.get("walk_conditioning"))))
         surrogate = Surrogate(walker, coder, session.schedule, side, session.bind(condition))
@@ -267,6 +264,7 @@ def _personalization(
     pictures: list[Levels],
     side: int,
     seed: int,
+    teller: Teller,
 ) -> list[Any]:
     """Return the adversary's conditioning, learnt here if none is given."""
     if one.get("conditioning") is not None:
@@ -276,7 +274,7 @@ def _personalization(
             "Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP."
         )
     latents = encode_views(coder, pictures, side, session.device)
-    return fit_personalizer(one["prompt"], one["initial_word"], clip, session, latents, seed).conditioning
+    return fit_personalizer(one["prompt"], one["initial_word"], clip, session, latents, seed, teller).conditioning
 
 
 def _masks(mask: list[Tensor] | None, pictures: list[Levels]) -> list[Mask | None]:

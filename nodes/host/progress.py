@@ -7,6 +7,7 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
+from comfy_execution.utils import get_executing_context
 from PIL import Image
 from server import PromptServer
 
@@ -50,11 +51,11 @@ def preview(levels: Levels) -> tuple[str, Image.Image, int]:
     return ("JPEG", picture, _PREVIEW_SIDE)
 
 
-def say_on_node(node: str | None, text: str) -> None:
-    """Show a text on a node while it works, for web/js/report.js to draw; without a server nobody is there to read."""
-    server = getattr(PromptServer, "instance", None)
-    if node is not None and server is not None:
-        server.send_sync("ldu.say", {"node": node, "text": [text]}, server.client_id)
+def say_on_node(text: str) -> None:
+    """Show a text on the node that is at work, for web/js/report.js to draw; without a server nobody can read it."""
+    at_work, server = get_executing_context(), getattr(PromptServer, "instance", None)
+    if at_work is not None and server is not None:
+        server.send_sync("ldu.say", {"node": at_work.node_id, "text": [text]}, server.client_id)
 
 
 def stop_if_asked() -> None:

@@ -1,12 +1,13 @@
-"""What Train ρ says before it starts and while it works."""
+"""What long work says on its node before it starts and while it goes on."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from . import tiny_models as tiny
-from .bad_input.bench import Bench, condition, model, picture, rho, vae
+from .bad_input.bench import Bench, clip, condition, model, picture, rho, vae
 from .test_walk import latents
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
@@ -20,8 +21,16 @@ def estimate(host):
 @pytest.fixture
 def heard(estimate, monkeypatch):
     texts = []
-    monkeypatch.setattr(estimate, "say_on_node", lambda _node, text: texts.append(text))
+    monkeypatch.setattr(estimate, "say_on_node", texts.append)
     return texts
+
+
+@pytest.fixture
+def clock(estimate, monkeypatch):
+    """The seconds that a Pace sees, to be set."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: now.seconds)
+    return now
 
 
 @pytest.fixture
@@ -62,6 +71,41 @@ def test_the_estimate_grows_with_the_steps_and_the_pictures_of_a_batch(estimate,
     one = seconds(train_steps=6)
     assert seconds(train_steps=12) == 2 * one
     assert seconds(train_steps=6, batch=2) == 2 * one
+
+
+def work(node, steps):
+    """Return what a node is given to work for so many steps."""
+    given = {"model": model(), "vae": vae(), "steps": steps}
+    if node == "LDU_TextualInversion":
+        return {**given, "clip": clip(), "image": picture(), "previews": 0}
+    return {**given, "original": picture(), "conditioning": condition()}
+
+
+@pytest.mark.parametrize("node", ["LDU_TextualInversion", "LDU_RefinePixels"])
+def test_memory_is_told_before_the_first_step_and_the_time_after_it(host, tmp_path, heard, node):
+    said = Bench(host, tmp_path).node(node, **work(node, 3)).ui["text"][0]
+    assert re.fullmatch(r"About \d+\.\d GiB of memory wanted, \d+\.\d GiB free\..*", heard[0])
+    assert re.match(r"2 steps to go, about \d+ s\. Cancelling keeps nothing\.\nAbout", heard[1])
+    assert re.fullmatch(r"3 steps in \d+ s\.", said), "what is shown in the end"
+
+
+def test_train_says_how_long_the_word_takes_that_it_learns_itself(train, heard):
+    train(steps=1, conditioning=None, clip=clip())
+    assert re.match(r"149 steps to go, about \d+ (s|min)\. These learn S\*", heard[1])
+
+
+def test_a_pace_is_what_the_parts_after_the_first_took_and_is_told_at_most_once_a_second(estimate, heard, clock):
+    pace = estimate.Pace(estimate.Teller(), 6, "Cancel.")
+    for seconds in (60.0, 62.0, 62.5, 64.0, 66.0, 68.0):  # the first part loads and warms up
+        clock.seconds = seconds
+        pace.tick()
+    assert heard == [
+        "5 steps to go, about 5 min. Cancel.",
+        "4 steps to go, about 8 s. Cancel.",
+        "2 steps to go, about 3 s. Cancel.",
+        "1 step to go, about 2 s. Cancel.",
+    ]
+    assert pace.took == "6 steps in 68 s."
 
 
 @pytest.mark.parametrize(("length", "said"), [(0.2, "1 s"), (75, "75 s"), (600, "10 min"), (9000, "2.5 h")])
@@ -111,3 +155,17 @@ def test_apply_says_what_rho_was_trained_for_and_that_the_checkpoint_is_another(
     assert "a photo of S* cat" in own.ui["text"][0]
     assert "Another checkpoint" not in own.ui["text"][0]
     assert "Another checkpoint" in other.ui["text"][0]
+
+
+def test_what_is_said_goes_to_the_node_that_is_at_work_also_inside_a_blueprint(host, monkeypatch):
+    from comfy_execution.utils import CurrentNodeContext
+    from server import PromptServer
+
+    sent = []
+    server = SimpleNamespace(client_id="me", send_sync=lambda *message: sent.append(message))
+    monkeypatch.setattr(PromptServer, "instance", server, raising=False)
+    say = host.module("nodes.host").say_on_node
+    say("to nobody")
+    with CurrentNodeContext("job", "3:7"):
+        say("2 steps to go")
+    assert sent == [("ldu.say", {"node": "3:7", "text": ["2 steps to go"]}, "me")]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -74,6 +75,21 @@ def test_a_picture_comes_out_as_from_the_single_nodes(host, folder, run):
     single = protect(host, models, "album/b.png", strength=1.0, budget=6.0, condition=condition)
     with Image.open(saved(host, "b.png")) as picture:
         assert np.array_equal(np.asarray(picture), single)
+
+
+def test_the_time_for_the_pictures_that_are_missing_is_told_after_the_first(host, folder, run, monkeypatch):
+    heard = []
+    monkeypatch.setattr(host.module("nodes.estimate"), "say_on_node", heard.append)
+    run()
+    assert re.fullmatch(r"2 pictures to go, about \d+ s\. Cancel when you like: it continues\.", heard[0])
+    heard.clear()
+    saved(host, "b.png").unlink()
+    saved(host, "sub/c.png").unlink()
+    run()
+    assert heard[0].startswith("1 picture to go")
+    heard.clear()
+    run()
+    assert heard == []
 
 
 def test_one_mask_is_resized_to_every_picture_and_what_it_spares_keeps_its_levels(host, folder, run):
