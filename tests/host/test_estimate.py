@@ -75,10 +75,10 @@ def test_the_estimate_grows_with_the_steps_and_the_pictures_of_a_batch(estimate,
 
 def work(node, steps):
     """Return what a node is given to work for so many steps."""
-    given = {"model": model(), "vae": vae(), "steps": steps}
+    given = {"model": model(), "vae": vae(), "image": picture(), "steps": steps}
     if node == "LDU_TextualInversion":
-        return {**given, "clip": clip(), "image": picture(), "previews": 0}
-    return {**given, "original": picture(), "conditioning": condition()}
+        return {**given, "clip": clip(), "previews": 0}
+    return {**given, "conditioning": condition()}
 
 
 @pytest.mark.parametrize("node", ["LDU_TextualInversion", "LDU_RefinePixels"])
