@@ -34,6 +34,7 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "compare": None,
     "compare_near": None,
     "compare_difference": None,
+    "new_protect": None,
     "new_nodes": (0.03, 0.08, 0.66, 0.72),
 }
 

@@ -29,9 +29,13 @@ window.ldu = {
 
   // The boxes of all groups, and in a subgraph of what stands for its inputs and outputs.
   frames() {
-    const { _groups: groups, inputNode, outputNode } = app.canvas.graph;
+    const { inputNode, outputNode } = app.canvas.graph;
     const ends = [inputNode, outputNode].filter(Boolean).map((end) => Array.from(end.boundingRect));
-    return [...groups.map((group) => [...group.pos, ...group.size]), ...ends];
+    return [...this.groups(), ...ends];
+  },
+
+  groups() {
+    return app.canvas.graph._groups.map((group) => [...group.pos, ...group.size]);
   },
 
   // True when nothing has changed since the last question.
@@ -70,6 +74,12 @@ window.ldu = {
     const slots = [...node.inputs, ...node.outputs].filter((slot) => !slot.widget);
     const named = slots.map((slot) => slot.label ?? slot.localized_name ?? slot.name);
     return [node.title, ...named, ...(node.widgets ?? []).map((widget) => widget.label ?? widget.name)];
+  },
+
+  // What the first node with a title calls its sockets.
+  sockets(title) {
+    const node = app.graph._nodes.find((it) => it.title === title);
+    return [...node.inputs, ...node.outputs].map((slot) => slot.label ?? slot.localized_name ?? slot.name);
   },
 
   // The titles of the nodes and groups that one looks at, and the texts of its notes.
@@ -130,6 +140,12 @@ window.ldu = {
     const widget = node.widgets.find((it) => it.name === name);
     const middle = widget.y + LiteGraph.NODE_WIDGET_HEIGHT / 2;
     return this.inWindow([node.pos[0] + node.size[0] / 2, node.pos[1] + middle]);
+  },
+
+  // True when nodes of all these types have a picture in them, as Nodes 2.0 draws them.
+  pictured(types) {
+    const shows = (id) => this.inSight(`[data-node-id="${id}"] img`).some(this.loaded);
+    return types.every((type) => app.graph._nodes.some((node) => node.type === type && shows(node.id)));
   },
 
   // The types of the nodes that are marked as having failed, or as having a wrong input.

@@ -69,7 +69,8 @@ class FrontEnd(View):
         """Open a template of the pack by a click on its card."""
         self.ask("command", "Comfy.BrowseTemplates")
         self.page.get_by_test_id(TEMPLATES).wait_for()
-        click_at_once(self.page.get_by_text("ldu", exact=True).first)
+        listed = self.page.get_by_role("dialog")  # in Nodes 2.0 each node bears the pack's name, too
+        click_at_once(listed.get_by_text("ldu", exact=True).first)
         click_at_once(self.page.get_by_test_id(f"template-workflow-{name}"))
         self.page.get_by_test_id(TEMPLATES).wait_for(state="detached")
         self.wait_until("opened", name)

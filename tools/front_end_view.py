@@ -4,6 +4,7 @@ The questions themselves are in front_end.js.
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Page, ViewportSize
 PATIENCE = 180_000  # milliseconds; two busy cores draw slowly
 BETWEEN_LOOKS = 500  # milliseconds
 MARGIN = 130  # pixels of the window that the front end's own bars lie over
+TOUCH = 4  # units of the graph by which boxes may touch
 WINDOW: ViewportSize = {"width": 1600, "height": 950}
 
 Box = tuple[float, float, float, float]
@@ -55,6 +57,16 @@ class View:
         boxes = self.ask("frames") or [node["box"] for node in self.nodes()]
         left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
         return left, top, max(b[0] + b[2] for b in boxes) - left, max(b[1] + b[3] for b in boxes) - top
+
+    def overlaps(self) -> list[tuple[str, str]]:
+        """Return the titles of nodes that lie over each other."""
+        pairs = [pair for pair in combinations(self.nodes(), 2) if _shared(pair[0]["box"], pair[1]["box"]) > TOUCH]
+        return [(one["title"], other["title"]) for one, other in pairs]
+
+    def strays(self) -> list[str]:
+        """Return the titles of nodes that reach out of all groups."""
+        groups = self.ask("groups")
+        return [node["title"] for node in self.nodes() if not any(_holds(group, node["box"]) for group in groups)]
 
     def labels(self) -> list[str]:
         """Return what the only node of the graph calls itself, its sockets and its widgets."""
@@ -104,3 +116,16 @@ class View:
             animations="disabled",
             timeout=PATIENCE,
         )
+
+
+def _shared(one: Box, other: Box) -> float:
+    """Return how far two boxes reach into each other."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    return min(across, down)
+
+
+def _holds(outer: Box, inner: Box) -> bool:
+    """Tell whether a box lies in another one."""
+    begins = inner[0] >= outer[0] and inner[1] >= outer[1]
+    return begins and inner[0] + inner[2] <= outer[0] + outer[2] and inner[1] + inner[3] <= outer[1] + outer[3]

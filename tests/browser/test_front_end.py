@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from itertools import combinations
 
 import pytest
 
@@ -13,7 +12,6 @@ pytest.importorskip("playwright")
 WORKFLOWS = PACK / "workflows"
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 LEGIBLE = 0.6  # pixels per unit; below that the front end draws no text
-TOUCH = 4  # units by which boxes may touch
 BLUEPRINTS = [  # with a node inside, and what the photograph of the inside is called
     ("LDU Protect", "LDU_TrainRho", "inside"),
     ("LDU Stress Test", "LDU_ThiefsGallery", "inside_stress_test"),
@@ -28,13 +26,6 @@ SAID = {
 }
 
 
-def shared(one, other):
-    """Return how far two boxes (x, y, width, height) reach into each other."""
-    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    return min(across, down)
-
-
 def check_what_is_said(front):
     """Check that the nodes show what they found, and all of it."""
     for node_type, part in SAID.items():
@@ -43,19 +34,13 @@ def check_what_is_said(front):
         assert said["hidden"] == 0
 
 
-def overlaps(nodes):
-    """Return the titles of nodes that lie over each other."""
-    pairs = [pair for pair in combinations(nodes, 2) if shared(pair[0]["box"], pair[1]["box"]) > TOUCH]
-    return [(one["title"], other["title"]) for one, other in pairs]
-
-
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_opens_whole_and_tidy(front, album, name):
     front.open_template(name)
     nodes = front.nodes()
     assert len(nodes) == len(json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))["nodes"])
     assert [node["type"] for node in nodes if node["red"] or not node["known"]] == []
-    assert overlaps(nodes) == []
+    assert front.overlaps() == []
     front.photograph(album / f"{name}.png", front.whole(), LEGIBLE)
 
 
@@ -70,7 +55,7 @@ def test_a_blueprint_is_dragged_from_the_node_library_and_opens_whole(front, alb
     inside = front.nodes()
     assert inner in front.types()
     assert [node["type"] for node in inside if node["red"] or not node["known"]] == []
-    assert overlaps(inside) == []
+    assert front.overlaps() == []
     front.photograph(album / f"{photograph}.png", front.whole(), LEGIBLE)
 
 
@@ -90,7 +75,7 @@ def test_a_click_on_run_saves_the_protected_picture_and_shows_the_results(front,
     front.wait_for_pictures("LDU_SaveProtected", "LDU_TrainRho")
     front.photograph(album / "after_run.png", front.whole(), LEGIBLE)
     front.page.wait_for_function("() => ldu.compared().widths.filter(Boolean).length === 3")
-    assert overlaps(front.nodes()) == []
+    assert front.overlaps() == []
     check_what_is_said(front)
     front.open_blank()
     front.open_previous("protect")

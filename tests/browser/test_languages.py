@@ -1,5 +1,6 @@
 """The nodes in other languages: words and help pages as the real server serves and the real front end shows them."""
 
+import json
 import urllib.request
 
 import pytest
@@ -107,6 +108,11 @@ def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(serve
         front.photograph(album / f"inside_{language}.png", front.whole(), 0.6)
         assert read(language, GRAPHS)["ldu"]["groups"]["The walk"] in front.texts()
         assert english_left(front.texts(), language) == set()
+        front.ask("load", json.loads((PACK / "workflows" / "compare_methods.json").read_text("utf-8")))
+        front.wait_until_settled()  # the same blueprint, placed and named before
+        assert {slots[name] for name in ("model", "image", "budget (levels)", "protected")} <= set(
+            front.ask("sockets", "LDU")
+        )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

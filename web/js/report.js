@@ -81,7 +81,16 @@ function addBox(node) {
     afterResize: measure,
   });
   widget.serialize = false; // nor into the workflow
+  asTallAsItsText(widget);
   return widget;
+}
+
+// Nodes 2.0 lets a box that has a say in the layout take a share of the room that a picture below it wants.
+function asTallAsItsText(widget) {
+  const { computeLayoutSize } = widget;
+  Object.defineProperty(widget, "computeLayoutSize", {
+    get: () => (LiteGraph.vueNodesMode ? undefined : computeLayoutSize),
+  });
 }
 
 // Measured on a copy, for the box itself may be off the screen.

@@ -20,6 +20,11 @@ app.registerExtension({
     translateGraph(graph);
     for (const inside of graph.definitions?.subgraphs ?? []) translateInside(inside);
   },
+  afterConfigureGraph() {
+    for (const graph of [app.rootGraph, ...app.rootGraph.subgraphs.values()]) {
+      for (const node of graph.nodes) if (node.isSubgraphNode?.()) relabel(node);
+    }
+  },
 });
 
 // A text of this pack in the language of ComfyUI's settings; any other as it is.
@@ -73,20 +78,19 @@ function translateInside(graph) {
   }
 }
 
-// A blueprint brings labels of its own for what its inside has translated by now.
+// A blueprint brings labels of its own, or none, for what its inside has translated by now.
 function relabel(node) {
   if (!isOurs(node.subgraph)) return;
   for (const side of ["inputs", "outputs"]) {
-    for (const slot of node[side]) slot.label = labelIn(node.subgraph[side], slot.name) ?? slot.label;
+    for (const slot of node[side]) slot.label = labelIn(node.subgraph[side], slot);
   }
-  for (const widget of node.widgets ?? []) {
-    widget.label = labelIn(node.subgraph.inputs, widget.name) ?? widget.label;
-  }
+  for (const widget of node.widgets ?? []) widget.label = labelIn(node.subgraph.inputs, widget);
   node.setDirtyCanvas(true, true);
 }
 
-function labelIn(slots, name) {
-  return slots.find((slot) => slot.name === name)?.label;
+function labelIn(slots, { name, label }) {
+  const shipped = english.slots.has(label ?? name);
+  return (shipped && slots.find((slot) => slot.name === name)?.label) || label;
 }
 
 function slotsOf({ inputs, outputs }) {
