@@ -60,7 +60,7 @@ def arguments_of(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--row", action="store_true", help="one walk of two portraits: quick")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--samples", type=int, default=24, help="captions (default 24)")
+    parser.add_argument("--samples", type=int, default=16, help="captions (default 16)")
     parser.add_argument("--portraits", type=int, default=8, help="that are walked (default 8)")
     parser.add_argument("--people", type=int, default=2, help="who are protected (default 2)")
     parser.add_argument("--pictures", type=int, default=2, help="of each (default 2)")

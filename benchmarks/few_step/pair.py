@@ -20,11 +20,16 @@ class Pair:
 
     Args:
         base: as the checkpoint is.
-        sibling: with the LoRA added to its weights.
+        lora: the file with what the sibling's weights have more.
     """
 
     base: World
-    sibling: World
+    lora: Path
+
+    @cached_property
+    def sibling(self) -> World:
+        """The world with the LoRA added to its UNet's weights."""
+        return replace(self.base, unet=add_sibling(copy.deepcopy(self.base.unet), self.lora))
 
     @cached_property
     def base_models(self) -> WalkModels:
@@ -38,9 +43,8 @@ class Pair:
 
 
 def load_pair(lora: Path = SIBLING) -> Pair:
-    """Load the demo checkpoint with and without the LoRA, in float32 on the CPU."""
-    base = load_world(device=torch.device("cpu"))
-    return Pair(base, replace(base, unet=add_sibling(copy.deepcopy(base.unet), lora)))
+    """Load the demo checkpoint in float32 on the CPU; the LoRA is read when the sibling is first asked for."""
+    return Pair(load_world(device=torch.device("cpu")), lora)
 
 
 def mean_of(values: Sequence[float], digits: int = 3, *, sign: bool = False) -> str:

@@ -29,7 +29,7 @@ from ldu.shapes import Latent
 from ldu.trajectory import denoise
 
 FIRST_PERSON = HELD_OUT + 1200
-FINE = 50
+FINE = 25
 K_STEPS = (1, 2, 4, 8)
 HEAD = ("model", "sampler", "steps", "from the end", "Fréchet, base", "Fréchet, real", "no face")
 
