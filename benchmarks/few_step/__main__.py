@@ -1,7 +1,7 @@
 """Print what distillation changes: samples, the walk and protection with the base and with its few-step sibling.
 
     python -m benchmarks.few_step                        all three tables and docs/pictures/few_step.png
-    python -m benchmarks.few_step --parts walk           one of them
+    python -m benchmarks.few_step --parts walk --k 1 2   one of them, and some of its rows
     python -m benchmarks.few_step --row                  two rows of the second, in seconds
 
 The parts say in `benchmarks/few_step/*.py` what they measure. Samples and protection are computed in bfloat16.
@@ -52,7 +52,8 @@ def print_protection(pair: Pair, options: argparse.Namespace) -> None:
     compute_on(torch.device("cpu"), bf16=True)
     print(f"\nProtection, {options.people} people with {options.pictures} pictures each, {options.steps} steps:\n")
     people = protection.make_people(pair, options.people, options.pictures)
-    print_table(protection.HEAD, protection.rows(people, pair, steps=options.steps))
+    settings = [setting for setting in protection.SETTINGS if setting[0] in options.k]
+    print_table(protection.HEAD, protection.rows(people, pair, settings, options.steps))
 
 
 def arguments_of(given: Sequence[str] | None) -> argparse.Namespace:
@@ -60,6 +61,7 @@ def arguments_of(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--row", action="store_true", help="one walk of two portraits: quick")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--k", type=int, nargs="+", default=walk.K_STEPS, help="steps of the walks (default 1 2 4 8)")
     parser.add_argument("--samples", type=int, default=16, help="captions (default 16)")
     parser.add_argument("--portraits", type=int, default=8, help="that are walked (default 8)")
     parser.add_argument("--people", type=int, default=2, help="who are protected (default 2)")
@@ -80,7 +82,7 @@ def main(given: Sequence[str] | None = None) -> None:
         if "samples" in options.parts:
             print_samples(pair, options.samples, options.picture)
         if "walk" in options.parts:
-            print_walk(pair, options.portraits, walk.K_STEPS, walk.DEPTHS)
+            print_walk(pair, options.portraits, options.k, walk.DEPTHS)
         if "protection" in options.parts:
             print_protection(pair, options)
     print(f"\n{made_by}\n- sibling {options.lora.name}, SHA-256 {digest(options.lora)[:16]}")

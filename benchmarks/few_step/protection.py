@@ -109,7 +109,7 @@ def differences(after: Sequence[float], before: Sequence[float]) -> list[float]:
 
 
 def rows(
-    people: Sequence[Person], pair: Pair, settings: Sequence[tuple[int, float]] = SETTINGS, steps: int = STEPS
+    people: Sequence[Person], pair: Pair, settings: Sequence[tuple[int, float]], steps: int
 ) -> Iterator[tuple[object, ...]]:
     """Protect everybody in every way and give its row."""
     for k, depth in settings:
