@@ -23,6 +23,7 @@ ROWS = (  # of each table in docs/benchmarks.md, so that a number that has chang
     ("benchmarks.speed", "--repeats", "3"),
     ("benchmarks.protect_photos", "--photographs", "coffee.jpg", "--budgets", "10"),
     ("benchmarks.spiral", "--quick"),
+    ("benchmarks.few_step", "--row"),
     ("benchmarks.baselines", "--methods", "advdm", "--steps-share", "0.1"),
     ("benchmarks.efficacy", "--suite", "row"),
 )
