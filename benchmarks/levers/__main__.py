@@ -3,6 +3,7 @@
     python -m benchmarks.levers                      both tables, most of an hour on one idle core
     python -m benchmarks.levers --table grid         one of them
     python -m benchmarks.levers --row                one row of each, in seconds, hardly trained
+    python -m benchmarks.levers --show               what an interrupted run has left, without going on
 
 Levers: our default with one thing switched (`switches`). Grid: the walk's k, depth and rounds at two budgets (`grid`).
 Every result is a file under --out: a run that was interrupted goes on where it stopped. See `measures` for the columns.
@@ -28,18 +29,19 @@ QUICK_LEVER, QUICK_CELL = "no record", Cell(1, 0.25)
 Run = Callable[[], dict[str, Any]]
 
 
-def levers(bench: Bench, names: Sequence[str], people: int) -> None:
-    """Measure what is missing, person by person, and print the table."""
+def levers(bench: Bench, names: Sequence[str], people: int, *, show: bool) -> None:
+    """Measure what is missing, person by person, unless it is only to be shown, and print the table."""
     runs = [lambda name=name, n=n: bench.run(name, n, LEVERS[name]) for n in range(people) for name in names]
-    work("levers", runs)
+    work("levers", [] if show else runs)
     found = {name: [r for n in range(people) if (r := bench.found(name, n))] for name in names}
     print(f"\n**Levers** ({bench.settings})\n")
     print_table(LEVER_HEAD, [lever_row(name, each, found[DEFAULT]) for name, each in found.items() if each])
 
 
-def grid(bench: Bench, chosen: Sequence[Cell]) -> None:
-    """Measure what is missing of one person's grid and print it."""
-    work("grid", [lambda cell=cell: bench.run(cell.name, 0, alone(**cell.changes), **cell.changes) for cell in chosen])
+def grid(bench: Bench, chosen: Sequence[Cell], *, show: bool) -> None:
+    """Measure what is missing of one person's grid, unless it is only to be shown, and print it."""
+    runs = [lambda cell=cell: bench.run(cell.name, 0, alone(**cell.changes), **cell.changes) for cell in chosen]
+    work("grid", [] if show else runs)
     found = {cell: result for cell in chosen if (result := bench.found(cell.name, 0))}
     print(f"\n**Grid** ({bench.settings})\n")
     ordered = sorted(found, key=lambda cell: (cell.budget_levels, cell.rounds, cell.k_steps, cell.depth))
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", choices=("levers", "grid"), help="only this one")
     parser.add_argument("--row", action="store_true", help="one row of each beside the default's: quick")
+    parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
     parser.add_argument("--people", type=int, default=2, help="of the table of levers (default 2)")
     parser.add_argument("--out", type=Path, default=Path("levers"), help="a folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
@@ -78,9 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bench = [Bench(options.checkpoint, folder, each) for each in settings]
         if options.table != "grid":
             names, people = ([DEFAULT, QUICK_LEVER], 1) if options.row else (list(LEVERS), options.people)
-            levers(bench[0], names, people)
+            levers(bench[0], names, people, show=options.show)
         if options.table != "levers":
-            grid(bench[1], [default(10.0), QUICK_CELL] if options.row else cells())
+            grid(bench[1], [default(10.0), QUICK_CELL] if options.row else cells(), show=options.show)
     print(f"\n{made_by}")
 
 
