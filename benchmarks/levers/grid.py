@@ -39,7 +39,8 @@ def default(budget_levels: float) -> Cell:
 
 
 def cells() -> list[Cell]:
-    """Return all cells, those first that tell most: few steps against many."""
+    """Return all cells, those first that tell most: few steps against many at the usual depth."""
     found = [Cell(k, depth) for k, depth in product((1, 2, 4, 8, 16), DEPTHS)]
     found += [Cell(k, depth, rounds=2) for k, depth in product((2, 4), DEPTHS)]
-    return found + [Cell(k, depth, budget_levels=16.0) for k, depth in product((1, 2, 4), DEPTHS)]
+    found += [Cell(k, depth, budget_levels=16.0) for k, depth in product((1, 2, 4), DEPTHS)]
+    return sorted(found, key=lambda cell: (cell.budget_levels, cell.rounds, cell.depth != default(10.0).depth))
