@@ -1,6 +1,6 @@
 """Print what each lever and each walk is worth by the surrogate's loss; no thief is trained here.
 
-    python -m benchmarks.levers                      both tables, most of an hour on one idle core
+    python -m benchmarks.levers                      both tables, about 40 minutes of one core
     python -m benchmarks.levers --table grid         one of them
     python -m benchmarks.levers --row                one row of each, in seconds, hardly trained
     python -m benchmarks.levers --show               what an interrupted run has left, without going on
