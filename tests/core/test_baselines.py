@@ -7,7 +7,7 @@ import pytest
 import torch
 
 diffusers = pytest.importorskip("diffusers", reason="needs the extra eval")
-transformers = pytest.importorskip("transformers", reason="needs the extra eval")
+pytest.importorskip("transformers", reason="needs the extra eval")
 
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402  (PyTorch has no public name for it)
 
@@ -16,12 +16,11 @@ from benchmarks.baselines.blur import gaussian_blur  # noqa: E402
 from benchmarks.baselines.cost import counted  # noqa: E402
 from benchmarks.baselines.pgd import climb, publish, within  # noqa: E402
 from benchmarks.baselines.target import target_picture  # noqa: E402
-from benchmarks.world import LEVEL, World  # noqa: E402
+from benchmarks.world import LEVEL  # noqa: E402
 from demo.architecture import make_scheduler  # noqa: E402
 from ldu.attacks.textual_inversion import InversionConfig  # noqa: E402
-from ldu.backends.diffusers import read_schedule  # noqa: E402
 
-from .tiny_tokenizer import WORDS, tiny_tokenizer  # noqa: E402
+from .tiny_world import make_world  # noqa: E402
 
 DDPM = make_scheduler().alphas_cumprod
 SIDE, PICTURES, STEPS, BUDGET = 32, 2, 8, 8.5
@@ -32,49 +31,16 @@ OF_THE_DENOISER = (  # an untrained one has no error to raise
 LEARNING = [name for name, method in METHODS.items() if method.objective]
 
 
-def make_world():
-    torch.manual_seed(0)
-    vae = diffusers.AutoencoderKL(
-        block_out_channels=(32,) * 4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        latent_channels=4,
-    )
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=SIDE // 8,
-        block_out_channels=(32, 32),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        cross_attention_dim=32,
-        attention_head_dim=4,
-    )
-    config = transformers.CLIPTextConfig(
-        vocab_size=len(WORDS), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
-        max_position_embeddings=77, bos_token_id=6, eos_token_id=7, pad_token_id=7,
-    )  # fmt: skip
-    text = transformers.CLIPTextModel(config)
-    for net in (vae, unet, text):
-        net.eval().requires_grad_(False)
-    with torch.no_grad():  # an untrained VAE is nearly flat: let it answer to what it is given
-        vae.decoder.conv_out.weight.mul_(4)
-        vae.encoder.conv_out.weight.mul_(20)
-    scheduler = make_scheduler()
-    schedule = read_schedule(scheduler)
-    return World(vae, unet, text, tiny_tokenizer(length=77), schedule, dict(scheduler.config), SIDE)
-
-
 @pytest.fixture(scope="module")
 def world():
-    return make_world()
+    return make_world(SIDE)
 
 
 @pytest.fixture(scope="module")
 def world_elsewhere():
     """Return a world whose tensors carry an accelerator's name and no numbers; mixing devices fails as on one."""
     torch.__future__.set_overwrite_module_params_on_conversion(True)
-    world = make_world()
+    world = make_world(SIDE)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         for net in (world.vae, world.unet, world.text):
             net.to("cuda")

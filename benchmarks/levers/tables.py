@@ -1,0 +1,104 @@
+"""Lay results out as rows: means over all pictures, and the paired difference to the default with its interval."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.levers.grid import Cell
+from benchmarks.levers.switches import EQUAL
+from ldu.statistics import bootstrap_interval
+
+COMMON = (
+    "n",
+    "max levels",
+    "PSNR dB",
+    "SSIM",
+    "budget used %",
+    "gain %",
+    f"at {EQUAL:g} dB over noise %",
+    "minus default [95 %]",
+    f"at {EQUAL:g} dB after JPEG %",
+    "minus default [95 %]",
+    "forward",
+    "backward",
+    "VAE",
+    "CPU s",
+)
+LEVER_HEAD = ("lever", *COMMON)
+GRID_HEAD = ("k", "depth", "rounds", "budget", *COMMON)
+UNREACHED = 0.3  # dB
+
+Result = dict[str, Any]
+
+
+def lever_row(name: str, results: Sequence[Result], defaults: Sequence[Result]) -> tuple[object, ...]:
+    """Return the row of a lever, from its results and the default's, person by person."""
+    return name, *common(results, defaults)
+
+
+def grid_row(cell: Cell, results: Sequence[Result], defaults: Sequence[Result]) -> tuple[object, ...]:
+    """Return the row of a cell."""
+    walk = (cell.k_steps, f"{cell.depth:g}", cell.rounds, f"{cell.budget_levels:g}")
+    return *walk, *common(results, defaults)
+
+
+def common(results: Sequence[Result], defaults: Sequence[Result]) -> tuple[object, ...]:
+    """Return the cells that all rows have; costs are those of one person's pictures."""
+    pictures, own = _pictures(results), results is defaults
+    known = {result["person"]: result for result in defaults}
+    paired = [(each, known[each["person"]]) for each in results if each["person"] in known and not own]
+
+    def minus_default(key: str) -> str:
+        differences = [a[key] - b[key] for one, other in paired for a, b in _together(one, other)]
+        return with_interval(differences)
+
+    cost = {key: _mean([result["cost"][key] for result in results]) for key in results[0]["cost"]}
+    return (
+        len(pictures),
+        max(picture["max_levels"] for picture in pictures),
+        _average(pictures, "psnr_db", "{:.1f}"),
+        _average(pictures, "ssim", "{:.3f}"),
+        _average(pictures, "used", "{:.0%}").rstrip("%"),
+        _average(pictures, "gain", "{:+.1f}"),
+        _average(pictures, "over_noise", "{:+.1f}") + _unreached(pictures),
+        minus_default("over_noise"),
+        _average(pictures, "after_jpeg", "{:+.1f}"),
+        minus_default("after_jpeg"),
+        *(f"{cost[key]:.0f}" for key in ("forwards", "backwards")),
+        f"{cost['encodes'] + cost['decodes']:.0f}",
+        f"{_mean([result['cpu_seconds'] for result in results]):.0f}",
+    )
+
+
+def _together(one: Result, other: Result) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    return list(zip(one["pictures"], other["pictures"], strict=True))
+
+
+def with_interval(values: Sequence[float]) -> str:
+    """Return the mean with its 95 % bootstrap interval; one value has none."""
+    if not values:
+        return "-"
+    if len(values) == 1:
+        return f"{values[0]:+.1f}"
+    low, high = bootstrap_interval(values)
+    return f"{_mean(values):+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _unreached(pictures: Sequence[dict[str, Any]]) -> str:
+    """Say what PSNR was reached where a change is too faint, or too much at its limit, to be scaled to EQUAL."""
+    reached = [picture["equal_db"] for picture in pictures if picture["equal_db"] is not None]
+    if len(reached) == len(pictures) and all(abs(each - EQUAL) < UNREACHED for each in reached):
+        return ""
+    return f" ({max(reached):.1f} dB)" if reached else " (no change)"
+
+
+def _pictures(results: Sequence[Result]) -> list[dict[str, Any]]:
+    return [picture for result in results for picture in result["pictures"]]
+
+
+def _average(pictures: Sequence[dict[str, Any]], key: str, form: str) -> str:
+    there = [picture[key] for picture in pictures if picture[key] is not None]
+    return form.format(_mean(there)) if there else "-"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
