@@ -9,8 +9,8 @@ Signed steps use all of the budget everywhere. The others spend a given visibili
 should be well below the budget. Both work at the working size, on the shift's own residual: where r leaves no room,
 pixels take the shift's place as far as that raises the loss.
     w = min(1, flat + s / 12)        s: standard deviation of the picture's grey levels within 5 x 5 pixels
-The shift of z_T reaches only what the decoder can paint; pixels also reach the directions that the encoder amplifies. At
-the picture's own size the refinement is added to the change that is there.
+The shift of z_T reaches only what the decoder can paint; pixels also reach the directions that the encoder amplifies.
+At the picture's own size the refinement is added to the change that is there.
 
 Source: what hides a change, the texture masking of Chou & Li 1995, simplified; projected gradient descent in
 L-infinity and in L2, Madry et al. 2018, section 2.1; its momentum, Dong et al. 2018, eq. 6; on a diffusion loss, AdvDM
