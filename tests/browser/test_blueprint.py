@@ -40,7 +40,7 @@ def test_the_blueprint_dragged_from_the_library_and_wired_by_hand_saves_a_pictur
         front.drag_from_library(name, album / "dragged.png", spot)
     for wire in WIRES:
         front.draw_wire(*wire)
-    for widget in ("steps", "train_steps"):
+    for widget in ("steps", "train_steps", "refine_steps"):
         front.set_everywhere(widget, 1)
     assert front.press_run() is None
     (saved,) = (place / "output").glob(f"{SAMPLE.stem}_protected_*.png")

@@ -13,7 +13,7 @@ from tools.front_end import front_end
 
 LANGUAGES = (SOURCE, *TRANSLATIONS)
 NODE = "LDU_TrainRho"
-GROUP = {"title": "6 · Measure", "bounding": [0, 0, 300, 200]}
+GROUP = {"title": "7 · Measure", "bounding": [0, 0, 300, 200]}
 
 
 def plain(text):
@@ -62,7 +62,7 @@ def shown(language):
     """Return what is to be seen of a few texts of the shipped graphs."""
     words = read(language, GRAPHS)["ldu"]
     (note,) = (text for original, text in words["notes"].items() if original.startswith("# Protect one photo"))
-    return {note, words["titles"]["Budget (levels)"], words["groups"]["6 · Measure"]}
+    return {note, words["titles"]["Budget (levels)"], words["groups"]["7 · Measure"]}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -73,6 +73,7 @@ def test_three_clicks_lead_from_the_empty_canvas_to_the_saved_picture(
         front.set_on("LDU_TextualInversion", "steps", 1)  # for a short test, no part of the way
         front.set_on("LDU_MeasureLoss", "draws", 2)
         front.set_on("LDU_TrainRho", "steps", 2)
+        front.set_on("LDU_RefinePixels", "steps", 1)
         job, refused = front.start_run(hand.click)
         assert refused is None
         assert front.wait_for_end(job) is None
