@@ -17,6 +17,9 @@ EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
 
+SWEEP = (15, 50, 100, 150, 250)
+"""Timesteps of 1000 to which DiffPure diffuses, as the paper's own sweep has them."""
+
 MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
 
 
@@ -82,6 +85,17 @@ def fragility(people: int) -> list[Cell]:
     return [
         Cell("DreamBooth", method, budget, psnr_db, person=person)
         for (method, budget, psnr_db), person in product(conditions, range(people))
+    ]
+
+
+def sweep(people: int = 4) -> list[Cell]:
+    """Return the cells of the DiffPure sweep: ours, LDU as published and a pixel attack, diffused further and further."""
+    methods = ("ldu_published", "ldu", "ldu_slope", "advdm")
+    conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods))
+    purifiers = ("none", *(f"diffpure {timestep}" for timestep in SWEEP))
+    return [
+        Cell("LoRA", method, budget, psnr_db, purifier, person=person)
+        for person, (method, budget, psnr_db), purifier in product(range(people), conditions, purifiers)
     ]
 
 
