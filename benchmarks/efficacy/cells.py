@@ -52,6 +52,14 @@ class Cell:
         words = "_".join(part.replace(" ", "").replace("+", "-") for part in parts)
         return f"{words}_{self.share:g}_{self.person}"
 
+    @property
+    def label(self) -> str:
+        """Return its method and visibility in words, as tables and pictures show them."""
+        if self.method == CLEAN:
+            return CLEAN
+        scaled = f" at {self.psnr_db:g} dB" if self.psnr_db else ""
+        return f"{self.method} {self.budget_levels:g}{scaled}"
+
 
 def at_equal_psnr(method: str) -> tuple[float, float]:
     """Return the budget and the PSNR of a method in the comparison at equal visibility.

@@ -82,11 +82,8 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
     paired = [(r, same[r.cell.person]) for r in rows if r.cell.person in same and r not in ours]
     identity, frechet = [r.identity for r in rows], [r.frechet for r in rows]
     no_face = 100 * sum(r.found["effect"]["no_face"] for r in rows) / len(rows)
-    limit = (
-        "" if cell.method == CLEAN else f" {cell.budget_levels:g}" + (f" at {cell.psnr_db:g} dB" * bool(cell.psnr_db))
-    )
     return [
-        cell.method + limit,
+        cell.label,
         str(len(rows)),
         str(max(r.found["visibility"]["max_abs_levels"] for r in rows)),
         _average([r.found["visibility"]["psnr_db"] for r in rows]),

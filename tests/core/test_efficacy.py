@@ -179,6 +179,11 @@ def test_methods_of_one_psnr_are_compared_whatever_their_budgets(lab):
     assert rival["identity minus ours"] == "0.20"
 
 
+def test_one_method_at_two_visibilities_has_two_labels():
+    cells = Cell("TI", "advdm", 16.0, 26.0), Cell("TI", "advdm", 32.0, 26.0), Cell("TI", CLEAN, 0.0)
+    assert [cell.label for cell in cells] == ["advdm 16 at 26 dB", "advdm 32 at 26 dB", "clean"]
+
+
 def test_the_slope_keeps_the_psnr_that_methods_are_compared_at():
     assert METHODS["ldu_slope"].protect.config.psnr_db == plan.EQUAL[1]
 
