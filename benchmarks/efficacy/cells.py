@@ -97,7 +97,7 @@ def fragility(people: int) -> list[Cell]:
 
 
 def sweep(people: int = 4) -> list[Cell]:
-    """Return the cells of the DiffPure sweep: ours, LDU as published and a pixel attack, diffused further and further."""
+    """Return the cells of the DiffPure sweep: ours, LDU as published and a pixel attack, diffused ever further."""
     methods = ("ldu_published", "ldu", "ldu_slope", "advdm")
     conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods))
     purifiers = ("none", *(f"diffpure {timestep}" for timestep in SWEEP))
