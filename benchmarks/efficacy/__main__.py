@@ -11,12 +11,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.efficacy.cells import OURS, Cell, full, quick, row
+from benchmarks.efficacy import curve
+from benchmarks.efficacy.cells import OURS, Cell, full, quick, row, sweep
 from benchmarks.efficacy.lab import Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
 from benchmarks.efficacy.run import measure
-from benchmarks.efficacy.tables import HEAD, read, self_checks, tables, worst_rows, write_json
+from benchmarks.efficacy.tables import HEAD, Result, read, self_checks, tables, worst_rows, write_json
 from benchmarks.table import print_table, provenance
 from demo.pipeline import WEIGHTS
 from ldu.attacks.purify.recipe import parse
@@ -31,6 +32,8 @@ def suite(name: str, people: int) -> list[Cell]:
     if name == "full":
         purifiers = [line for line in STRESS_SUITE if set(parse(line)[0].needs) <= HERE]
         return full(METHODS, purifiers, people or 20)
+    if name == "diffpure":
+        return sweep(people or 4)
     if name == "row":
         return row()
     return quick(people or 2)
@@ -53,10 +56,18 @@ def show(lab: Lab, cells: Iterable[Cell], folder: Path, ours: str) -> None:
     print(f"\nPictures: {write_page(lab, results, folder / 'page', texts)}")
 
 
+def show_sweep(results: list[Result], picture: Path) -> None:
+    """Print what is left of each method after DiffPure and draw it."""
+    print("\n**LoRA after DiffPure: what is left of the effect**\n")
+    print_table(curve.HEAD, curve.effect_rows(results))
+    curve.draw_sweep(results).save(picture)
+    print(f"\nCurves: {picture}")
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=("row", "quick", "full"), default="quick")
+    parser.add_argument("--suite", choices=("row", "quick", "diffpure", "full"), default="quick")
     parser.add_argument("--people", type=int, default=0, help="fewer or more people than the suite has")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
     parser.add_argument("--data", type=Path, help="people as PERSON/set_A, set_B, set_C")
@@ -82,7 +93,10 @@ def main() -> None:
         cells = [cell for cell in cells if cell.purifier in options.purifiers.split(",")]
     print(provenance(options.checkpoint))
     measure(setup, cells, options.workers)
-    show(Lab(setup), cells, setup.results, options.ours)
+    lab = Lab(setup)
+    show(lab, cells, setup.results, options.ours)
+    if options.suite == "diffpure":
+        show_sweep(read(lab, cells), setup.results / "diffpure.png")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ ROOM = {"ldu_slope": 2.0, "ldu_protect": 2.0}
 """Times the budget of EQUAL for methods that need it: steps along the slope go further than signed ones in some places,
 well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths of this budget)."""
 
+SWEEP = (15, 50, 100, 150, 250)
+"""Timesteps of 1000 to which DiffPure diffuses, as the paper's own sweep has them."""
+
 MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
 
 
@@ -93,6 +96,17 @@ def fragility(people: int) -> list[Cell]:
     return [
         Cell("DreamBooth", method, budget, psnr_db, person=person)
         for (method, budget, psnr_db), person in product(conditions, range(people))
+    ]
+
+
+def sweep(people: int = 4) -> list[Cell]:
+    """Return the cells of the DiffPure sweep: ours, LDU as published and a pixel attack, diffused ever further."""
+    methods = ("ldu_published", "ldu", "ldu_protect", "ldu_slope", "advdm")
+    conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods))
+    purifiers = ("none", *(f"diffpure {timestep}" for timestep in SWEEP))
+    return [
+        Cell("LoRA", method, budget, psnr_db, purifier, person=person)
+        for person, (method, budget, psnr_db), purifier in product(range(people), conditions, purifiers)
     ]
 
 

@@ -88,10 +88,10 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
         str(max(r.found["visibility"]["max_abs_levels"] for r in rows)),
         _average([r.found["visibility"]["psnr_db"] for r in rows]),
         _average([r.found["visibility"]["ssim"] for r in rows], 3),
-        _with_interval(identity),
-        _with_interval([a.identity - b.identity for a, b in paired]),
-        _with_interval(frechet, 0),
-        _with_interval([a.frechet - b.frechet for a, b in paired], 0),
+        with_interval(identity),
+        with_interval([a.identity - b.identity for a, b in paired]),
+        with_interval(frechet, 0),
+        with_interval([a.frechet - b.frechet for a, b in paired], 0),
         f"{no_face:.0f}",
         f"{max(identity):.2f}",
     ]
@@ -107,7 +107,8 @@ def _average(values: Sequence[float | None], digits: int = 1) -> str:
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
 
 
-def _with_interval(values: Sequence[float], digits: int = 2) -> str:
+def with_interval(values: Sequence[float], digits: int = 2) -> str:
+    """Return the mean with a 95 % bootstrap interval, "-" for nothing."""
     if not values:
         return "-"
     mean = sum(values) / len(values)
@@ -128,7 +129,7 @@ def worst_rows(results: Sequence[Result]) -> list[list[str]]:
             by_person.setdefault(row.cell.person, []).append(row)
         worst = [max(tried, key=lambda r: r.identity) for tried in by_person.values()]
         names = sorted({r.cell.purifier for r in worst})
-        values = _with_interval([r.identity for r in worst])
+        values = with_interval([r.identity for r in worst])
         found.append([thief, method, f"{budget:g}", values, ", ".join(names)])
     return found
 

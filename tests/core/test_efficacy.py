@@ -13,7 +13,7 @@ pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code
+from benchmarks.efficacy import code, curve
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections
 from benchmarks.efficacy.measures import Judge
@@ -218,6 +218,20 @@ def test_what_a_method_made_is_named_after_its_code_and_clean_results_are_not(la
     after = [lab.path(cell) for cell in cells]
     assert before[0] != after[0]
     assert before[1] == after[1]
+
+
+def test_the_sweep_tells_what_is_left_beside_clean_pictures_that_were_purified_too(lab):
+    cells = [cell for cell in plan.sweep(2) if cell.method in (CLEAN, "advdm")]
+    for cell in cells:
+        step = curve.timestep(cell.purifier)
+        found = (0.5, 40) if cell.method == CLEAN else (0.2 + step / 1000, 100 - step / 5)
+        write(lab, cell, *found)
+    results = read(lab, cells)
+    identity, frechet = (dict(zip(curve.HEAD, row, strict=True)) for row in curve.effect_rows(results))
+    assert identity["not purified"] == "0.30 [0.30, 0.30]"
+    assert identity["DiffPure 250"] == "0.05 [0.05, 0.05]"
+    assert frechet["DiffPure 150"] == "30 [30, 30]"
+    assert curve.draw_sweep(results).size == curve.SIZE
 
 
 def test_the_worst_case_is_each_persons_own_worst_purifier(lab):
