@@ -93,6 +93,7 @@ def test_a_reload_in_the_middle_of_a_run_loses_neither_the_workflow_nor_the_resu
     assert [node["type"] for node in front.nodes()] == nodes
     assert front.wait_for_end(job) is None
     assert len(saved(place)) == len(before) + 1
+    front.photograph_node(album / "result_after_reload.png", "LDU_SaveProtected")  # unseen it has none
     front.wait_for_pictures("LDU_SaveProtected")
     front.wait_until("saying", ["LDU_Compare", "of 255 levels"])
 
