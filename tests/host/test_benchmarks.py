@@ -84,7 +84,8 @@ def test_a_report_becomes_a_row(tmp_path):
     report = json.loads(
         '{"width": 451, "height": 300, "budget_levels": 10.0, "max_abs_levels": 10, "psnr_db": 31.5, "ssim": 0.9,'
         '"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2, "loss_gain_over_random": [0.05, 0.15],'
-        '"seconds": 100.0, "nfe": {"protect": 9, "train": 1000, "refine": 120, "textual_inversion": 600, "evaluate": 192}}'
+        '"seconds": 100.0, "nfe": {"protect": 9, "train": 1000, "refine": 120, "textual_inversion": 600,'
+        '"evaluate": 192}}'
     ) | {"output": str(photograph)}
     row = dict(zip(protect_photos.HEAD, protect_photos.row(photograph, report), strict=True))
     assert row["after - random [95 %]"] == "+0.1000 [+0.0500, +0.1500]"
