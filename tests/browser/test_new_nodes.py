@@ -100,9 +100,10 @@ def test_after_a_run_every_node_shows_its_words_and_pictures_and_lies_where_it_s
 def test_a_node_that_refuses_its_input_says_why_on_itself_and_is_marked(new_front, album):
     new_front.open_template("protect")
     for widget in ("steps", "draws"):
-        new_front.set_everywhere(widget, 1)
+        new_front.set_everywhere(widget, 2)
     new_front.set_on("LDU_TextualInversion", "prompt", "a photo of nobody")
     sentence = new_front.press_run()
+    assert sentence.startswith("The prompt must hold S* once")
     new_front.wait_until("saying", ["LDU_TextualInversion", sentence])
     assert new_front.ask("blamed") == ["LDU_TextualInversion"]
     new_front.photograph_node(album / "new_refusing.png", "Textual Inversion: an independent judge")
