@@ -84,7 +84,7 @@ class Refined:
         config = replace(self.config, budget_levels=budget_levels, seed=seed)
         photos = _photos(world, x)
         shifted = self.shift.shifted(surrogate, photos, budget_levels, steps, seed) if steps else photos
-        return to_pixels(torch.cat([_refined(surrogate, *pair, config) for pair in zip(photos, shifted, strict=True)]))
+        return to_pixels(torch.cat([refined(surrogate, *pair, config) for pair in zip(photos, shifted, strict=True)]))
 
 
 def _photos(world: World, x: Tensor) -> list[Levels]:
@@ -92,7 +92,8 @@ def _photos(world: World, x: Tensor) -> list[Levels]:
     return list(to_levels(x).round().to(world.device).split(1))
 
 
-def _refined(surrogate: Surrogate, photo: Levels, shifted: Levels, config: RefineConfig) -> Levels:
+def refined(surrogate: Surrogate, photo: Levels, shifted: Levels, config: RefineConfig) -> Levels:
+    """Return one photo after all steps of the refinement, on the CPU."""
     refinement = Refinement(surrogate, photo, shifted.to(photo.device), config)
     for _ in refinement.run():
         pass

@@ -37,6 +37,7 @@ JUDGE = DEMO["TI"]
 """Whose prompt and learning rate the token has that measures."""
 CODE = (
     *("ldu", "benchmarks/baselines", "benchmarks/efficacy/methods.py", "benchmarks/efficacy/published.py"),
+    "benchmarks/efficacy/ours.py",
     *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "general", "measures", "parts", "switches")),
 )
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.baselines.controls import PROMPT_TEMPLATE, STRIDE, error_of_file
 from benchmarks.baselines.pgd import climb, publish, reaching
-from benchmarks.efficacy import published
+from benchmarks.efficacy import ours, published
 from benchmarks.levers.case import Case, fresh_rho
 from benchmarks.levers.parts import (
     FreeShift,
@@ -31,7 +31,7 @@ from ldu.lagrangian import share_beyond
 from ldu.model import Denoiser
 from ldu.protect import Subject
 from ldu.protect import publish as publish_shifted
-from ldu.refine import RefineConfig, Refinement
+from ldu.refine import RefineConfig
 from ldu.shapes import LatentOfAnySize, Levels
 from ldu.train import TrainConfig
 
@@ -167,16 +167,9 @@ def refined(psnr_db: float = 0.0) -> Lever:
         budget = case.config.budget_levels
         visibility = WHITE * 10 ** (-psnr_db / 20) / budget if psnr_db else 0
         config = RefineConfig(budget, visibility, flat=1, refine_steps=case.alone, seed=case.config.seed)
-        return [_refined(case, *pair, config) for pair in zip(case.photos, case.default(), strict=True)]
+        return [ours.refined(case.surrogate, *pair, config) for pair in zip(case.photos, case.default(), strict=True)]
 
     return lever
-
-
-def _refined(case: Case, photo: Levels, shifted: Levels, config: RefineConfig) -> Levels:
-    refinement = Refinement(case.surrogate, photo, shifted.to(photo.device), config)
-    for _ in refinement.run():
-        pass
-    return refinement.refined
 
 
 def slope_alone(case: Case) -> list[Levels]:
