@@ -15,6 +15,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -84,14 +85,13 @@ def measure(models: WalkModels, z_0: Tensor, k_steps: int, depth: float, refine:
     back = denoise(models.walker, record.z_T, models.schedule, sigmas)
     moved = denoise(models.walker, z_T, models.schedule, sigmas) - back
     moved_record = denoise(models.walker, z_T, models.schedule, sigmas, record=record) - z_0
-    decoded, wanted = (models.autoencoder.decode(z).clamp(-1, 1) for z in (back, z_0))
     return Measured(
         evaluations=k_steps + 1 + refine * k_steps,
         miss=largest_miss(models, record),
-        error=(_norms(back - z_0) / _norms(z_0)).mean().item(),
-        psnr_db=(10 * torch.log10(4 / (decoded - wanted).square().mean(dim=(1, 2, 3)))).mean().item(),
-        gain_record=(_norms(moved_record) / _norms(shift)).mean().item(),
-        gain_plain=(_norms(moved) / _norms(shift)).mean().item(),
+        error=fmean(relative(back - z_0, z_0)),
+        psnr_db=fmean(shown_psnr(models.autoencoder.decode(back), models.autoencoder.decode(z_0))),
+        gain_record=fmean(relative(moved_record, shift)),
+        gain_plain=fmean(relative(moved, shift)),
     )
 
 
@@ -106,8 +106,15 @@ def largest_miss(models: WalkModels, record: Record) -> float:
     return max(misses)
 
 
-def _norms(z: Tensor) -> Tensor:
-    return z.flatten(1).norm(dim=1)
+def relative(change: Tensor, z: Tensor) -> list[float]:
+    """Return ||change|| / ||z|| of each picture of a batch."""
+    return (change.flatten(1).norm(dim=1) / z.flatten(1).norm(dim=1)).tolist()
+
+
+def shown_psnr(decoded: Tensor, wanted: Tensor) -> list[float]:
+    """Return the PSNR in dB of each picture of a batch, both as they would be shown."""
+    error = (decoded.clamp(-1, 1) - wanted.clamp(-1, 1)).square().mean(dim=(1, 2, 3))
+    return (10 * torch.log10(4 / error)).tolist()
 
 
 def rows(models: WalkModels, z_0: Tensor, settings: Sequence[tuple[int, float, int]]) -> Iterator[tuple[object, ...]]:

@@ -23,11 +23,10 @@ from torch import Tensor
 from benchmarks.spiral_models import ExactDenoiser, distance_to_spiral, noise_levels, spiral, train
 from benchmarks.spiral_paper import LITERAL, PAPER, PAPER_K, READINGS, VARIANCES, constant_misfit, misfit
 from benchmarks.spiral_picture import Denoised, draw
-from benchmarks.table import ROOT, print_table, provenance
+from benchmarks.table import ROOT, print_table, provenance, with_interval
 from ldu.model import Denoiser
 from ldu.schedule import NoiseSchedule
 from ldu.shapes import Latent
-from ldu.statistics import bootstrap_interval
 from ldu.trajectory import Record, denoise, invert
 
 PICTURE = ROOT / "docs" / "pictures" / "spiral.png"
@@ -134,13 +133,8 @@ def literal_rows(study: Study) -> Iterator[tuple[object, ...]]:
         if k in PAPER_K:
             yield (error, k, "paper (its unit)", *(f"{value:.2f}" for value in PAPER[error, k]))
         for walk in SHOWN_WALKS:
-            yield (error, k, walk, *(with_interval(errors(at_d)[error]) for at_d in walked[k, walk]))
-
-
-def with_interval(values: Tensor) -> str:
-    """Lay out a mean and its interval."""
-    low, high = bootstrap_interval(values.tolist(), resamples=RESAMPLES)
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+            found = [errors(at_d)[error].tolist() for at_d in walked[k, walk]]
+            yield (error, k, walk, *(with_interval(values, resamples=RESAMPLES) for values in found))
 
 
 @dataclass(frozen=True)

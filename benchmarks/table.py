@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from ldu.statistics import bootstrap_interval
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,6 +23,25 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     print("|" + " --- |" * len(head))
     for row in rows:
         print("| " + " | ".join(map(str, row)) + " |", flush=True)
+
+
+def with_interval(values: Sequence[float], digits: int = 2, *, sign: bool = False, resamples: int = 4000) -> str:
+    """Write the mean with its 95 % bootstrap interval; one value has none, and nothing is "-".
+
+    Args:
+        values: what was measured, for paired data its differences.
+        digits: after the point.
+        sign: whether a plus is written too.
+        resamples: of the bootstrap.
+    """
+    if not values:
+        return "-"
+    form = f"{'+' if sign else ''}.{digits}f"
+    mean = f"{sum(values) / len(values):{form}}"
+    if len(values) == 1:
+        return mean
+    low, high = bootstrap_interval(values, resamples=resamples)
+    return f"{mean} [{low:{form}}, {high:{form}}]"
 
 
 def provenance(checkpoint: Path | None = None, *, device: str | None = None) -> str:

@@ -123,3 +123,10 @@ class ShiftUNet(nn.Module):
             return None
         shape = (z_T.shape[0], self.config.key_channels, *z_T.shape[-2:])
         return torch.randn(shape, generator=generator).to(z_T)
+
+
+def untrained_rho(config: ShiftConfig, *, seed: int = 0) -> ShiftUNet:
+    """Return a rho on the CPU as training starts with it; the global random state stays as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return ShiftUNet(config)

@@ -16,7 +16,7 @@ from ..ldu.checkpoint import RhoCard, require_fit, save_rho
 from ..ldu.errors import BadValueError, LduError, NonFiniteError
 from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
-from ..ldu.shift_unet import ShiftConfig, ShiftUNet
+from ..ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
 from .estimate import Teller, remarks, say_rest, say_time
 from .host import (
@@ -238,9 +238,7 @@ def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  #
     channels = model.get_model_object("latent_format").latent_channels
     with torch.inference_mode(False):
         if given is None:
-            with torch.random.fork_rng():
-                torch.manual_seed(0)
-                return ShiftUNet(ShiftConfig(channels))
+            return untrained_rho(ShiftConfig(channels))
         require_fit(
             given.card, model_family=tag.family, prediction=tag.prediction, latent_channels=channels, rho=given.net
         )

@@ -7,8 +7,9 @@ from statistics import fmean
 from PIL import Image
 
 from benchmarks.efficacy.cells import CLEAN, SWEEP
-from benchmarks.efficacy.tables import Result, with_interval
+from benchmarks.efficacy.tables import Result
 from benchmarks.plot import Axis, Colour, Panel, Sheet
+from benchmarks.table import with_interval
 
 SIZE = (1040, 420)
 COLOURS: tuple[Colour, ...] = ((0, 114, 178), (110, 110, 110), (213, 94, 0), (0, 158, 115), (204, 121, 167))

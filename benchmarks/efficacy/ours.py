@@ -6,7 +6,9 @@ no rho at all if it is given 0 steps; `published` holds the paper's own reading.
 Source: LDU (arXiv 2510.03089), training objective and pipeline.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +17,10 @@ from benchmarks.baselines.controls import INVERSION, personalizer
 from benchmarks.world import World
 from ldu.attacks.textual_inversion import InversionConfig
 from ldu.budget import to_levels, to_pixels
-from ldu.protect import prepare
+from ldu.protect import Subject, prepare
 from ldu.refine import RefineConfig, Refinement
 from ldu.shapes import Levels
-from ldu.shift_unet import ShiftConfig, ShiftUNet
+from ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ldu.train import ShiftTraining, Surrogate, TrainConfig
 
 
@@ -55,12 +57,7 @@ class Shift:
         config = TrainConfig(budget_levels=budget_levels, train_steps=steps * len(photos), evaluate_every=0, seed=seed)
         config = replace(config, **dict(self.changes))
         subjects = [prepare(surrogate, photo, None, config) for photo in photos]
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # rho's own start
-            rho = ShiftUNet(ShiftConfig(subjects[0].record.z_T.shape[1], bound=self.bound)).to(photos[0].device)
-        training = ShiftTraining(surrogate, subjects, rho, config)
-        for _ in training.run():
-            pass
+        training = train_shift(surrogate, subjects, fresh_rho(subjects[0], seed, bound=self.bound), config)
         return [training.protected(subject) for subject in subjects]
 
 
@@ -85,6 +82,26 @@ class Refined:
         photos = _photos(world, x)
         shifted = self.shift.shifted(surrogate, photos, budget_levels, steps, seed) if steps else photos
         return to_pixels(torch.cat([refined(surrogate, *pair, config) for pair in zip(photos, shifted, strict=True)]))
+
+
+def fresh_rho(subject: Subject, seed: int, **changes: Any) -> ShiftUNet:  # noqa: ANN401
+    """Return an untrained rho where the subject is; `changes` are of its architecture."""
+    z_T = subject.record.z_T
+    return untrained_rho(ShiftConfig(z_T.shape[1], **changes), seed=seed).to(z_T.device)
+
+
+def train_shift(
+    surrogate: Surrogate,
+    subjects: Sequence[Subject],
+    rho: ShiftUNet,
+    config: TrainConfig,
+    **options: Any,  # noqa: ANN401
+) -> ShiftTraining:
+    """Train rho on all subjects to the end; `options` are of `ShiftTraining`."""
+    training = ShiftTraining(surrogate, subjects, rho, config, **options)
+    for _ in training.run():
+        pass
+    return training
 
 
 def _photos(world: World, x: Tensor) -> list[Levels]:

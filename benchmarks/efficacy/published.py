@@ -17,7 +17,7 @@ from benchmarks.world import World
 from ldu.losses import noise_prediction_loss
 from ldu.model import Autoencoder, Denoiser
 from ldu.protect import WalkModels
-from ldu.shift_unet import ShiftConfig, ShiftUNet
+from ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ldu.trajectory import denoise, invert
 
 K_STEPS, DEPTH = 4, 1.0
@@ -32,9 +32,7 @@ def protect(world: World, x: Tensor, *, budget_levels: float, steps: int, genera
     sigmas = models.schedule.grid(K_STEPS, DEPTH)
     with torch.no_grad():
         starts = [invert(models.walker, world.encode(one[None]), models.schedule, sigmas).z_T for one in x]
-    with torch.random.fork_rng():
-        torch.manual_seed(generator.initial_seed())  # rho's own start
-        rho = ShiftUNet(ShiftConfig(starts[0].shape[1], key_channels=0))
+    rho = untrained_rho(ShiftConfig(starts[0].shape[1], key_channels=0), seed=generator.initial_seed())
     optimizer = torch.optim.Adam(rho.parameters(), RATE)
     for step in range(steps * len(x)):
         number = step % len(x)

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.efficacy.cells import CLEAN, OURS, Cell
 from benchmarks.efficacy.lab import Lab
+from benchmarks.table import with_interval
 from ldu.statistics import bootstrap_interval
 
 HEAD = (
@@ -105,17 +106,6 @@ def _visibility(cell: Cell) -> tuple[str, float]:
 def _average(values: Sequence[float | None], digits: int = 1) -> str:
     there = [value for value in values if value is not None]
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
-
-
-def with_interval(values: Sequence[float], digits: int = 2) -> str:
-    """Return the mean with a 95 % bootstrap interval, "-" for nothing."""
-    if not values:
-        return "-"
-    mean = sum(values) / len(values)
-    if len(values) == 1:
-        return f"{mean:.{digits}f}"
-    low, high = bootstrap_interval(values)
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def worst_rows(results: Sequence[Result]) -> list[list[str]]:

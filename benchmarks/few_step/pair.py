@@ -1,7 +1,6 @@
-"""The two models that are compared, and how a number with its interval is printed."""
+"""The two models that are compared."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 from benchmarks.world import World, load_world
 from demo.train_sibling import SIBLING, add_sibling
 from ldu.protect import WalkModels
-from ldu.statistics import bootstrap_interval
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,3 @@ class Pair:
 def load_pair(lora: Path = SIBLING) -> Pair:
     """Load the demo checkpoint in float32 on the CPU; the LoRA is read when the sibling is first asked for."""
     return Pair(load_world(device=torch.device("cpu")), lora)
-
-
-def mean_of(values: Sequence[float], digits: int = 3, *, sign: bool = False) -> str:
-    """Write a mean with its 95 % bootstrap interval."""
-    plus, (low, high) = "+" if sign else "", bootstrap_interval(values)
-    return f"{sum(values) / len(values):{plus}.{digits}f} [{low:{plus}.{digits}f}, {high:{plus}.{digits}f}]"

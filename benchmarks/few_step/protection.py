@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from benchmarks.efficacy.ours import Shift
+from benchmarks.efficacy.ours import Shift, fresh_rho, train_shift
 from benchmarks.efficacy.subjects import drawn_people
-from benchmarks.few_step.pair import Pair, mean_of
+from benchmarks.few_step.pair import Pair
+from benchmarks.table import with_interval
 from ldu.attacks.random_noise import noise_at_equal_psnr
 from ldu.attacks.textual_inversion import InversionConfig
 from ldu.budget import to_levels
 from ldu.metrics import psnr_db
 from ldu.protect import Subject, prepare
 from ldu.shapes import Levels
-from ldu.shift_unet import ShiftConfig, ShiftUNet
-from ldu.train import ShiftTraining, Surrogate, TrainConfig, thief_loss
+from ldu.train import Surrogate, TrainConfig, thief_loss
 from ldu.trajectory import for_denoiser
 
 SETTINGS = ((2, 0.25), (2, 1.0), (4, 0.25), (4, 1.0))
@@ -51,7 +51,8 @@ class Measured:
 
     def cells(self) -> tuple[str, ...]:
         """Lay out for the table."""
-        return mean_of(self.psnr, 1), mean_of(self.over_clean, 4, sign=True), mean_of(self.over_noise, 4, sign=True)
+        gains = (with_interval(values, 4, sign=True) for values in (self.over_clean, self.over_noise))
+        return with_interval(self.psnr, 1), *gains
 
 
 def make_people(pair: Pair, count: int, pictures: int) -> list[Person]:
@@ -79,12 +80,7 @@ def hand_over(subject: Subject, walker: Surrogate) -> Subject:
 def protect(person: Person, down: Surrogate, config: TrainConfig) -> list[Levels]:
     """Return the photos, inverted with the base and protected by one rho through the walk down of `down`."""
     subjects = [hand_over(prepare(person.surrogate, photo, None, config), down) for photo in person.photos]
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # rho's own start
-        rho = ShiftUNet(ShiftConfig(latent_channels=4))
-    training = ShiftTraining(down, subjects, rho, config)
-    for _ in training.run():
-        pass
+    training = train_shift(down, subjects, fresh_rho(subjects[0], config.seed), config)
     return [training.protected(subject) for subject in subjects]
 
 
@@ -117,5 +113,5 @@ def rows(
         base = measure(people, pair, "base", config)
         yield k, depth, "base", *base.cells(), ""
         found = measure(people, pair, "sibling", config)
-        more = mean_of(differences(found.over_noise, base.over_noise), 4, sign=True)
+        more = with_interval(differences(found.over_noise, base.over_noise), 4, sign=True)
         yield k, depth, "sibling", *found.cells(), more

@@ -17,7 +17,9 @@ from diffusers import LCMScheduler
 from torch import Tensor
 
 from benchmarks.efficacy.measures import Judge
-from benchmarks.few_step.pair import Pair, mean_of
+from benchmarks.few_step.pair import Pair
+from benchmarks.inversion import relative
+from benchmarks.table import with_interval
 from benchmarks.world import World
 from demo.architecture import SCHEDULE
 from demo.captions import describe
@@ -100,17 +102,13 @@ def draw_all(pair: Pair, z_T: Latent, condition: Tensor) -> Iterator[Drawn]:
         yield Drawn(model, sampler, steps, z, world.decode(z))
 
 
-def relative_distance(z: Latent, z_0: Latent) -> list[float]:
-    """Return ||z - z_0|| / ||z_0|| of each latent."""
-    return ((z - z_0).flatten(1).norm(dim=1) / z_0.flatten(1).norm(dim=1)).tolist()
-
-
 def rows(drawn: list[Drawn], other: Tensor, real: Tensor, judge: Judge) -> Iterator[tuple[object, ...]]:
     """Judge each set against the first one's latents, the base's `other` pictures and `real` ones."""
     for one in drawn:
         seen = [f"{judge.frechet(one.x, like):.0f}" for like in (other, real)]
         no_face = 1 - judge.faces(one.x).float().mean().item()
-        distance = mean_of(relative_distance(one.z, drawn[0].z), 2) if one is not drawn[0] else "0"
+        end = drawn[0].z
+        distance = with_interval(relative(one.z - end, end)) if one is not drawn[0] else "0"
         yield one.model, one.sampler, one.steps, distance, *seen, f"{no_face:.0%}"
     floor = (f"{judge.frechet(other, real):.0f}", f"{1 - judge.faces(other).float().mean().item():.0%}")
     yield "base, other noise", "DDIM", FINE, "", "0", *floor

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from benchmarks.few_step.pair import Pair, mean_of
-from benchmarks.few_step.samples import relative_distance
-from benchmarks.inversion import SHIFT
+from benchmarks.few_step.pair import Pair
+from benchmarks.inversion import SHIFT, relative, shown_psnr
+from benchmarks.table import with_interval
 from ldu.protect import WalkModels
 from ldu.trajectory import Record, denoise, for_denoiser, invert
 
@@ -29,24 +29,14 @@ def measure(models: WalkModels, record: Record, wanted: Tensor, k_steps: int, de
     sigmas, z_T, z_0 = models.schedule.grid(k_steps, depth), record.z_T, record.z_0
     shift = SHIFT * torch.randn(z_T.shape, generator=torch.Generator().manual_seed(0))
     back = denoise(models.walker, z_T, models.schedule, sigmas)
-    cells = (mean_of(relative_distance(back, z_0)), mean_of(psnr(models.autoencoder.decode(back), wanted), 1))
+    error, psnr = relative(back - z_0, z_0), shown_psnr(models.autoencoder.decode(back), wanted)
+    cells = (with_interval(error, 3), with_interval(psnr, 1))
     if record.sigmas != sigmas:
         return (*cells, "", "")
     own = for_denoiser(record, models.walker, models.schedule)
     plain = denoise(models.walker, z_T + shift, models.schedule, sigmas) - back
     recorded = denoise(models.walker, z_T + shift, models.schedule, sigmas, record=own) - z_0
-    return (*cells, mean_of(gain(plain, shift)), mean_of(gain(recorded, shift)))
-
-
-def psnr(decoded: Tensor, wanted: Tensor) -> list[float]:
-    """Return the PSNR in dB of each picture, both as they would be shown."""
-    error = (decoded.clamp(-1, 1) - wanted.clamp(-1, 1)).square().mean(dim=(1, 2, 3))
-    return (10 * torch.log10(4 / error)).tolist()
-
-
-def gain(moved: Tensor, shift: Tensor) -> list[float]:
-    """Return ||dz_0|| / ||dz_T|| of each portrait."""
-    return (moved.flatten(1).norm(dim=1) / shift.flatten(1).norm(dim=1)).tolist()
+    return (*cells, *(with_interval(relative(moved, shift), 3) for moved in (plain, recorded)))
 
 
 def rows(

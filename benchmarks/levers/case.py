@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
+from benchmarks.efficacy.ours import fresh_rho, train_shift
 from benchmarks.world import World
 from ldu.protect import Subject, prepare, publish
 from ldu.shapes import Levels, TokenEmbedding
-from ldu.shift_unet import ShiftConfig, ShiftUNet
-from ldu.train import ShiftTraining, Surrogate, TrainConfig
+from ldu.shift_unet import ShiftUNet
+from ldu.train import Surrogate, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,5 @@ class Case:
         """
         config = replace(self.config, **(changes or {}))
         rho = rho or fresh_rho(subjects[0], config.seed)
-        for _ in ShiftTraining(against or self.surrogate, subjects, rho, config, **options).run():
-            pass
+        train_shift(against or self.surrogate, subjects, rho, config, **options)
         return [publish(self.surrogate, rho, subject, config, seed=config.seed) for subject in subjects]
-
-
-def fresh_rho(subject: Subject, seed: int, **changes: Any) -> ShiftUNet:  # noqa: ANN401
-    """Return an untrained rho; `changes` are of its architecture."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # rho's own start
-        return ShiftUNet(ShiftConfig(subject.record.z_T.shape[1], **changes)).to(subject.record.z_T.device)

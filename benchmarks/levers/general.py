@@ -7,12 +7,13 @@ the training.
 import torch
 
 from benchmarks.baselines.errors import CLASS_PROMPT
+from benchmarks.efficacy.ours import train_shift
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.world import World
 from ldu.budget import to_levels
 from ldu.protect import prepare
-from ldu.shift_unet import ShiftConfig, ShiftUNet
-from ldu.train import ShiftTraining, Surrogate, TrainConfig
+from ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
+from ldu.train import Surrogate, TrainConfig
 
 FIRST = 20
 """Number of the first of them among the tuning people; those whom the table is about come before."""
@@ -20,9 +21,7 @@ FIRST = 20
 
 def untrained(world: World) -> ShiftUNet:
     """Return a rho that is always the same."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)  # rho's own start
-        return ShiftUNet(ShiftConfig(world.unet.config["in_channels"])).to(world.device)
+    return untrained_rho(ShiftConfig(world.unet.config["in_channels"])).to(world.device)
 
 
 def train_on_others(world: World, rho: ShiftUNet, config: TrainConfig, count: int) -> None:
@@ -34,5 +33,4 @@ def train_on_others(world: World, rho: ShiftUNet, config: TrainConfig, count: in
     people = drawn_people(count, use="tuning", first=FIRST, seen=0)
     photos = [to_levels(person.stolen[:1]).round().to(world.device) for person in people]
     subjects = [prepare(surrogate, photo, None, config) for photo in photos]
-    for _ in ShiftTraining(surrogate, subjects, rho, config).run():
-        pass
+    train_shift(surrogate, subjects, rho, config)

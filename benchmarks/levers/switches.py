@@ -13,7 +13,7 @@ import torch
 from benchmarks.baselines.controls import PROMPT_TEMPLATE, STRIDE, error_of_file
 from benchmarks.baselines.pgd import climb, publish, reaching
 from benchmarks.efficacy import ours, published
-from benchmarks.levers.case import Case, fresh_rho
+from benchmarks.levers.case import Case
 from benchmarks.levers.parts import (
     FreeShift,
     at_z_0,
@@ -89,7 +89,7 @@ def purified(case: Case) -> list[Levels]:
 def unkeyed(case: Case) -> list[Levels]:
     """Let rho do without the seeded planes of noise."""
     subjects = case.prepared()
-    return case.by_rho(subjects, rho=fresh_rho(subjects[0], case.config.seed, key_channels=0))
+    return case.by_rho(subjects, rho=ours.fresh_rho(subjects[0], case.config.seed, key_channels=0))
 
 
 def beyond_budget(case: Case) -> list[Levels]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.levers.grid import Cell
 from benchmarks.levers.switches import EQUAL
-from ldu.statistics import bootstrap_interval
+from benchmarks.table import with_interval
 
 COMMON = (
     "n",
@@ -49,7 +49,7 @@ def common(results: Sequence[Result], defaults: Sequence[Result]) -> tuple[objec
 
     def minus_default(key: str) -> str:
         differences = [a[key] - b[key] for one, other in paired for a, b in _together(one, other)]
-        return with_interval(differences)
+        return with_interval(differences, 1, sign=True)
 
     cost = {key: _mean([result["cost"][key] for result in results]) for key in results[0]["cost"]}
     return (
@@ -71,16 +71,6 @@ def common(results: Sequence[Result], defaults: Sequence[Result]) -> tuple[objec
 
 def _together(one: Result, other: Result) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return list(zip(one["pictures"], other["pictures"], strict=True))
-
-
-def with_interval(values: Sequence[float]) -> str:
-    """Return the mean with its 95 % bootstrap interval; one value has none."""
-    if not values:
-        return "-"
-    if len(values) == 1:
-        return f"{values[0]:+.1f}"
-    low, high = bootstrap_interval(values)
-    return f"{_mean(values):+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _unreached(pictures: Sequence[dict[str, Any]]) -> str:

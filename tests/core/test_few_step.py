@@ -7,7 +7,7 @@ import torch
 
 pytest.importorskip("diffusers", reason="the benchmarks run on diffusers (extra: train)")
 
-from benchmarks.few_step import pair, protection, walk
+from benchmarks.few_step import protection, walk
 from ldu.protect import Subject
 from ldu.trajectory import denoise, invert
 
@@ -84,7 +84,3 @@ def test_a_linear_model_passes_a_shift_on_alike_with_the_record_and_without(eps_
 def test_a_finer_walk_up_has_no_record_for_the_walk_down(eps_schedule, z_0):
     cells = measured(eps_schedule, GaussianDenoiser(eps_schedule), z_0, 2, 25)
     assert cells["gain, none"] is cells["gain, record"] is None
-
-
-def test_a_mean_is_printed_with_its_interval():
-    assert pair.mean_of([1.0, 1.0], 1, sign=True) == "+1.0 [+1.0, +1.0]"
