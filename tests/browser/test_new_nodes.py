@@ -48,6 +48,13 @@ def new_front(front):
     return front
 
 
+def open_short_protect(new_front):
+    """Open the template with two steps and draws everywhere."""
+    new_front.open_template("protect")
+    for widget in ("steps", "draws"):
+        new_front.set_everywhere(widget, 2)
+
+
 def test_compare_shows_its_pictures_its_words_and_a_divider_that_follows_the_pointer(new_front, album):
     new_front.open_blank()
     new_front.page.evaluate("(prompt) => app.loadApiJson(prompt, 'compared')", PROMPT)
@@ -81,9 +88,7 @@ def test_a_template_opens_tidy(new_front, name):
 
 @pytest.mark.usefixtures("demo_checkpoint")
 def test_after_a_run_every_node_shows_its_words_and_pictures_and_lies_where_it_should(new_front, album):
-    new_front.open_template("protect")
-    for widget in ("steps", "draws"):
-        new_front.set_everywhere(widget, 2)
+    open_short_protect(new_front)
     assert new_front.press_run() is None
     new_front.wait_until("pictured", DRAWN)
     new_front.wait_until("compares", 1)
@@ -98,9 +103,7 @@ def test_after_a_run_every_node_shows_its_words_and_pictures_and_lies_where_it_s
 
 @pytest.mark.usefixtures("demo_checkpoint")
 def test_a_node_that_refuses_its_input_says_why_on_itself_and_is_marked(new_front, album):
-    new_front.open_template("protect")
-    for widget in ("steps", "draws"):
-        new_front.set_everywhere(widget, 2)
+    open_short_protect(new_front)
     new_front.set_on("LDU_TextualInversion", "prompt", "a photo of nobody")
     sentence = new_front.press_run()
     assert sentence.startswith("The prompt must hold S* once")

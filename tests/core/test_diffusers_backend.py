@@ -17,7 +17,8 @@ from ldu.schedule import NoiseSchedule  # noqa: E402
 from ldu.shift_unet import ShiftConfig, ShiftUNet  # noqa: E402
 from ldu.trajectory import denoise, invert  # noqa: E402
 
-from .tiny_tokenizer import WORDS, tiny_tokenizer  # noqa: E402
+from .tiny_tokenizer import tiny_tokenizer  # noqa: E402
+from .tiny_world import tiny_text_encoder, tiny_unet, tiny_vae  # noqa: E402
 
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 SD |= {"clip_sample": False, "steps_offset": 1}
@@ -41,48 +42,19 @@ Z_0 = torch.randn(2, 4, 8, 8, generator=seeded(0))
 @pytest.fixture(scope="module")
 def unet():
     torch.manual_seed(0)
-    return diffusers.UNet2DConditionModel(
-        sample_size=8,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(32, 32),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        cross_attention_dim=32,
-        attention_head_dim=4,
-    ).eval()
+    return tiny_unet(8).eval()
 
 
 @pytest.fixture(scope="module")
 def vae():
     torch.manual_seed(1)
-    return diffusers.AutoencoderKL(
-        block_out_channels=(32,) * 4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        latent_channels=4,
-        scaling_factor=0.18215,
-        shift_factor=0.1,
-    ).eval()
+    return tiny_vae(scaling_factor=0.18215, shift_factor=0.1).eval()
 
 
 @pytest.fixture(scope="module")
 def text():
     torch.manual_seed(2)
-    config = transformers.CLIPTextConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=12,
-        bos_token_id=6,
-        eos_token_id=7,
-        pad_token_id=7,
-    )
-    return transformers.CLIPTextModel(config).eval()
+    return tiny_text_encoder(layers=2, length=12).eval()
 
 
 @pytest.fixture(scope="module")
