@@ -1,8 +1,8 @@
-"""Print what distillation changes: samples, the walk and protection with the base and with its few-step sibling.
+"""Print what distillation changes: in theory, samples, the walk and protection with the base and its few-step sibling.
 
-    python -m benchmarks.few_step                        all three tables and docs/pictures/few_step.png
+    python -m benchmarks.few_step                        all four tables and docs/pictures/few_step.png
     python -m benchmarks.few_step --parts walk --k 1 2   one of them, and some of its rows
-    python -m benchmarks.few_step --row                  two rows of the second, in seconds
+    python -m benchmarks.few_step --row                  two rows of the third, in seconds
 
 The parts say in `benchmarks/few_step/*.py` what they measure. Samples and protection are computed in bfloat16.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.efficacy.measures import Judge
-from benchmarks.few_step import protection, samples, walk
+from benchmarks.few_step import exact, protection, samples, walk
 from benchmarks.few_step.pair import Pair, load_pair
 from benchmarks.few_step.picture import draw
 from benchmarks.inversion import unseen_portraits
@@ -25,12 +25,12 @@ from demo.pipeline import WEIGHTS
 from demo.train_sibling import SIBLING
 
 PICTURE = ROOT / "docs" / "pictures" / "few_step.png"
-PARTS = ("samples", "walk", "protection")
+PARTS = ("exact", "samples", "walk", "protection")
 
 
 @torch.no_grad()  # a measurement
 def print_samples(pair: Pair, count: int, picture: Path | None) -> None:
-    """Print the first table and draw the first columns of its pictures."""
+    """Print the second table and draw the first columns of its pictures."""
     compute_on(torch.device("cpu"), bf16=True)
     print(f"\nSamples from noise, {count} captions:\n")
     drawn, other = samples.study(pair, count)
@@ -41,14 +41,14 @@ def print_samples(pair: Pair, count: int, picture: Path | None) -> None:
 
 @torch.no_grad()  # a measurement
 def print_walk(pair: Pair, count: int, k_steps: Sequence[int], depths: Sequence[float]) -> None:
-    """Print the second table."""
+    """Print the third table."""
     compute_on(torch.device("cpu"), bf16=False)
     print(f"\nThe walk, {count} portraits:\n")
     print_table(walk.HEAD, walk.rows(pair, unseen_portraits(count), k_steps, depths))
 
 
 def print_protection(pair: Pair, options: argparse.Namespace) -> None:
-    """Print the third table."""
+    """Print the fourth table."""
     compute_on(torch.device("cpu"), bf16=True)
     print(f"\nProtection, {options.people} people with {options.pictures} pictures each, {options.steps} steps:\n")
     people = protection.make_people(pair, options.people, options.pictures)
@@ -79,6 +79,9 @@ def main(given: Sequence[str] | None = None) -> None:
     if options.row:
         print_walk(pair, 2, (2,), (0.25,))
     else:
+        if "exact" in options.parts:
+            print(f"\nGaussian data of standard deviation {exact.SPREAD}:\n")
+            print_table(exact.HEAD, exact.rows(pair.base.schedule))
         if "samples" in options.parts:
             print_samples(pair, options.samples, options.picture)
         if "walk" in options.parts:

@@ -7,7 +7,7 @@ import torch
 
 pytest.importorskip("diffusers", reason="the benchmarks run on diffusers (extra: train)")
 
-from benchmarks.few_step import protection, walk
+from benchmarks.few_step import exact, protection, walk
 from ldu.protect import Subject
 from ldu.trajectory import denoise, invert
 
@@ -84,3 +84,13 @@ def test_a_linear_model_passes_a_shift_on_alike_with_the_record_and_without(eps_
 def test_a_finer_walk_up_has_no_record_for_the_walk_down(eps_schedule, z_0):
     cells = measured(eps_schedule, GaussianDenoiser(eps_schedule), z_0, 2, 25)
     assert cells["gain, none"] is cells["gain, record"] is None
+
+
+@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize(("name", "kind"), [("the exact model", GaussianDenoiser), ("its perfect sibling", ExactEnd)])
+def test_the_closed_form_is_what_the_walk_does(eps_schedule, name, kind, k):
+    sigmas = eps_schedule.grid(k, 0.5)
+    z_0 = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    z_T = z_0 * (1 + (sigmas[0] / exact.SPREAD) ** 2) ** 0.5 / eps_schedule.spread(sigmas[0])
+    back = denoise(kind(eps_schedule, mean=0.0, spread=exact.SPREAD), z_T, eps_schedule, sigmas)
+    assert back.item() - 1 == pytest.approx(exact.excess(exact.ANSWERS[name], sigmas), abs=1e-6)
