@@ -11,8 +11,8 @@ from itertools import product
 CLEAN = "clean"
 BEST_BASELINE = "aspl"
 """The baseline that did most at equal PSNR when all were run on the tuning people."""
-OURS = ("ldu", "ldu_protect", "ldu_refined", "ldu_pixels", "ldu_slope")
-"""The shift of z_T, what the workflow Protect does (the shift and then pixels, along the slope and where it hides), the
+OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope")
+"""What the workflow Protect does (the shift and then pixels, along the slope and where it hides), the shift of z_T, the
 shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
@@ -74,8 +74,8 @@ def at_equal_psnr(method: str) -> tuple[float, float]:
 
 def quick(people: int = 2) -> list[Cell]:
     """Return the cells of a first answer: few people, six methods, two thieves, with and without a JPEG."""
-    methods = ("noise_gauss", "advdm", BEST_BASELINE, "ldu", "ldu_refined", "ldu_slope")
-    roomy = ("advdm", *at_equal_psnr("ldu_slope"))  # what the room alone brings
+    methods = ("noise_gauss", "advdm", BEST_BASELINE, "ldu", "ldu_protect", "ldu_slope")
+    roomy = ("advdm", *at_equal_psnr("ldu_protect"))  # what the room alone brings
     conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods), roomy)
     return [
         Cell(thief, method, budget, psnr_db, purifier, person=person)
