@@ -1,4 +1,4 @@
-"""Digests of code, so that results are never mixed with those of other code; comments and layout do not count."""
+"""Digests of code, so that results are never mixed with those of other code; comments, texts and layout do not."""
 
 import ast
 import hashlib
@@ -14,11 +14,16 @@ BENCH = (
     *("demo/people.py", "demo/portraits.py", "demo/face.py", "demo/head.py", "demo/canvas.py", "demo/behind.py"),
 )
 """What decides what a thief makes of given pictures."""
-METHODS = (
-    *("ldu", "benchmarks/baselines", "benchmarks/efficacy/methods.py"),
+FIELD = (
+    *("benchmarks/baselines", "benchmarks/thieves.py", "benchmarks/world.py", "benchmarks/efficacy/visible.py"),
+    *("ldu/backends", "ldu/budget.py", "ldu/losses.py", "ldu/metrics.py", "ldu/schedule.py"),
+)
+"""What decides how a method of the field protects a picture."""
+OURS = (
+    *("ldu", "benchmarks/baselines", "benchmarks/efficacy/methods.py", "benchmarks/efficacy/visible.py"),
     *("benchmarks/efficacy/ours.py", "benchmarks/efficacy/published.py"),
 )
-"""What decides how a picture is protected."""
+"""What decides how ours and its controls do."""
 ELSEWHERE = (
     *("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py", "ldu/saved_file.py", "ldu/naming.py"),
     *("ldu/flatness.py", "ldu/platform_check.py", "ldu/whole_file.py"),
@@ -26,13 +31,26 @@ ELSEWHERE = (
 """What lies among it and decides nothing."""
 
 
+def of_method(name: str) -> str:
+    """Return the digest of what decides how a method protects."""
+    return digest_of(OURS if name.startswith("ldu") or name.endswith("_control") else FIELD)
+
+
 @cache
 def digest_of(parts: tuple[str, ...], root: Path = ROOT) -> str:
     """Return eight hexadecimal digits of the Python files and folders `parts` under `root`."""
     found = hashlib.sha256()
     for file in _files(parts, root):
-        found.update(ast.dump(ast.parse(file.read_text("utf-8"))).encode())
+        found.update(ast.dump(_Wordless().visit(ast.parse(file.read_text("utf-8")))).encode())
     return found.hexdigest()[:8]
+
+
+class _Wordless(ast.NodeTransformer):
+    """Takes out texts that stand alone, docstrings among them."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        alone = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if alone else node
 
 
 def _files(parts: Iterable[str], root: Path) -> list[Path]:

@@ -23,8 +23,9 @@ from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import code
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.measures import Judge
-from benchmarks.efficacy.methods import METHODS, Protected, as_visible_as, protect
+from benchmarks.efficacy.methods import METHODS, Protected, protect
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
+from benchmarks.efficacy.visible import as_visible_as
 from benchmarks.table import digest
 from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
 from benchmarks.world import World, load_world, usual_device
@@ -121,7 +122,7 @@ class Lab:
         """Return a person's set B protected, from its file if there is one; None for clean."""
         if method == CLEAN:
             return None
-        name = f"{method}_{budget_levels:g}_{number}_{code.digest_of(code.METHODS)}.json"  # 2.5 levels are no ending
+        name = f"{method}_{budget_levels:g}_{number}_{code.of_method(method)}.json"  # 2.5 levels are no ending
         path = self.setup.results / "protected" / name
         if not path.exists():
             made = protect(
@@ -155,7 +156,7 @@ class Lab:
 
     def path(self, cell: Cell) -> Path:
         """Return the file of a cell's result."""
-        of_methods = "" if cell.method == CLEAN else f"_{code.digest_of(code.METHODS)}"
+        of_methods = "" if cell.method == CLEAN else f"_{code.of_method(cell.method)}"
         return self.setup.results / f"{cell.name}{of_methods}.json"
 
     def run(self, cells: Sequence[Cell]) -> None:

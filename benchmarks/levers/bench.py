@@ -36,7 +36,7 @@ from ldu.train import Surrogate, TrainConfig
 JUDGE = DEMO["TI"]
 """Whose prompt and learning rate the token has that measures."""
 CODE = (
-    *("ldu", "benchmarks/baselines", "benchmarks/efficacy/methods.py", "benchmarks/efficacy/published.py"),
+    *("ldu", "benchmarks/baselines", "benchmarks/efficacy/visible.py", "benchmarks/efficacy/published.py"),
     "benchmarks/efficacy/ours.py",
     *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "general", "measures", "parts", "switches")),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.efficacy.methods import as_visible_as
+from benchmarks.efficacy.visible import as_visible_as
 from benchmarks.levers.switches import EQUAL
 from ldu.attacks.purify.image import Jpeg
 from ldu.attacks.random_noise import noise_at_equal_psnr

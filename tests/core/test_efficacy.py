@@ -1,5 +1,6 @@
 """The lab: its cells, its measures and its tables."""
 
+import ast
 import json
 import math
 from dataclasses import asdict, replace
@@ -17,9 +18,11 @@ from benchmarks.efficacy import code, curve
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections
 from benchmarks.efficacy.measures import Judge
-from benchmarks.efficacy.methods import METHODS, STRONGEST, as_visible_as
+from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, read, self_checks, tables, worst_rows
+from benchmarks.efficacy.visible import STRONGEST, as_visible_as
+from benchmarks.table import ROOT
 from benchmarks.world import World, load_world
 from demo.pipeline import WEIGHTS
 from demo.spoilt import draw_pattern
@@ -203,21 +206,33 @@ def test_results_of_other_settings_are_never_mixed_in(lab):
     assert len({each.results for each in (setup, *others)}) == 4
 
 
-def test_a_result_outlives_a_comment_but_no_change_of_the_code(tmp_path):
+def test_a_result_outlives_a_comment_and_a_docstring_but_no_change_of_the_code(tmp_path):
     def digest(text):
         (tmp_path / "method.py").write_text(text)
         return code.digest_of.__wrapped__(("method.py",), tmp_path)
 
     assert digest("rate = 1\n") == digest("# slow\nrate   = 1\n") != digest("rate = 2\n")
+    assert digest('"""Slow."""\nrate = 1\n') == digest("rate = 1\n") != digest("rate = '1'\n")
 
 
 def test_what_a_method_made_is_named_after_its_code_and_clean_results_are_not(lab, monkeypatch):
-    cells = Cell("TI", "ldu", 10.0), Cell("TI", CLEAN, 0.0)
+    cells = Cell("TI", "ldu", 10.0), Cell("TI", "z0_control", 10.0), Cell("TI", "advdm", 10.0), Cell("TI", CLEAN, 0.0)
     before = [lab.path(cell) for cell in cells]
-    monkeypatch.setattr(code, "METHODS", ("ldu/budget.py",))
-    after = [lab.path(cell) for cell in cells]
-    assert before[0] != after[0]
-    assert before[1] == after[1]
+    monkeypatch.setattr(code, "OURS", ("ldu/budget.py",))
+    assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [True, True, False, False]
+    monkeypatch.setattr(code, "FIELD", ("ldu/budget.py",))
+    assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [True, True, True, False]
+
+
+def test_all_of_ours_that_a_method_of_the_field_imports_counts_as_its_code():
+    used = set()
+    for file in (ROOT / "benchmarks" / "baselines").glob("*.py"):
+        if file.name not in {"controls.py", "__main__.py"}:
+            imported = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+            used |= {f"{node.module.replace('.', '/')}.py" for node in imported}
+    used -= {f"benchmarks/baselines/{file.name}" for file in (ROOT / "benchmarks" / "baselines").glob("*.py")}
+    assert "benchmarks/world.py" in used
+    assert {name for name in used if (ROOT / name).exists()} - {"ldu/model.py"} <= set(code.FIELD)
 
 
 def test_the_sweep_tells_what_is_left_beside_clean_pictures_that_were_purified_too(lab):
