@@ -75,8 +75,8 @@ def make_vae(config: dict[str, Any] = VAE) -> AutoencoderKL:
     widths = tuple(details["ch"] * factor for factor in details["ch_mult"])
     return AutoencoderKL(
         block_out_channels=widths,
-        down_block_types=("DownEncoderBlock2D",) * len(widths),
-        up_block_types=("UpDecoderBlock2D",) * len(widths),
+        down_block_types=("DownEncoderBlock2D",) * len(widths),  # pyright: ignore[reportArgumentType]
+        up_block_types=("UpDecoderBlock2D",) * len(widths),  # pyright: ignore[reportArgumentType]
         layers_per_block=details["num_res_blocks"],
         latent_channels=config["embed_dim"],
         norm_num_groups=32,

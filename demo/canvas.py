@@ -6,11 +6,12 @@ signed distances d (negative inside); `cover(d)` turns them into antialiased mas
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float] | Array
 
 

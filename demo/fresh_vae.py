@@ -7,6 +7,8 @@
    thousand steps go into finding the mean colour, because GroupNorm hides it.
 """
 
+from typing import Any
+
 import torch
 from diffusers import AutoencoderKL
 from diffusers.models.downsampling import Downsample2D
@@ -27,8 +29,8 @@ class PassOn(nn.Module):
         return x
 
 
-def _full_resolution(vae: AutoencoderKL) -> tuple[nn.ModuleList, nn.ModuleList]:
-    return vae.encoder.down_blocks[0].resnets, vae.decoder.up_blocks[-1].resnets  # pyright: ignore
+def _full_resolution(vae: Any) -> tuple[Any, Any]:  # noqa: ANN401  (an AutoencoderKL; torch types its parts as tensors)
+    return vae.encoder.down_blocks[0].resnets, vae.decoder.up_blocks[-1].resnets
 
 
 def quiet_blocks(vae: AutoencoderKL) -> None:
@@ -43,7 +45,7 @@ def restore_blocks(vae: AutoencoderKL) -> None:
     width = vae.config["block_out_channels"][0]
     for blocks in _full_resolution(vae):
         for i in range(len(blocks)):
-            block = ResnetBlock2D(in_channels=width, out_channels=width, temb_channels=None, eps=1e-6)
+            block: Any = ResnetBlock2D(in_channels=width, out_channels=width, temb_channels=None, eps=1e-6)  # pyright: ignore
             nn.init.zeros_(block.conv2.weight)
             nn.init.zeros_(block.conv2.bias)
             blocks[i] = block
@@ -68,7 +70,7 @@ def start_from_data(vae: AutoencoderKL, x: Tensor) -> None:
 
 def _calm(module: nn.Module) -> None:
     if isinstance(module, Downsample2D):
-        _pass_channels(module.conv.weight, ((0, 0), (0, 1), (1, 0), (1, 1)))
+        _pass_channels(module.get_parameter("conv.weight"), ((0, 0), (0, 1), (1, 0), (1, 1)))
     elif isinstance(module, Upsample2D):
         _pass_channels(module.conv.weight, ((1, 1),))
     elif isinstance(module, ResnetBlock2D):
@@ -89,9 +91,9 @@ def _start_posterior(vae: AutoencoderKL) -> None:
     quant, post = vae.quant_conv, vae.post_quant_conv
     assert quant is not None
     assert post is not None
-    channels = len(post.bias)
+    channels = post.out_channels
     for layer in (quant, post):
-        layer.weight.copy_(torch.eye(len(layer.bias))[..., None, None])
+        layer.weight.copy_(torch.eye(layer.out_channels)[..., None, None])
         layer.bias.zero_()
     quant.weight[channels:] = 0
     quant.bias[channels:] = LOGVAR

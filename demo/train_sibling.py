@@ -22,6 +22,7 @@ import argparse
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import LCMScheduler, UNet2DConditionModel
@@ -123,7 +124,8 @@ class ConsistencyPath:
 
     def end(self, z_t: Tensor, noise_pred: Tensor, t: Tensor) -> Tensor:
         """Return f: where the path from z_t ends, z_t itself at t = 0."""
-        c_skip, c_out = (c[:, None, None, None] for c in self.scheduler.get_scalings_for_boundary_condition_discrete(t))
+        scalings: Any = self.scheduler.get_scalings_for_boundary_condition_discrete
+        c_skip, c_out = (c[:, None, None, None] for c in scalings(t))  # typed for one timestep, works for many
         return c_skip * z_t + c_out * self.estimate(z_t, noise_pred, t)
 
 
@@ -160,7 +162,8 @@ def consistency_loss(
 def train(run: Run, unet: UNet2DConditionModel, feed: LatentFeed, text: nn.Module) -> None:
     """Train until the run's time is up."""
     sibling, average, path, predict = run.model, Sibling(unet), ConsistencyPath(), predict_with(unet)
-    teacher, recent = dict(unet.named_parameters()), 0.0
+    teacher: Weights = dict(unet.named_parameters())
+    recent = 0.0
     for progress in run.steps():
         z_0, tokens = feed.batch(BATCH)
         tokens[torch.rand(BATCH) < EMPTY_SHARE] = feed.empty
@@ -190,7 +193,8 @@ def publish(run_state: Path, unet: UNet2DConditionModel, path: Path) -> int:
     sibling = Sibling(unet, state["average"]["additions.0.up"].shape[1])
     sibling.load_state_dict(state["average"])
     halves: dict[str, Tensor] = {}
-    for name, more in zip(sibling.names, sibling.additions, strict=True):
+    additions: Any = sibling.additions
+    for name, more in zip(sibling.names, additions, strict=True):
         shape = unet.get_parameter(name).shape
         down, up = more.down.view(-1, *shape[1:]), more.up.view(*more.up.shape, *(1 for _ in shape[2:]))
         parts = {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(float(len(down)))}
