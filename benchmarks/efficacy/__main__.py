@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.efficacy import curve
-from benchmarks.efficacy.cells import OURS, Cell, full, quick, row, sweep
+from benchmarks.efficacy.cells import OURS, Cell, field, full, quick, row, sweep
 from benchmarks.efficacy.lab import Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
@@ -32,6 +32,8 @@ def suite(name: str, people: int) -> list[Cell]:
     if name == "full":
         purifiers = [line for line in STRESS_SUITE if set(parse(line)[0].needs) <= HERE]
         return full(METHODS, purifiers, people or 20)
+    if name == "field":
+        return field(METHODS, people or 4)
     if name == "diffpure":
         return sweep(people or 4)
     if name == "row":
@@ -67,7 +69,7 @@ def show_sweep(results: list[Result], picture: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=("row", "quick", "diffpure", "full"), default="quick")
+    parser.add_argument("--suite", choices=("row", "quick", "field", "diffpure", "full"), default="quick")
     parser.add_argument("--people", type=int, default=0, help="fewer or more people than the suite has")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
     parser.add_argument("--data", type=Path, help="people as PERSON/set_A, set_B, set_C")

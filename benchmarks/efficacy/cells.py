@@ -85,6 +85,15 @@ def quick(people: int = 2) -> list[Cell]:
     ]
 
 
+def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
+    """Return the cells of all methods at equal visibility, one thief, no purifier."""
+    conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods))
+    return [
+        Cell("LoRA", method, budget, psnr_db, person=person)
+        for person, (method, budget, psnr_db) in product(range(people), conditions)
+    ]
+
+
 def row() -> list[Cell]:
     """Return the cells of one row and its reference, a minute's work: noise against clean pictures."""
     return [Cell("LoRA", CLEAN, 0.0), Cell("LoRA", "noise_gauss", *EQUAL)]

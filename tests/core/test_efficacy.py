@@ -42,7 +42,12 @@ def people():
 
 
 def test_the_cells_of_a_suite_differ_and_their_files_too():
-    for cells in (plan.quick(), plan.full(METHODS, ["none", "jpeg 75", "jpeg 75 + resize 0.5"], people=2)):
+    suites = (
+        plan.quick(),
+        plan.field(METHODS),
+        plan.full(METHODS, ["none", "jpeg 75", "jpeg 75 + resize 0.5"], people=2),
+    )
+    for cells in suites:
         assert len({cell.name for cell in cells}) == len(set(cells)) == len(cells)
 
 
