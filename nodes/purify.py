@@ -121,7 +121,7 @@ class Purify(io.ComfyNode):
 
 
 class TrainingPurifiers(io.ComfyNode):
-    """Choose what rho shall withstand."""
+    """Choose what the protection shall withstand."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -131,8 +131,8 @@ class TrainingPurifiers(io.ComfyNode):
             display_name="Purifiers for Training",
             category=CATEGORY,
             search_aliases=[*ALIASES, "expectation over transformations", "eot", "robust", "train"],
-            description="What Train ρ assumes a thief does first: each step draws one line, and a strength from its "
-            "range. Keep the line none, so that the untouched picture counts too.",
+            description="What Train ρ and Refine in Pixels assume a thief does first: each step draws one line, and a "
+            "strength from its range. Keep the line none, so that the untouched picture counts too.",
             inputs=[
                 io.String.Input(
                     "purifiers",
@@ -141,7 +141,7 @@ class TrainingPurifiers(io.ComfyNode):
                     tooltip=f'A range such as "jpeg 60..95" is drawn from. {_language(TRAINABLE)}',
                 )
             ],
-            outputs=[PurifiersSocket.Output(display_name="purifiers", tooltip="For Train ρ.")],
+            outputs=[PurifiersSocket.Output(display_name="purifiers", tooltip="For Train ρ and Refine in Pixels.")],
         )
 
     @classmethod

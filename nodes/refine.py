@@ -44,8 +44,9 @@ class RefinePixels(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "pgd", "advdm", "hybrid"],
             description="Raises the personalizer's loss further by small steps on the pixels, within the same budget "
-            "and no more visible. Stronger than the shift alone. Connect the picture before the shift as original; one "
-            "that the shift left unchanged is given back as it is. Without an original the image itself is refined.",
+            "and about as visible. Stronger than the shift alone. Connect the picture before the shift as original; "
+            "one that the shift left unchanged is given back as it is. Without an original the image itself is "
+            "refined.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),

@@ -16,7 +16,7 @@ PictureInfoSocket = io.Custom("LDU_PICTURE_INFO")
 RecordSocket = io.Custom("LDU_RECORD")
 RhoSocket = io.Custom("LDU_RHO")
 PersonalizerSocket = io.Custom("LDU_PERSONALIZER")
-PurifiersSocket = io.Custom("LDU_PURIFIERS")  # recipes, which Train ρ builds with the models it has loaded
+PurifiersSocket = io.Custom("LDU_PURIFIERS")  # recipes, built with the models that a training has loaded
 LossesSocket = io.Custom("LDU_LOSSES")
 GallerySocket = io.Custom("LDU_GALLERY")
 

@@ -30,7 +30,7 @@ ALIASES = [
 ]
 MODEL_TOOLTIP = "The checkpoint to be protected against, from Load Checkpoint."
 VAE_TOOLTIP = "Of the same checkpoint as the model."
-K_TOOLTIP = "Steps of the walk, up and down. Few steps let the shift survive; 1, 2, 4 and 8 are usual."
+K_TOOLTIP = "Steps of the walk, up and down: few cost less. 1, 2, 4 and 8 are usual."
 DEPTH_TOOLTIP = (
     "Where T lies, as a fraction of the training timesteps: 1 = pure noise, 0.25 = a quarter of the way. "
     "0.1 to 0.5 is usual."
