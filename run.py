@@ -1,4 +1,4 @@
-"""The newcomer's door: `run.py protect IMAGE`, `run.py ui`, `run.py test`. Needs nothing but Python 3.10 or newer."""
+"""The newcomer's door: `run.py protect IMAGE`, `stress`, `ui` and `test`. Needs nothing but Python 3.10 or newer."""
 
 import sys
 

@@ -1,6 +1,6 @@
 """Print the paper's spiral study: points of a plane spiral, shifted at z_T and denoised in few steps.
 
-    python -m benchmarks.spiral             both tables and docs/pictures/spiral.png
+    python -m benchmarks.spiral             three tables and docs/pictures/spiral.png
     python -m benchmarks.spiral --quick     the tables in seconds, hardly trained, for a look
 
 Per point z_0 of the spiral (unit variance): invert to z_T, shift by d, denoise in k steps.

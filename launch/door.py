@@ -226,13 +226,14 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--k", type=whole_number, help="steps of the walk: 1, 2, 4 or 8 are usual")
     method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
     method.add_argument("--train-steps", type=whole_number, metavar="STEPS", help="of ρ, which makes the shift")
-    method.add_argument("--refine-steps", type=whole_number, metavar="STEPS", help="on the pixels; 0 = the shift alone")
+    refining = "on the pixels; 0 = the shift alone, as a folder and --rho have it"
+    method.add_argument("--refine-steps", type=whole_number, metavar="STEPS", help=refining)
     method.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
     method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')
     method.add_argument("--seed", type=whole_number)
     models = parser.add_argument_group("models")
     models.add_argument("--checkpoint", type=Path, metavar="FILE.safetensors", help="your SD checkpoint")
-    models.add_argument("--rho", type=Path, metavar="FILE.safetensors", help="a trained rho: skips training")
+    models.add_argument("--rho", type=Path, metavar="FILE.safetensors", help="a trained rho: the shift, no training")
     _add_host(parser)
 
 
