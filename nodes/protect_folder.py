@@ -53,9 +53,9 @@ class ProtectFolder(io.ComfyNode):
             node_id="LDU_ProtectFolder",
             display_name="Protect Folder",
             category=CATEGORY,
-            description="Protects all pictures of a folder with one ρ, one after the other, and saves each at once "
-            "under its own name. What is there already stays: a run that was stopped goes on. A file that cannot be "
-            "read is named and left out.",
+            description="Protects all pictures of a folder with one ρ, by the shift alone, one after the other, and "
+            "saves each at once under its own name. What is there already stays: a run that was stopped goes on. A "
+            "file that cannot be read is named and left out.",
             search_aliases=[*ALIASES, "batch", "dataset", "save image"],
             is_output_node=True,
             inputs=[

@@ -63,7 +63,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Refined:
-    """Our method, and the rest of the budget spent on the pixels afterwards (`ldu.refine`).
+    """Our method, and steps on the pixels afterwards (`ldu.refine`).
 
     Args:
         shift: the method.

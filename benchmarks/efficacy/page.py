@@ -1,4 +1,4 @@
-"""A page of pictures: clean | protected | difference x 10 | what TI learns | what DreamBooth learns, a row a method."""
+"""A page of pictures: clean | protected | difference x 10 | what each thief learns, a row a method."""
 
 import html
 from collections.abc import Sequence
