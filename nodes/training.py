@@ -1,34 +1,28 @@
 """Train ρ as a node: progress with a preview, cancel that loses nothing, a result that no cache can lose."""
 
 import time
-from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import folder_paths
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.budget import working_size
 from ..ldu.checkpoint import RhoCard, require_fit, save_rho
-from ..ldu.errors import BadValueError, LduError, NonFiniteError
+from ..ldu.errors import BadValueError
 from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
-from .estimate import Teller, remarks, say_rest, say_time
+from .estimate import Teller, remarks, say_time
 from .host import (
     HostAutoencoder,
     HostSession,
-    Interrupted,
     default_conditioning,
     differentiable_clip,
     latent_shape,
     normal,
-    preview,
-    progress_bar,
     tag_model,
     training_resolution,
     training_session,
@@ -39,10 +33,9 @@ from .inputs import budget_input, seed_input
 from .loss_map import loss_map
 from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
+from .training_run import finished_path, run, state_path
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
-
-_SAVE_EVERY = 10
 
 
 class TrainRho(io.ComfyNode):
@@ -194,43 +187,16 @@ def _train(
         again = refit(one["personalizer"], clip, session) if config.refit_every else None
         purifiers = to_train_against(one.get("purifiers"), surrogate)
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
-        _run(training, teller)
+        run(training, teller)
     net.requires_grad_(False).eval()
     rho = TrainedRho(patcher, _card(tag, config, prompt, training))
-    save_rho(_finished_path(training), rho.net, rho.card)
-    _state_path(training).unlink(missing_ok=True)
+    save_rho(finished_path(training), rho.net, rho.card)
+    state_path(training).unlink(missing_ok=True)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
     said = "\n".join([_summary(training), *teller.remarks])
     return io.NodeOutput(
         rho, loss_map(training.state.losses), ui=report({"nfe": spent, "train_steps": training.state.step}, said)
     )
-
-
-def _run(training: ShiftTraining, teller: Teller) -> None:
-    """Train with progress and preview; what is on disk is at most ten steps old, also after a crash."""
-    path = _state_path(training)
-    if path.is_file():
-        with suppress(LduError):  # a damaged state is worth nothing: start anew
-            training.resume(path)
-    bar = progress_bar(training.config.train_steps)
-    shown = preview(training.protected(training.subjects[0]))
-    first, started = training.state.step, time.perf_counter()
-    try:
-        for done in training.run():
-            if done.evaluation is not None:
-                shown = preview(training.protected(training.subjects[0]))
-            bar.update_absolute(done.step, training.config.train_steps, shown)
-            if done.step % _SAVE_EVERY == 0:
-                training.save(path)
-                pace = (time.perf_counter() - started) / (done.step - first)
-                if rest := training.config.train_steps - done.step:
-                    teller.say(say_rest(pace, rest))
-    except NonFiniteError:
-        path.unlink(missing_ok=True)  # nor would it get better from there
-        raise
-    except Interrupted:
-        training.save(path)
-        raise
 
 
 def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  # noqa: ANN401
@@ -313,17 +279,6 @@ def _summary(training: ShiftTraining) -> str:
             f"{training.last.clipped_share:.1%} clipped, {training.last.bound_share:.1%} of the shift's bound used"
         )
     return "\n".join(lines)
-
-
-def _finished_path(training: ShiftTraining) -> Path:
-    """Return where a finished rho is kept: one file for each set of inputs and number of steps."""
-    name = f"rho_{training.fingerprint[:12]}_{training.state.step}.safetensors"
-    return Path(folder_paths.get_output_directory()) / "ldu" / name
-
-
-def _state_path(training: ShiftTraining) -> Path:
-    """Return where an unfinished training is kept, out of sight of Load ρ."""
-    return Path(folder_paths.get_user_directory()) / "ldu" / "unfinished" / f"{training.fingerprint[:16]}.safetensors"
 
 
 NODES = [TrainRho]

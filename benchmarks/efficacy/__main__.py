@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.efficacy import curve
+from benchmarks.efficacy import curve, perceptual
 from benchmarks.efficacy.cells import OURS, Cell, field, full, quick, row, sweep
 from benchmarks.efficacy.lab import Lab, Setup
 from benchmarks.efficacy.methods import METHODS
@@ -54,8 +54,18 @@ def show(lab: Lab, cells: Iterable[Cell], folder: Path, ours: str) -> None:
     print()
     for sentence, holds in self_checks(results):
         print(f"- {'holds' if holds else 'FAILS'}: {sentence}")
+    show_visibility(lab, results)
     write_json(results, folder / "results.json")
     print(f"\nPictures: {write_page(lab, results, folder / 'page', texts)}")
+
+
+def show_visibility(lab: Lab, results: list[Result]) -> None:
+    """Print the measures of visibility that can be taken here, and say which cannot."""
+    measures, lacking = perceptual.available(min(lab.person(results[0].cell.person).stolen.shape[-2:]))
+    if measures:
+        print("\n**More measures of visibility**\n")
+        print_table(("method", "n", *measures), perceptual.rows(lab, results, measures))
+    print("\n".join(["", *(f"- {sentence}" for sentence in lacking)]))
 
 
 def show_sweep(results: list[Result], picture: Path) -> None:

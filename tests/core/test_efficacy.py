@@ -3,20 +3,23 @@
 import ast
 import json
 import math
+import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torchvision.models import get_model, get_model_weights
 
 pytest.importorskip("diffusers", reason="needs the extra eval")
 pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code, curve
+from benchmarks.efficacy import code, curve, perceptual
 from benchmarks.efficacy.cells import CLEAN, Cell
-from benchmarks.efficacy.lab import Lab, Setup, jobs, protections
+from benchmarks.efficacy.lab import Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.subjects import drawn_people
@@ -268,3 +271,46 @@ def test_a_thief_that_fails_on_clean_pictures_fails_the_self_check(lab):
     for identity, holds in ((0.5, True), (0.2, False)):
         write(lab, Cell("TI", CLEAN, 0.0), identity)
         assert [ok for _, ok in self_checks(read(lab, [Cell("TI", CLEAN, 0.0)]))] == [holds]
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """Networks of random weights where PyTorch looks for trained ones."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("alexnet", "vgg16"):
+        file = Path(get_model_weights(name).IMAGENET1K_V1.url).name
+        torch.save(get_model(name).state_dict(), tmp_path / "checkpoints" / file)
+    yield
+    shutil.rmtree(tmp_path / "checkpoints")  # half a gigabyte
+
+
+@pytest.mark.usefixtures("weights")
+def test_the_measures_of_visibility_tell_a_picture_from_itself_and_more_noise_from_less(people):
+    x = resize(people[0].stolen[:1], perceptual.FIVE_SCALES, perceptual.FIVE_SCALES)
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    measures, lacking = perceptual.available(perceptual.FIVE_SCALES)
+    assert lacking == []
+    for name, same in {"MS-SSIM": 1, "LPIPS": 0, "DISTS": 0}.items():
+        none, little, much = (measures[name]((x + amount * noise).clamp(-1, 1), x) for amount in (0, 0.05, 0.3))
+        assert none == pytest.approx(same, abs=1e-5)
+        assert abs(much - same) > abs(little - same) > 1e-5
+
+
+def test_a_measure_that_cannot_be_taken_is_left_out_and_the_reason_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    measures, lacking = perceptual.available(128)
+    assert measures == {}
+    assert [sentence.split()[0] for sentence in lacking] == ["MS-SSIM", "LPIPS", "DISTS"]
+    assert str(tmp_path) in lacking[1]
+
+
+def test_a_method_is_measured_once_however_many_thieves_had_it(lab, people, monkeypatch):
+    monkeypatch.setitem(lab._people, 0, people[0])
+    cells = [Cell(thief, "advdm", 10.0) for thief in ("LoRA", "DreamBooth")] + [Cell("LoRA", CLEAN, 0.0)]
+    for cell in cells:
+        write(lab, cell, 0.5)
+        np.savez_compressed(lab.path(cell).with_suffix(".npz"), published=to_bytes(people[0].stolen))
+    row = ["advdm 10", "1", "0.000"]
+    error = {"error": lambda protected, original: (protected - original).abs().max().item()}
+    assert list(perceptual.rows(lab, read(lab, cells), error)) == [row]

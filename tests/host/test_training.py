@@ -251,10 +251,9 @@ def test_a_damaged_state_does_not_stand_in_the_way(host, models, train, monkeypa
     model, _, vae = models["sd1"]
     arguments = {"conditioning": tiny.conditioning("sd1"), "seed": 79}
     names = []
-    path = host.module("nodes.training")._state_path
-    monkeypatch.setattr(
-        host.module("nodes.training"), "_state_path", lambda training: names.append(path(training)) or names[-1]
-    )
+    module = host.module("nodes.training_run")
+    path = module.state_path
+    monkeypatch.setattr(module, "state_path", lambda training: names.append(path(training)) or names[-1])
     train(model, vae, picture(), **arguments)
     names[0].parent.mkdir(parents=True, exist_ok=True)
     names[0].write_bytes(b"torn")
