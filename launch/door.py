@@ -226,7 +226,7 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--k", type=whole_number, help="steps of the walk: 1, 2, 4 or 8 are usual")
     method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
     method.add_argument("--train-steps", type=whole_number, metavar="STEPS", help="of ρ, which makes the shift")
-    refining = "on the pixels; 0 = the shift alone, as a folder and --rho have it"
+    refining = "on the pixels; 0 = the shift alone, as with --rho"
     method.add_argument("--refine-steps", type=whole_number, metavar="STEPS", help=refining)
     method.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
     method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')

@@ -26,7 +26,7 @@ SETTINGS: dict[str, tuple[Place, ...]] = {
     "k": (("LDU_TrainRho", "k"), ("LDU_InvertToZT", "k")),
     "depth": (("LDU_TrainRho", "depth"), ("LDU_InvertToZT", "depth")),
     "train_steps": (("LDU_TrainRho", "steps"),),
-    "refine_steps": (("LDU_RefinePixels", "steps"),),
+    "refine_steps": (("LDU_RefinePixels", "steps"), ("LDU_ProtectFolder", "refine_steps")),
     "prompt": (("LDU_TrainRho", "prompt"), ("LDU_TrainRho", "conditioning", "prompt")),
     "initial_word": (("LDU_TrainRho", "initial_word"), ("LDU_TrainRho", "conditioning", "initial_word")),
     "judges_word": (("LDU_MeasureLoss", "conditioning", "initial_word"),),
@@ -90,10 +90,13 @@ def use_checkpoint(graph: Graph, file_name: str) -> Graph:
 
 
 def use_rho(graph: Graph, file_name: str) -> Graph:
-    """Return a copy of the graph that loads a trained rho where it would train one."""
+    """Return a copy of the graph that loads a trained rho where it would train one; nothing else is learnt then."""
     changed = copy.deepcopy(graph)
     for node in nodes_of(changed, "LDU_TrainRho"):
         node.update(class_type="LDU_LoadRho", inputs={"file": file_name})
+    for node in nodes_of(changed, "LDU_ProtectFolder"):
+        for name in ("personalization", "refine_steps"):
+            node["inputs"].pop(name, None)
     return changed
 
 

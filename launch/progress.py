@@ -56,10 +56,13 @@ class Progress:
 
 
 def _cost(content: dict[str, Any]) -> float:
-    per_step = COST.get(content["class_type"])
+    per_step, inputs = COST.get(content["class_type"]), content["inputs"]
+    if per_step is None:
+        return ONE_OFF
+    refining = COST["LDU_RefinePixels"] * inputs.get("refine_steps", 0)  # each picture of a folder
     pictures = content.get("_meta", {}).get("pictures", 1)
-    steps = next((content["inputs"][name] for name in STEPS if isinstance(content["inputs"].get(name), int)), pictures)
-    return ONE_OFF if per_step is None else per_step * steps
+    steps = next((inputs[name] for name in STEPS if isinstance(inputs.get(name), int)), pictures)
+    return (per_step + refining) * steps
 
 
 def _share(state: dict[str, Any]) -> float:

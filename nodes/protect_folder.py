@@ -1,11 +1,9 @@
-"""Protect Folder: the walk of the other nodes, picture by picture, each saved before the next one is read.
+"""Protect Folder: what the other nodes do, picture by picture, each saved before the next one is read.
 
 The host keeps whatever travels between nodes until a run is over, for every picture of a list. Here one picture at a
 time is in memory, however many the folder holds, and a run that was stopped goes on where it stopped.
 """
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,16 @@ from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import ENDINGS
 from ..ldu.picture import Picture, load_picture
+from ..ldu.refine import RefineConfig
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from .estimate import GOES_ON, Pace, Teller
 from .folder_tasks import LEFT_OUT, SAVED, THERE, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
+from .folder_walk import FolderWalk
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
-from .images import fit_mask, require_one_mask, to_image
+from .images import require_one_mask, to_image
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
-from .pictures import WorkingSize, fit_decodes
 from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
 from .types import RhoSocket, TrainedRho
 from .walk import (
@@ -33,9 +32,6 @@ from .walk import (
     CATEGORY,
     MODEL_TOOLTIP,
     VAE_TOOLTIP,
-    ApplyRhoShift,
-    FewStepDenoise,
-    InvertToZT,
     report,
     say_trained_for,
 )
@@ -53,9 +49,9 @@ class ProtectFolder(io.ComfyNode):
             node_id="LDU_ProtectFolder",
             display_name="Protect Folder",
             category=CATEGORY,
-            description="Protects all pictures of a folder with one ρ, by the shift alone, one after the other, and "
-            "saves each at once under its own name. What is there already stays: a run that was stopped goes on. A "
-            "file that cannot be read is named and left out.",
+            description="Protects all pictures of a folder with one ρ, one after the other, refines each in its pixels "
+            "if a personalization is connected, and saves each at once under its own name. What is there already "
+            "stays: a run that was stopped goes on. A file that cannot be read is named and left out.",
             search_aliases=[*ALIASES, "batch", "dataset", "save image"],
             is_output_node=True,
             inputs=[
@@ -87,6 +83,22 @@ class ProtectFolder(io.ComfyNode):
                     tooltip="Where to protect: 1 protects, 0 leaves the pictures as they are. One mask for all, "
                     "resized to each picture.",
                 ),
+                io.Conditioning.Input(
+                    "personalization",
+                    optional=True,
+                    lazy=True,
+                    tooltip="The personalization prompt, from Textual Inversion: connect it to refine each picture in "
+                    "its pixels. Nothing connected = the shift alone.",
+                ),
+                io.Int.Input(
+                    "refine_steps",
+                    optional=True,
+                    default=RefineConfig.refine_steps,
+                    min=0,
+                    max=10000,
+                    tooltip="Gradient steps on the pixels of each picture, if a personalization is connected; each two "
+                    "evaluations of the model. 20 to 100 is usual. 0 = the shift alone.",
+                ),
             ],
             outputs=[
                 io.String.Output(
@@ -115,13 +127,17 @@ class ProtectFolder(io.ComfyNode):
 
     @classmethod
     def check_lazy_status(
-        cls, folder: str, save_in: str, file_format: str, rho: TrainedRho | None = None, **_: object
+        cls, folder: str, save_in: str, file_format: str, rho: TrainedRho | None = None, **connected: object
     ) -> list[str]:
-        """Ask for rho, and with it for its training, only if there is something to do."""
+        """Ask for rho and the personalization, and with them for their training, only if there is something to do."""
         form = FileFormat(file_format)
         missing = (task for task in tasks(folder, save_in, file_format) if not task.target.exists())
         undone = any(can_be_done(task, form) for task in missing)
-        return ["rho"] if rho is None and undone else []
+        if not undone:
+            return []
+        refines = connected.get("refine_steps", 1) and "personalization" in connected
+        wanted = {"rho": rho} | ({"personalization": connected["personalization"]} if refines else {})
+        return [name for name, value in wanted.items() if value is None]
 
     @classmethod
     def execute(
@@ -138,6 +154,8 @@ class ProtectFolder(io.ComfyNode):
         rho: TrainedRho | None = None,
         conditioning: list[Any] | None = None,
         mask: Tensor | None = None,
+        personalization: list[Any] | None = None,
+        refine_steps: int = RefineConfig.refine_steps,
     ) -> io.NodeOutput:
         """Protect and save what is not there yet; return all files, the report and the first pair."""
         if mask is not None:
@@ -145,7 +163,8 @@ class ProtectFolder(io.ComfyNode):
         todo = tasks(folder, save_in, file_format)
         if not todo:
             raise BadFileError(no_picture(folder))
-        walk = _Walk(model, vae, rho, conditioning, budget, strength, seed, mask)
+        steps = 0 if personalization is None else refine_steps
+        walk = FolderWalk(model, vae, rho, conditioning, budget, strength, seed, mask, personalization, steps)
         form = FileFormat(file_format, quality)
         outcomes = _work_through(todo, walk, Writer(form))
         done = [outcome for outcome in outcomes if outcome.kind != LEFT_OUT]
@@ -153,7 +172,11 @@ class ProtectFolder(io.ComfyNode):
             raise BadFileError(outcomes[0].said)
         about = [] if rho is None else [f"ρ was {say_trained_for(rho)}."]
         text = "\n".join([in_words(outcomes, form, budget), *about])
-        numbers = {"nfe": {"protect": walk.evaluations}, "pictures": [outcome.as_dict() for outcome in outcomes]}
+        numbers = {
+            "nfe": walk.evaluations,
+            "refine_steps": steps,
+            "pictures": [outcome.as_dict() for outcome in outcomes],
+        }
         sample = next((each.task for each in done if each.kind == SAVED), done[0].task)
         shown = [_shown(outcome.task.target) for outcome in done[:SHOWN]]
         pair = (to_image(load_picture(path).as_batch()) for path in (sample.source, sample.target))
@@ -165,42 +188,7 @@ class ProtectFolder(io.ComfyNode):
         )
 
 
-@dataclass
-class _Walk:
-    """The nodes of the walk with their settings, for one picture after the other; counts the model's evaluations."""
-
-    model: Any
-    vae: Any
-    rho: TrainedRho | None
-    conditioning: list[Any] | None
-    budget: float
-    strength: float
-    seed: int
-    mask: Tensor | None
-    evaluations: int = 0
-
-    def protect(self, picture: Picture) -> Levels:
-        """Return the protected picture in whole levels."""
-        assert self.rho is not None  # `check_lazy_status` has asked for it
-        card, image = self.rho.card, to_image(picture.as_batch())
-        (working,) = WorkingSize.execute(image, 0, self.model).args
-        latent = {"samples": self.vae.encode(working)}
-        z_T, record, _ = self._run(InvertToZT, self.model, latent, card.k_steps, card.depth, 0, self.conditioning)
-        (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
-        (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
-        clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
-        original = picture.as_batch()
-        where = None if self.mask is None else fit_mask(self.mask, original)
-        return fit_decodes(original, clean, changed, self.budget, where)
-
-    def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
-        output = node.execute(*inputs)
-        told = json.loads(output.ui["ldu"][0]) if output.ui else {}
-        self.evaluations += told.get("nfe", {}).get("protect", 0)
-        return output.args
-
-
-def _work_through(todo: list[Task], walk: _Walk, writer: Writer) -> list[Outcome]:
+def _work_through(todo: list[Task], walk: FolderWalk, writer: Writer) -> list[Outcome]:
     """Do one task after the other; stops at once when the user cancels."""
     outcomes, bar = [], progress_bar(len(todo))
     pace = Pace(Teller(), sum(not task.target.exists() for task in todo), GOES_ON, "picture")
@@ -213,7 +201,7 @@ def _work_through(todo: list[Task], walk: _Walk, writer: Writer) -> list[Outcome
     return outcomes
 
 
-def _outcome(task: Task, walk: _Walk, writer: Writer) -> Outcome:
+def _outcome(task: Task, walk: FolderWalk, writer: Writer) -> Outcome:
     if task.target.exists():
         return say_there(task, walk.budget, writer.form)
     try:
@@ -234,7 +222,7 @@ def _outcome(task: Task, walk: _Walk, writer: Writer) -> Outcome:
     return Outcome(task, SAVED, said, change, notable=len(written.said) > 1 or bool(visible))
 
 
-def _visible(walk: _Walk, picture: Picture, saved: Levels) -> list[str]:
+def _visible(walk: FolderWalk, picture: Picture, saved: Levels) -> list[str]:
     """Say where the change is likely to be seen: in flat areas, or because the picture is small."""
     original = picture.as_batch()
     flat = measure_flat(original, saved)

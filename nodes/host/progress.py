@@ -36,7 +36,7 @@ def progress_bar(total: int) -> Any:  # noqa: ANN401
 
 @contextmanager
 def as_a_part() -> Iterator[None]:
-    """Let what runs in the block leave the progress bar to its caller."""
+    """Let what runs in the block leave the progress bar and the words on the node to its caller."""
     token = _part_of_something.set(True)
     try:
         yield
@@ -54,7 +54,7 @@ def preview(levels: Levels) -> tuple[str, Image.Image, int]:
 def say_on_node(text: str) -> None:
     """Show a text on the node that is at work, for web/js/report.js to draw; without a server nobody can read it."""
     at_work, server = get_executing_context(), getattr(PromptServer, "instance", None)
-    if at_work is not None and server is not None:
+    if at_work is not None and server is not None and not _part_of_something.get():
         server.send_sync("ldu.say", {"node": at_work.node_id, "text": [text]}, server.client_id)
 
 

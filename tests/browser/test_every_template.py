@@ -32,7 +32,9 @@ TEMPLATES = {  # in the order that a user needs: what the first one saves is the
     "train_rho_on_folder": template({}, [("LDU_SaveRho", "ldu/my_rho")], {"LDU_TrainRho", "LossGraphNode"}),
     "protect_with_trained_rho": template({}, [("LDU_LoadRho", "my_rho.safetensors"), COMPARED, JUDGED], SAVED),
     "protect": template({}, [COMPARED, JUDGED], {"LDU_TrainRho", "LossGraphNode", *SAVED}),
-    "protect_folder": template({}, [("LDU_ProtectFolder", "4 saved"), COMPARED, JUDGED], {"LDU_ProtectFolder"}),
+    "protect_folder": template(
+        {"refine_steps": 2}, [("LDU_ProtectFolder", "4 saved"), COMPARED, JUDGED], {"LDU_ProtectFolder"}
+    ),
     "compare_methods": template({"train_steps": 1, "refine_steps": 1}, [COMPARED, JUDGED]),
     "stress_test": template(
         {"train_steps": 1, "pictures": 2, "purifiers": "jpeg 50"},

@@ -603,7 +603,15 @@ class TestFolder:
             files.pictures_of(files.plan_folder(tmp_path / "album", tmp_path / "photos"))
 
     def test_the_workflow_gets_links_to_the_pictures_and_all_wishes(self, job, tmp_path):
-        wishes = {"budget": 4, "seed": 3, "train_steps": 2, "format": "jpeg", "quality": 80, "judges_word": "pet"}
+        wishes = {
+            "budget": 4,
+            "seed": 3,
+            "train_steps": 2,
+            "refine_steps": 7,
+            "format": "jpeg",
+            "quality": 80,
+            "judges_word": "pet",
+        }
         base = tmp_path / "base"
         filled = folder.prepare_graph(job, folder.Order([], wishes, Path("sd.safetensors")), base)
         (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
@@ -622,8 +630,10 @@ class TestFolder:
         assert not graph.nodes_of(filled, "LDU_TrainRho")
         (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
         assert filled[node["inputs"]["rho"][0]]["inputs"] == {"file": "my.safetensors"}
-        with pytest.raises(LaunchError, match="--train-steps has no effect"):
-            folder.prepare_graph(job, folder.Order([], {"train_steps": 2}, rho=rho), tmp_path / "again")
+        assert "personalization" not in node["inputs"], "nothing is learnt then, and the shift is all there is"
+        for name in ("train_steps", "refine_steps"):
+            with pytest.raises(LaunchError, match=f"--{name.replace('_', '-')} has no effect"):
+                folder.prepare_graph(job, folder.Order([], {name: 2}, rho=rho), tmp_path / name)
 
     def test_each_file_is_handed_over_once_and_what_is_there_is_left(self, job, tmp_path):
         place = tmp_path / "place"
@@ -775,8 +785,8 @@ class TestProgress:
             (number,) = [n for n, node in filled.items() if node["class_type"] == "LDU_ProtectFolder"]
             done = {number: {"value": 1, "max": 1, "state": "finished"}}
             shares.append(int(Progress(filled, started=0.0).line(done, now=5.0).partition("%")[0]))
-        assert shares[0] < 10
-        assert shares[1] > 50
+        assert shares[0] < 30
+        assert shares[1] > 90
 
     def test_nothing_done_promises_nothing(self):
         assert "not known yet" in Progress(WORKFLOW, started=0.0).line({}, now=5.0)

@@ -77,6 +77,44 @@ def test_a_picture_comes_out_as_from_the_single_nodes(host, folder, run):
         assert np.array_equal(np.asarray(picture), single)
 
 
+def image(path):
+    """The colours of a file as an IMAGE."""
+    with Image.open(path) as picture:
+        return torch.from_numpy(np.asarray(picture)[..., :3] / np.float32(255))[None]
+
+
+def test_with_a_personalization_every_picture_comes_out_as_from_refine_in_pixels(host, folder, run):
+    run()
+    shifted = image(saved(host, "b.png"))
+    shutil.rmtree(saved(host, "b.png").parent)
+    personalization = tiny.conditioning("sd1", seed=3)
+    output, _ = run(personalization=personalization, refine_steps=2)
+    told = json.loads(output.ui["ldu"][0])
+    assert told["refine_steps"] == 2
+    assert told["nfe"]["refine"] == 3 * 2 * 2
+    models, settings = (tiny.model("sd1"), tiny.vae("sd1"), personalization), (6.0, 2, 0, 0.5, 0.25)
+    refine = host.classes["LDU_RefinePixels"].execute
+    refined = refine(*models, shifted, *settings, image(folder / "b.png")).args[0]
+    assert torch.allclose(image(saved(host, "b.png")), refined, atol=1e-6)
+    assert not torch.equal(refined, shifted)
+
+
+def test_strength_0_gives_back_the_pictures_of_a_folder_however_many_steps_on_the_pixels(host, folder, run):
+    run(strength=0.0, personalization=tiny.conditioning("sd1"), refine_steps=2)
+    for name, target in (("a.jpg", "a.png"), ("b.png", "b.png"), ("sub/c.png", "sub/c.png")):
+        with Image.open(folder / name) as before, Image.open(saved(host, target)) as after:
+            assert np.array_equal(np.asarray(after), np.asarray(before))
+
+
+def test_a_personalization_is_asked_for_where_there_is_one_to_refine_with(host, folder, run):
+    node, inputs = host.classes["LDU_ProtectFolder"], {**SETTINGS, "folder": "album", "file_format": "png"}
+    connected = {"rho": None, "personalization": None}
+    assert node.check_lazy_status(**inputs, **connected, refine_steps=2) == ["rho", "personalization"]
+    assert node.check_lazy_status(**inputs, **connected, refine_steps=0) == ["rho"]
+    run()
+    assert node.check_lazy_status(**inputs, **connected, refine_steps=2) == []
+
+
 def test_the_time_for_the_pictures_that_are_missing_is_told_after_the_first(host, folder, run, monkeypatch):
     heard = []
     monkeypatch.setattr(host.module("nodes.estimate"), "say_on_node", heard.append)

@@ -228,7 +228,8 @@ def test_a_folder_is_protected_picture_by_picture_and_a_second_run_makes_only_wh
     (made / "me.png").write_bytes((PACK / "workflows" / "samples" / "ldu_sample_portrait.png").read_bytes())
     before = desk.files()
     told_file = desk.folder / "told.json"
-    run = desk.start_run("--budget", "4", "--train-steps", "2", "--k", "1", "--json", str(told_file), what="")
+    few = ("--budget", "4", "--train-steps", "2", "--refine-steps", "2", "--k", "1")
+    run = desk.start_run(*few, "--json", str(told_file), what="")
     told, complaints = run.communicate()
     assert run.returncode == 0, complaints
     assert desk.files() - before == {made / "sub" / "too.png", told_file}
@@ -237,6 +238,7 @@ def test_a_folder_is_protected_picture_by_picture_and_a_second_run_makes_only_wh
     assert list(report["left_out"]) == ["broken.png"]
     (picture,) = report["pictures"]
     assert picture["max_abs_levels"] <= picture["budget_levels"] == 4
+    assert (picture["refine_steps"], picture["nfe"]["refine"]) == (2, 4)
     assert "1 left out, 1 there already, 1 saved" in told
     with Image.open(made / "sub" / "too.png") as saved:
         assert saved.info == {}

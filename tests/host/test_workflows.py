@@ -28,6 +28,7 @@ FEW = {
     "LDU_InvertToZT": {"k": 1},
     "LDU_FitToBudget": {"budget": BUDGET},
     "LDU_RefinePixels": {"steps": 2, "budget": BUDGET},
+    "LDU_ProtectFolder": {"refine_steps": 2, "budget": BUDGET},
     "LDU_MeasureLoss": {"draws": 2},
     "LDU_Purify": {"purifiers": "none\njpeg 50"},
     "TrainLoraNode": {"steps": 1, "batch_size": 1},
@@ -171,8 +172,10 @@ def test_a_folder_is_protected_and_a_second_run_trains_nothing(host):
     graph = twin("protect_folder")
     outputs, _ = run(new_executor("CLASSIC"), graph)
     (node,), (judge,) = nodes_of(graph, "LDU_ProtectFolder"), nodes_of(graph, "LDU_MeasureLoss")
-    told = json.loads(outputs[node]["ldu"][0])["pictures"]
+    numbers = json.loads(outputs[node]["ldu"][0])
+    told = numbers["pictures"]
     assert [each["outcome"] for each in told] == ["saved"] * 4
+    assert numbers["nfe"]["refine"] == 4 * 2 * 2
     for each in told:
         with (
             Image.open(host.base / "output" / each["file"]) as picture,

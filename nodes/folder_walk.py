@@ -1,0 +1,63 @@
+"""What Protect Folder does to one picture: the nodes of the walk, Fit to Budget and Refine in Pixels in their order."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from ..ldu.picture import Picture
+from ..ldu.refine import RefineConfig
+from ..ldu.shapes import Levels
+from .images import fit_mask, split_pictures, to_image
+from .pictures import WorkingSize, fit_decodes
+from .refine import RefinePixels
+from .types import TrainedRho
+from .walk import ApplyRhoShift, FewStepDenoise, InvertToZT
+
+
+@dataclass
+class FolderWalk:
+    """The nodes with their settings, for one picture after the other; counts the model's evaluations by kind."""
+
+    model: Any
+    vae: Any
+    rho: TrainedRho | None
+    conditioning: list[Any] | None
+    budget: float
+    strength: float
+    seed: int
+    mask: Tensor | None
+    personalization: list[Any] | None
+    refine_steps: int
+    evaluations: Counter[str] = field(default_factory=Counter)
+
+    def protect(self, picture: Picture) -> Levels:
+        """Return the protected picture in whole levels."""
+        assert self.rho is not None  # `check_lazy_status` has asked for it
+        card, image = self.rho.card, to_image(picture.as_batch())
+        (working,) = WorkingSize.execute(image, 0, self.model).args
+        latent = {"samples": self.vae.encode(working)}
+        z_T, record, _ = self._run(InvertToZT, self.model, latent, card.k_steps, card.depth, 0, self.conditioning)
+        (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
+        (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
+        clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
+        original = picture.as_batch()
+        where = None if self.mask is None else fit_mask(self.mask, original)
+        return self._refined(image, fit_decodes(original, clean, changed, self.budget, where))
+
+    def _refined(self, original: Tensor, shifted: Levels) -> Levels:
+        """Return the picture after Refine in Pixels with its own defaults, if that is asked for."""
+        if not self.refine_steps:
+            return shifted
+        models = self.model, self.vae, self.personalization
+        settings = self.budget, self.refine_steps, self.seed, RefineConfig.visibility, RefineConfig.flat
+        (refined,) = self._run(RefinePixels, *models, to_image(shifted), *settings, original, None, self.mask)
+        return split_pictures([refined])[0]
+
+    def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        output = node.execute(*inputs)
+        told = json.loads(output.ui["ldu"][0]) if output.ui else {}
+        self.evaluations.update(told.get("nfe", {}))
+        return output.args
