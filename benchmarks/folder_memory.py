@@ -2,9 +2,9 @@
 
     python -m benchmarks.folder_memory --counts 10 100 --side 512
 
-The pictures are protected by Protect Folder with a ρ of the default size, by the shift alone, on the demo checkpoint, in
-a real ComfyUI in this process. Resident memory is looked at every two milliseconds. A folder of one picture goes first, so that what is
-loaded once is loaded before anything is measured.
+The pictures are protected by Protect Folder with a ρ of the default size, by the shift alone, on the demo checkpoint,
+in a real ComfyUI in this process. Resident memory is looked at every two milliseconds. A folder of one picture goes
+first, so that what is loaded once is loaded before anything is measured.
 """
 
 import argparse
