@@ -12,13 +12,13 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import LduError, MismatchError
-from ..ldu.naming import ENDINGS
+from ..ldu.naming import ENDINGS, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.platform_check import after_platform
 from ..ldu.saved_file import FileFormat, as_uint8, require_holds, save_picture, say_file
 from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
-from .files import next_free
+from .files import LONGEST_NAME, next_free
 from .images import to_image, to_levels
 from .known_pictures import KNOWN, is_known, remember
 from .types import PictureInfoSocket
@@ -122,7 +122,8 @@ class SaveProtected(io.ComfyNode):
         befores = _originals(original, pictures)
         info = info or PictureInfo("picture.png", "RGB", pictures.shape[-1], pictures.shape[-2])
         writer = Writer(FileFormat(file_format, quality), platform_check)
-        prefix = filename_prefix.replace("%name%", Path(info.name).with_suffix("").as_posix())
+        name = shortened(Path(info.name).with_suffix("").as_posix(), LONGEST_NAME)
+        prefix = filename_prefix.replace("%name%", name)
         folder, stem, counter, subfolder = next_free(prefix, pictures.shape[-1], pictures.shape[-2])
         texts = _workflow_texts(cls.hidden) if metadata else {}
         written = [

@@ -35,6 +35,14 @@ def test_what_is_given_on_is_what_the_files_readers_see(call, file_format, kind)
     assert "take the original down wherever it is public" in said
 
 
+def test_a_picture_with_the_longest_name_is_saved(call):
+    put_input("x" * 246 + ".png", colours(40, 40))
+    original, _, info = call("LDU_LoadPicture", image="x" * 246 + ".png").args
+    (name,) = save(call, original, info=info)[0]
+    assert name.startswith("x" * 150)
+    assert name.endswith("_protected_00001_.png")
+
+
 def test_a_platforms_hand_is_shown_when_asked_for(call):
     original = random_image(1, 48, 48, 3)
     protected = (original * 255 + 5).clamp(max=255).round() / 255
