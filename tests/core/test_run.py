@@ -848,6 +848,21 @@ class TestCommandLine:
             signal.signal(signal.SIGHUP, kept)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_second_ctrl_c_leaves_no_server_behind(tmp_path, monkeypatch):
+    slow = "import signal as s, time; s.signal(s.SIGTERM, lambda *_: (time.sleep(1), exit())); print(); time.sleep(60)"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-u", "-c", slow], **pipes, start_new_session=True)
+    process.stdout.readline()
+    monkeypatch.setattr(server, "_start", lambda *_: server.Server(process, 0, tmp_path / "log"))
+    monkeypatch.setattr(server, "_wait_until_it_answers", lambda _: None)
+    again = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), server.serving(None, tmp_path, cpu=True, port=1):
+        again.start()
+        raise KeyboardInterrupt
+    assert process.poll() is not None
+
+
 class TestChild:
     def start(self, folder, source):
         program = folder / "program.py"
