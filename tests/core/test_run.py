@@ -21,6 +21,7 @@ import pytest
 from launch import (
     PACK,
     LaunchError,
+    console,
     door,
     files,
     folder,
@@ -806,6 +807,17 @@ class TestCommandLine:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         assert answer.returncode == 1
         assert answer.stderr == f"There is no picture at {tmp_path / 'none.png'}: check the name.\n"
+
+    def test_letters_that_a_pipe_cannot_take_end_nothing(self):
+        command = [sys.executable, str(PACK / "run.py"), "protect", "--help"]
+        env = os.environ | {"PYTHONIOENCODING": "ascii"}
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert "of \\u03c1, which makes the shift" in answer.stdout
+
+    def test_what_would_steer_a_terminal_is_spelt_out(self, capsys):
+        console.tell("from \x1b]0;evil\x07\r\x9b2J to\nme_ü語.png")
+        assert capsys.readouterr().out == "from \\x1b]0;evil\\x07\\x0d\\x9b2J to\nme_ü語.png\n"
 
     def test_the_report_never_takes_the_pictures_place(self, tmp_path, capsys):
         photo = make_file(tmp_path / "me.png")
