@@ -109,11 +109,12 @@ def _other_subject(options: argparse.Namespace) -> list[str]:
 def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list[Path]) -> None:
     """Refuse to replace what may not be replaced, and models that are none, before anything is done."""
     extras = [path for path in (options.json, options.keep_log) if path]
+    models = [path for path in (options.checkpoint, options.rho) if path]
     require_distinct([*targets, *extras])
-    for extra in extras:
-        require_free(extra, inputs, force=options.force)
-    for weights in filter(None, (options.checkpoint, options.rho)):
+    for weights in models:
         require_safetensors(weights)
+    for extra in extras:
+        require_free(extra, [*inputs, *models], force=options.force)
 
 
 def _order(options: argparse.Namespace, jobs: list[Job]) -> Order:
@@ -138,9 +139,9 @@ def _stress(options: argparse.Namespace) -> int:
         options.keep_log,
         options.json,
     )
-    require_pictures(order)
     if options.checkpoint:
         require_safetensors(options.checkpoint)
+    require_pictures(order)
     told = stress(order, _host(options))
     tell(f"{told}\n\nSaved in {out}: {PAGE}, {DATA} and {PICTURE}, which shows your originals too.")
     if options.json:

@@ -245,6 +245,18 @@ class TestPrivateFolder:
         assert [folder.name for folder in tmp_path.iterdir()] == [f"{private.PREFIX}alive"]
         os.close(held)
 
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no folder that all may write to")
+    @pytest.mark.parametrize("link", ["", "lock"], ids=["the folder", "its lock"])
+    def test_a_link_that_somebody_laid_is_not_followed(self, tmp_path, link):
+        home, trap = tmp_path / "home", tmp_path / f"{private.PREFIX}trap"
+        home.mkdir()
+        if link:
+            trap.mkdir()
+        (trap / link).symlink_to(home / link)
+        os.utime(trap, (0, 0))
+        private.sweep()
+        assert list(home.iterdir()) == []
+
 
 class TestWhichFileGoesWhere:
     def test_a_picture_gets_a_neighbour(self, tmp_path):
@@ -306,6 +318,8 @@ class TestWhichFileGoesWhere:
         card = {"k_steps": 2, "depth": 0.3, "budget_levels": 10}
         rho = make_safetensors(tmp_path / "rho.safetensors", {"ldu.rho": json.dumps({"card": card})})
         assert files.rho_settings(rho) == {"k": 2, "depth": 0.3}
+        lying = {"ldu.rho": json.dumps({"card": card | {"k_steps": ["3", 0]}})}  # would be a link in the graph
+        assert files.rho_settings(make_safetensors(tmp_path / "lying.safetensors", lying)) == {}
         assert files.rho_settings(make_safetensors(tmp_path / "other.safetensors", {})) == {}
 
     def test_a_rho_tells_its_prompt_and_whoever_protects_something_else_with_it_is_told(self, tmp_path):
@@ -826,6 +840,17 @@ class TestCommandLine:
         told = capsys.readouterr().err.splitlines()
         assert told[0] == "Two files would be saved under one name: choose different names."
         assert told[1].endswith("is one of the inputs, and an input is never written over: choose another name.")
+
+    @pytest.mark.parametrize("option", ["--json", "--keep-log"])
+    def test_nothing_is_written_over_the_users_models(self, tmp_path, capsys, option):
+        photo, rho = make_file(tmp_path / "me.png"), make_safetensors(tmp_path / "rho.safetensors", {})
+        for command in (
+            ["protect", photo, "--rho"],
+            ["protect", photo, "--checkpoint"],
+            ["stress", photo, "--checkpoint"],
+        ):
+            assert door.main([*map(str, command), str(rho), option, str(rho), "--force"]) == 1
+            assert "an input is never written over" in capsys.readouterr().err
 
     def test_the_prompt_follows_the_subject(self):
         options = door._parser().parse_args(["protect", "a.png", "--subject", "animal"])
