@@ -108,17 +108,27 @@ def next_free(prefix: str, width: int, height: int) -> tuple[Path, str, int, str
     Raises:
         BadValueError: if the prefix leads out of the output folder.
     """
+    require_inside_output(prefix)
     output = folder_paths.get_output_directory()
-    if not _can_be_spelt(prefix):
-        raise BadValueError(f"The prefix {prefix!r} holds a sign that cannot stand in a name; leave it out.")
-    if not folder_paths.is_within_directory(output, str(Path(output, prefix).parent)):
-        raise BadValueError(f"The prefix {prefix!r} leads out of the output folder; give a name inside it.")
     try:
         folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
     except OSError as error:
         reason = error.strerror or error
         raise BadValueError(f"No folder can be made for the prefix {prefix!r} ({reason}); give another one.") from error
     return Path(folder), stem, counter, subfolder
+
+
+def require_inside_output(prefix: str) -> None:
+    """Raise unless files with this prefix lie in the output folder.
+
+    Raises:
+        BadValueError: with the prefix.
+    """
+    if not _can_be_spelt(prefix):
+        raise BadValueError(f"The prefix {prefix!r} holds a sign that cannot stand in a name; leave it out.")
+    output = folder_paths.get_output_directory()
+    if not folder_paths.is_within_directory(output, str(Path(output, prefix).parent)):
+        raise BadValueError(f"The prefix {prefix!r} leads out of the output folder; give a name inside it.")
 
 
 def require_plain_name(name: str, what: str) -> None:
