@@ -1,5 +1,6 @@
 """One line that tells how far things are: rewritten in place on a terminal, written now and then elsewhere."""
 
+import io
 import re
 import shutil
 import sys
@@ -12,10 +13,30 @@ SECONDS_BETWEEN_LINES = 15.0
 LINE_LENGTH = 100
 
 
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(10), *range(11, 32), *range(127, 160))}
+
+
 def say(text: str) -> None:
     """Write one line for the person at the keyboard; standard output stays free for results."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(harmless(text) + "\n")
     sys.stderr.flush()
+
+
+def tell(text: str) -> None:
+    """Write a result to standard output."""
+    sys.stdout.write(harmless(text) + "\n")
+
+
+def harmless(text: str) -> str:
+    """Spell out what would steer a terminal: names of files and what a shared ρ says of itself can hold anything."""
+    return text.translate(_STEERING)
+
+
+def spell_out_what_cannot_be_written() -> None:
+    """Let no letter that a terminal, a pipe or a code page lacks end a run whose work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def clock(seconds: float) -> str:

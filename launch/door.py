@@ -5,13 +5,12 @@ import json
 import math
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from launch import LaunchError
 from launch.checks import run_checks
-from launch.console import say
+from launch.console import say, spell_out_what_cannot_be_written, tell
 from launch.files import (
     Job,
     deliver,
@@ -44,6 +43,7 @@ INTERRUPTED, TERMINATED = 130, 143
 
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
+    spell_out_what_cannot_be_written()
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # ignored: under nohup
@@ -77,7 +77,7 @@ def _protect(options: argparse.Namespace) -> int:
     warned = [f"{job.source} seems protected already, by its name." for job in jobs if seems_protected(job.source)]
     warned += _other_subject(options)
     beside = [UNPROTECTED_BESIDE] if any(job.source.parent == job.target.parent for job in jobs) else []
-    sys.stdout.write("\n\n".join([*map(in_words, reports), "\n".join([*warned, *beside, UNPUBLISH])]) + "\n")
+    tell("\n\n".join([*map(in_words, reports), "\n".join([*warned, *beside, UNPUBLISH])]))
     _keep_report(options, reports[0] if len(reports) == 1 else reports)
     return 0
 
@@ -92,7 +92,7 @@ def _protect_folder(options: argparse.Namespace) -> int:
     count = sum(seems_protected(path) for path in inputs)
     warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
     warned += _other_subject(options)
-    sys.stdout.write("\n\n".join([report.in_words(), "\n".join([*warned, UNPUBLISH])]) + "\n")
+    tell("\n\n".join([report.in_words(), "\n".join([*warned, UNPUBLISH])]))
     _keep_report(options, report.as_dict())
     return 0
 
@@ -109,11 +109,12 @@ def _other_subject(options: argparse.Namespace) -> list[str]:
 def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list[Path]) -> None:
     """Refuse to replace what may not be replaced, and models that are none, before anything is done."""
     extras = [path for path in (options.json, options.keep_log) if path]
+    models = [path for path in (options.checkpoint, options.rho) if path]
     require_distinct([*targets, *extras])
-    for extra in extras:
-        require_free(extra, inputs, force=options.force)
-    for weights in filter(None, (options.checkpoint, options.rho)):
+    for weights in models:
         require_safetensors(weights)
+    for extra in extras:
+        require_free(extra, [*inputs, *models], force=options.force)
 
 
 def _order(options: argparse.Namespace, jobs: list[Job]) -> Order:
@@ -138,11 +139,11 @@ def _stress(options: argparse.Namespace) -> int:
         options.keep_log,
         options.json,
     )
-    require_pictures(order)
     if options.checkpoint:
         require_safetensors(options.checkpoint)
+    require_pictures(order)
     told = stress(order, _host(options))
-    sys.stdout.write(f"{told}\n\nSaved in {out}: {PAGE}, {DATA} and {PICTURE}, which shows your originals too.\n")
+    tell(f"{told}\n\nSaved in {out}: {PAGE}, {DATA} and {PICTURE}, which shows your originals too.")
     if options.json:
         deliver((out / DATA).read_bytes(), options.json, force=options.force)
     return 0

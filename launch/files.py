@@ -121,7 +121,8 @@ def require_safetensors(file: Path) -> None:
 def rho_settings(file: Path) -> dict[str, Any]:
     """Read from a rho's card what the walk must be set to; empty where it does not tell."""
     card = _card(file)
-    return {"k": card["k_steps"], "depth": card["depth"]} if {"k_steps", "depth"} <= card.keys() else {}
+    told = {"k": card.get("k_steps"), "depth": card.get("depth")}
+    return told if all(isinstance(number, int | float) for number in told.values()) else {}
 
 
 def rho_prompt(file: Path) -> str:

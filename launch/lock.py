@@ -20,7 +20,8 @@ else:
 
 def try_lock(path: Path) -> int | None:
     """Return a descriptor that holds the lock until it is closed, or None when somebody else holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    no_link = getattr(os, "O_NOFOLLOW", 0)  # in a folder that all may write to it could lead anywhere
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o600)
     try:
         _grab(descriptor)
     except OSError:

@@ -53,6 +53,8 @@ def undisturbed() -> Iterator[None]:
 def sweep() -> None:
     """Remove the folders of runs that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        if folder.is_symlink():  # somebody else's, in a folder that all may write to
+            continue
         with suppress(OSError):
             lock = try_lock(folder / "lock") if time.time() - folder.stat().st_mtime > JUST_MADE else None
             if lock is not None:

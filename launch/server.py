@@ -21,6 +21,7 @@ from typing import Any
 from launch import LaunchError
 from launch.console import clock, last_line, status_line
 from launch.host import Host
+from launch.private import undisturbed
 from launch.websocket import messages
 
 CHILD = Path(__file__).with_name("child.py")
@@ -139,8 +140,9 @@ def serving(
         _wait_until_it_answers(server)
         yield server
     finally:
-        _stop(server.process)
-        shutil.rmtree(base / "scratch", ignore_errors=True)
+        with undisturbed():  # a server that outlived this would write into a folder that is gone
+            _stop(server.process)
+            shutil.rmtree(base / "scratch", ignore_errors=True)
 
 
 def refusal(content: bytes) -> str:

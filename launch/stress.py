@@ -100,8 +100,9 @@ def require_pictures(order: StressOrder) -> None:
     asked = filter(None, (order.json, order.keep_log))
     targets = [*(order.out / name for name in (PICTURE, PAGE, DATA)), *asked]
     require_distinct(targets)
+    inputs = [*order.originals, *order.protected, *filter(None, [order.checkpoint])]
     for target in targets:
-        require_free(target, [*order.originals, *order.protected], force=order.force)
+        require_free(target, inputs, force=order.force)
 
 
 def stress(order: StressOrder, host: Host) -> str:

@@ -6,8 +6,6 @@ dtypes against the architecture that the card describes, and that every value is
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import Tensor
 from .errors import BadFileError, BadValueError, MismatchError
 from .schedule import Prediction
 from .shift_unet import ShiftConfig, ShiftUNet
+from .whole_file import written_whole
 
 _FORMAT = "ldu.rho"
 _VERSION = 1
@@ -128,7 +127,7 @@ def _parse(path: Path, described: str) -> tuple[ShiftConfig, RhoCard]:
         parsed = json.loads(described)
         parsed["card"]["sigmas"] = tuple(parsed["card"]["sigmas"])  # JSON knows no tuples
         return _build(ShiftConfig, parsed["config"]), _build(RhoCard, parsed["card"])
-    except (ValueError, TypeError, KeyError, RecursionError, BadValueError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, BadValueError) as error:
         raise BadFileError(f"{path.name} describes itself in a way that cannot be read ({error}): {_AGAIN}.") from error
 
 
@@ -186,13 +185,14 @@ def _require_readable(path: Path) -> None:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file through a temporary one beside it, so that no unfinished file is ever left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        save_file(dict(tensors), temporary, metadata=dict(metadata))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a safetensors file, complete or not at all; one of that name is replaced.
+
+    Raises:
+        BadFileError: it cannot be written.
+    """
+    with written_whole(path, force=True) as unfinished:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(dict(tensors), unfinished, metadata=dict(metadata))
+        except SafetensorError as error:
+            raise OSError(str(error)) from error

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import chain, count
 from pathlib import PurePosixPath
 
+LONGEST = 240  # bytes of a name, which leaves room for a number and an ending on every usual file system
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}  # by the name of the format
 
 
@@ -12,7 +13,7 @@ def protected_names(names: Iterable[str], ending: str) -> dict[str, str]:
     """Give each picture of a folder its own name with another ending, in its own sub-folder.
 
     Twins (a.jpg beside a.png) keep their old ending before the new one, so that no two share a file; upper and lower
-    case count as the same, as on many disks.
+    case count as the same, as on many disks. A name that would be too long is cut.
 
     Args:
         names: Paths inside the folder, with forward slashes.
@@ -23,12 +24,20 @@ def protected_names(names: Iterable[str], ending: str) -> dict[str, str]:
     taken: set[str] = set()
     found = {}
     for name in listed:
-        wished = _stem(name) if shared[_stem(name).lower()] == 1 else name
+        wished = shortened(_stem(name) if shared[_stem(name).lower()] == 1 else name, LONGEST)
         numbered = chain([wished], (f"{wished}_{number}" for number in count(2)))
         chosen = next(each for each in numbered if each.lower() not in taken)
         taken.add(chosen.lower())
         found[name] = chosen + ending
     return found
+
+
+def shortened(path: str, longest: int) -> str:
+    """Cut the last part of a path, with forward slashes, to a number of bytes."""
+    folder, slash, last = path.rpartition("/")
+    while len(last.encode("utf-8", "replace")) > longest:
+        last = last[:-1]
+    return folder + slash + last
 
 
 def _stem(name: str) -> str:

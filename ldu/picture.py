@@ -37,8 +37,9 @@ _DECODER_FAILURES = (
     zlib.error,
     LookupError,
     TypeError,
-    OverflowError,
+    ArithmeticError,
     AttributeError,
+    RuntimeError,  # what AVIF's decoder raises
 )
 _MODE_WORDS = {
     "1": "1-bit black and white",
@@ -98,8 +99,7 @@ def load_picture(path: str | Path) -> Picture:
         BadFileError: if there is no such file, or it is no picture, damaged, cut short or too large.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadFileError(f"There is no picture file at {path}; check the name.")
+    _require_file(path)
     try:
         with Image.open(path, formats=_installed_formats()) as opened:
             return _decode(opened, path.name)
@@ -144,6 +144,15 @@ def save_png(
     image = to_pillow(levels, alpha)
     with written_whole(Path(path), force=force) as unfinished, unfinished.open("xb") as file:
         image.save(file, format="PNG", icc_profile=icc, pnginfo=_png_texts(text or {}))
+
+
+def _require_file(path: Path) -> None:
+    try:
+        is_there = path.is_file()
+    except OSError:  # a name too long for any file
+        is_there = False
+    if not is_there:
+        raise BadFileError(f"There is no picture file at {path}; check the name.")
 
 
 def _installed_formats() -> list[str]:

@@ -67,14 +67,12 @@ def load_training(
         raise MismatchError(f"{path.name} belongs to a training with other pictures or settings: start anew.")
     weights = {name.removeprefix("rho."): t for name, t in tensors.items() if name.startswith("rho.")}
     require_tensors(path, weights, rho.state_dict())
-    moments = _moments(tensors)
-    if any(not t.isfinite().all() for each in moments.values() for t in each.values()):
-        raise BadFileError(f"{path.name} holds values that are infinite or not numbers: start anew.")
     try:
+        moments = _moments(tensors)
         state = TrainingState(**json.loads(metadata["ldu.state"]))
         state.evaluations = [(step, loss) for step, loss in state.evaluations]  # JSON knows no tuples
+        generator.set_state(tensors["generator"])  # first, for it refuses what is none and then nothing has changed
         optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-        generator.set_state(tensors["generator"])
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise BadFileError(f"{path.name} is not a complete training state: {error}") from error
     rho.load_state_dict(weights)
@@ -82,9 +80,16 @@ def load_training(
 
 
 def _moments(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Return the optimiser's moments by the number of their weight.
+
+    Raises:
+        ValueError: they are not named as they are saved, or hold values that are not finite.
+    """
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("adam."):
             _, index, kind = name.split(".")
             moments.setdefault(int(index), {})[kind] = tensor
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} holds values that are infinite or not numbers")
     return moments

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import BadFileError
@@ -28,12 +28,12 @@ def written_whole(path: Path, *, force: bool = False) -> Iterator[Path]:
             unfinished.replace(path)
         else:
             _place(unfinished, path)
-    except OSError as error:
-        raise BadFileError(
-            f"{path} cannot be written ({error.strerror or error}); choose another name or place."
-        ) from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that this system cannot spell
+        reason = getattr(error, "strerror", None) or error
+        raise BadFileError(f"{path} cannot be written ({reason}); choose another name or place.") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError, UnicodeError):  # it is not there, nor its folder
+            unfinished.unlink()
 
 
 def _place(unfinished: Path, path: Path) -> None:

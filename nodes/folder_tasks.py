@@ -63,8 +63,19 @@ def tasks(folder: str, save_in: str, file_format: str) -> list[Task]:
     target = Path(output, save_in.replace("%folder%", folder))
     if not folder_paths.is_within_directory(output, str(target)):
         raise BadValueError(f"The folder {save_in!r} leads out of the output folder; give a name inside it.")
+    _require_folder(target, save_in)
     names = protected_names(pictures_in(root), ENDINGS[file_format])
     return [Task(name, root / name, target / protected) for name, protected in names.items()]
+
+
+def _require_folder(target: Path, save_in: str) -> None:
+    """Refuse a place where no folder can be, before anything is worked on."""
+    try:
+        taken = any(place.exists() and not place.is_dir() for place in (target, *target.parents))
+    except OSError as error:  # a name too long for any folder
+        raise BadValueError(f"No folder can be called {save_in!r} ({error.strerror}); give another name.") from error
+    if taken:
+        raise BadValueError(f"There is a file in the place of the folder {save_in!r}; give another name.")
 
 
 def can_be_done(task: Task, form: FileFormat) -> bool:

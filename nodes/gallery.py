@@ -1,5 +1,6 @@
 """Thief's Gallery: what thieves learnt from the clean, the protected and the purified pictures, side by side."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -175,6 +176,8 @@ def _with_numbers(
     attempts: tuple[Attempt, ...], similarity: Sequence[float] | None, losses: Sequence[Losses] | None
 ) -> tuple[Attempt, ...]:
     """Return the attempts with the numbers that were given."""
+    if odd := [number for number in similarity or () if not math.isfinite(number)]:
+        raise BadValueError(f"A similarity is a number from -1 to 1, but {odd[0]} came: look at what is connected.")
     columns = [attempt.version for attempt in attempts]
     similarities = _one_each("similarities", similarity, columns)
     after = _one_each("losses", losses, [column for column in columns if column != CLEAN])

@@ -13,6 +13,7 @@ from ..ldu.checkpoint import write_safetensors
 from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.shapes import Levels
 from .estimate import KEEPS_NOTHING, Pace, Teller
+from .files import require_plain_name
 from .host import differentiable_clip, latent_shape, training_resolution, training_session
 from .images import split_pictures
 from .inputs import seed_input
@@ -173,11 +174,9 @@ def _by_name(image: Sequence[Tensor], name: Sequence[str] | None) -> dict[str, l
 
 
 def _embedding_path(name: str) -> Path:
-    folder = Path(folder_paths.get_folder_paths("embeddings")[0])
-    target = folder / f"{name}.safetensors"
-    if Path(name).name != name or not folder_paths.is_within_directory(str(folder), str(target)):
-        raise BadValueError(f"An embedding is saved under a plain name without folders, but {name!r} came: change it.")
-    if target.exists():
+    require_plain_name(name, "An embedding")
+    target = Path(folder_paths.get_folder_paths("embeddings")[0]) / f"{name}.safetensors"
+    if target.exists() or target.is_symlink():
         raise BadValueError(f"There is an embedding named {name!r} already: choose another name.")
     return target
 

@@ -114,8 +114,11 @@ def input_folders() -> list[str]:
 
 def folder_is_there(folder: str | None) -> bool | str:
     """Return True, or what is wrong with the name of a folder; a linked one comes as None."""
-    if folder is None or folder_inside_input(folder).is_dir():
-        return True
+    try:
+        if folder is None or folder_inside_input(folder).is_dir():
+            return True
+    except OSError as error:  # a name too long for any folder
+        return f"No folder can be called {folder!r} ({error.strerror}): choose another one."
     return f"There is no folder {folder!r} in the input folder: make it there, or choose another one."
 
 

@@ -10,6 +10,7 @@ import folder_paths
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..ldu.budget import whole_budget
 from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.evidence.gallery_picture import Exhibit, draw_gallery
 from ..ldu.evidence.page import page
@@ -129,6 +130,7 @@ class ProtectionReport(io.ComfyNode):
         **measured: list[Any] | None,
     ) -> io.NodeOutput:
         """Return the report as text and as JSON, and where its page is; `measured` are the schema's other inputs."""
+        whole_budget(budget[0])
         befores, afters = split_pictures(original), _protected_pictures(protected, file)
         names = [each.name for each in info] if info else []
         entries = _entries(befores, afters, names, file or [])

@@ -12,13 +12,13 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import LduError, MismatchError
-from ..ldu.naming import ENDINGS
+from ..ldu.naming import ENDINGS, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.platform_check import after_platform
 from ..ldu.saved_file import FileFormat, as_uint8, require_holds, save_picture, say_file
 from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
-from .files import next_free
+from .files import LONGEST_NAME, next_free, require_inside_output
 from .images import to_image, to_levels
 from .known_pictures import KNOWN, is_known, remember
 from .types import PictureInfoSocket
@@ -94,15 +94,23 @@ class SaveProtected(io.ComfyNode):
 
     @classmethod
     def check_lazy_status(
-        cls, info: PictureInfo | None = None, file_format: str = "png", image: Tensor | None = None, **_: object
+        cls,
+        info: PictureInfo | None = None,
+        file_format: str = "png",
+        filename_prefix: str | None = None,
+        image: Tensor | None = None,
+        **_: object,
     ) -> list[str]:
-        """Ask for the picture, and with it for all work on it, only if the format can hold it.
+        """Ask for the picture, and with it for all work on it, only if it can be saved.
 
         Raises:
             BadImageError: if the original is transparent and the format cannot be.
+            BadValueError: if the prefix leads out of the output folder.
         """
         if info is not None:
             require_holds(FileFormat(file_format), info)
+        if filename_prefix is not None:
+            require_inside_output(filename_prefix)
         return ["image"] if image is None else []
 
     @classmethod
@@ -122,7 +130,8 @@ class SaveProtected(io.ComfyNode):
         befores = _originals(original, pictures)
         info = info or PictureInfo("picture.png", "RGB", pictures.shape[-1], pictures.shape[-2])
         writer = Writer(FileFormat(file_format, quality), platform_check)
-        prefix = filename_prefix.replace("%name%", Path(info.name).with_suffix("").as_posix())
+        name = shortened(Path(info.name).with_suffix("").as_posix(), LONGEST_NAME)
+        prefix = filename_prefix.replace("%name%", name)
         folder, stem, counter, subfolder = next_free(prefix, pictures.shape[-1], pictures.shape[-2])
         texts = _workflow_texts(cls.hidden) if metadata else {}
         written = [

@@ -6,14 +6,14 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..ldu.checkpoint import load_rho, save_rho
-from ..ldu.errors import BadFileError, BadValueError
+from ..ldu.errors import BadFileError
+from .files import require_plain_name
 from .host import load_demo, under_manager
 from .types import RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, report
 
 DEMO_CHECKPOINT = Path(__file__).parent.parent / "demo" / "weights" / "ldu_demo.safetensors"
 NEWEST = "newest"
-_LONGEST_NAME = 200  # bytes, which leaves room for a number and the ending on every file system
 
 
 def register_folder() -> None:
@@ -112,11 +112,7 @@ class SaveRho(io.ComfyNode):
     @classmethod
     def execute(cls, rho: TrainedRho, name: str) -> io.NodeOutput:
         """Write the file; an existing one is never replaced, a number is added."""
-        if not name or Path(name).name != name or "\0" in name or len(name.encode()) > _LONGEST_NAME:
-            raise BadValueError(
-                f"A ρ is saved under a plain name of at most {_LONGEST_NAME} letters, without folders, but "
-                f"{name[:40]!r} came: choose another name."
-            )
+        require_plain_name(name, "A ρ")
         folder = Path(folder_paths.get_output_directory()) / "ldu"
         names = (f"{name}{'' if n == 1 else f'_{n}'}.safetensors" for n in range(1, 10**6))
         path = next(folder / candidate for candidate in names if not (folder / candidate).exists())

@@ -226,11 +226,20 @@ def not_tested(report: Report) -> list[str]:
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """Give the report as what JSON knows: dicts, lists, texts, numbers, true, false and null."""
+    """Give the report as what JSON knows: dicts, lists, texts, numbers, true, false and null.
+
+    Raises:
+        NonFiniteError: it holds a number that JSON does not know.
+    """
     plain = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(report), "not_tested": not_tested(report)}
     plain["bound_broken"] = [each.file for each in report.pictures if not each.bounded]
     plain["worst"] = [thief.worst.version if thief.worst else None for thief in report.thieves]
-    return json.loads(json.dumps(plain, allow_nan=False, default=str))
+    try:
+        return json.loads(json.dumps(plain, allow_nan=False, default=str))
+    except ValueError as error:
+        raise NonFiniteError(
+            "The report is to hold a number that is infinite or none: look at what is connected for its settings."
+        ) from error
 
 
 def as_json(report: Report) -> str:

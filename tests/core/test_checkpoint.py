@@ -71,6 +71,13 @@ def test_no_unfinished_file_is_left_when_writing_fails(rho, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_rho_that_cannot_be_written_gets_one_sentence(rho, tmp_path):
+    (tmp_path / "ldu").write_bytes(b"a file, no folder")
+    with pytest.raises(BadFileError, match="cannot be written"):
+        save_rho(tmp_path / "ldu" / "rho.safetensors", rho, CARD)
+    assert [path.name for path in tmp_path.iterdir()] == ["ldu"]
+
+
 @pytest.mark.parametrize("length", [0, 4, 200, -1])
 def test_a_truncated_file_is_refused(saved, length):
     saved.write_bytes(saved.read_bytes()[:length])

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin, features
 
 from ldu.errors import BadFileError, BadImageError
 from ldu.picture import load_picture, save_png
@@ -197,8 +197,18 @@ def test_a_file_that_is_no_whole_picture_gets_one_sentence(tmp_path, content, re
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_and_a_folder_get_one_sentence(tmp_path):
-    for path in (tmp_path / "missing.png", tmp_path):
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow knows no AVIF")
+def test_a_damaged_avif_gets_one_sentence(tmp_path):
+    path = tmp_path / "a.avif"
+    Image.fromarray(colours(64, 64)).save(path)
+    head, mark, pixels = path.read_bytes().partition(b"mdat")
+    path.write_bytes(head + mark + bytes(len(pixels)))
+    with pytest.raises(BadFileError, match="cannot be read"):
+        load_picture(path)
+
+
+def test_a_missing_file_a_folder_and_a_name_too_long_for_a_file_get_one_sentence(tmp_path):
+    for path in (tmp_path / "missing.png", tmp_path, tmp_path / ("x" * 400)):
         with pytest.raises(BadFileError, match="no picture file"):
             load_picture(path)
 

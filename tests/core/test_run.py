@@ -21,6 +21,7 @@ import pytest
 from launch import (
     PACK,
     LaunchError,
+    console,
     door,
     files,
     folder,
@@ -244,6 +245,18 @@ class TestPrivateFolder:
         assert [folder.name for folder in tmp_path.iterdir()] == [f"{private.PREFIX}alive"]
         os.close(held)
 
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no folder that all may write to")
+    @pytest.mark.parametrize("link", ["", "lock"], ids=["the folder", "its lock"])
+    def test_a_link_that_somebody_laid_is_not_followed(self, tmp_path, link):
+        home, trap = tmp_path / "home", tmp_path / f"{private.PREFIX}trap"
+        home.mkdir()
+        if link:
+            trap.mkdir()
+        (trap / link).symlink_to(home / link)
+        os.utime(trap, (0, 0))
+        private.sweep()
+        assert list(home.iterdir()) == []
+
 
 class TestWhichFileGoesWhere:
     def test_a_picture_gets_a_neighbour(self, tmp_path):
@@ -305,6 +318,8 @@ class TestWhichFileGoesWhere:
         card = {"k_steps": 2, "depth": 0.3, "budget_levels": 10}
         rho = make_safetensors(tmp_path / "rho.safetensors", {"ldu.rho": json.dumps({"card": card})})
         assert files.rho_settings(rho) == {"k": 2, "depth": 0.3}
+        lying = {"ldu.rho": json.dumps({"card": card | {"k_steps": ["3", 0]}})}  # would be a link in the graph
+        assert files.rho_settings(make_safetensors(tmp_path / "lying.safetensors", lying)) == {}
         assert files.rho_settings(make_safetensors(tmp_path / "other.safetensors", {})) == {}
 
     def test_a_rho_tells_its_prompt_and_whoever_protects_something_else_with_it_is_told(self, tmp_path):
@@ -817,6 +832,17 @@ class TestCommandLine:
         assert answer.returncode == 1
         assert answer.stderr == f"There is no picture at {tmp_path / 'none.png'}: check the name.\n"
 
+    def test_letters_that_a_pipe_cannot_take_end_nothing(self):
+        command = [sys.executable, str(PACK / "run.py"), "protect", "--help"]
+        env = os.environ | {"PYTHONIOENCODING": "ascii"}
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert "of \\u03c1, which makes the shift" in answer.stdout
+
+    def test_what_would_steer_a_terminal_is_spelt_out(self, capsys):
+        console.tell("from \x1b]0;evil\x07\r\x9b2J to\nme_ü語.png")
+        assert capsys.readouterr().out == "from \\x1b]0;evil\\x07\\x0d\\x9b2J to\nme_ü語.png\n"
+
     def test_the_report_never_takes_the_pictures_place(self, tmp_path, capsys):
         photo = make_file(tmp_path / "me.png")
         assert door.main(["protect", str(photo), "--json", str(tmp_path / "me_protected.png"), "--force"]) == 1
@@ -824,6 +850,17 @@ class TestCommandLine:
         told = capsys.readouterr().err.splitlines()
         assert told[0] == "Two files would be saved under one name: choose different names."
         assert told[1].endswith("is one of the inputs, and an input is never written over: choose another name.")
+
+    @pytest.mark.parametrize("option", ["--json", "--keep-log"])
+    def test_nothing_is_written_over_the_users_models(self, tmp_path, capsys, option):
+        photo, rho = make_file(tmp_path / "me.png"), make_safetensors(tmp_path / "rho.safetensors", {})
+        for command in (
+            ["protect", photo, "--rho"],
+            ["protect", photo, "--checkpoint"],
+            ["stress", photo, "--checkpoint"],
+        ):
+            assert door.main([*map(str, command), str(rho), option, str(rho), "--force"]) == 1
+            assert "an input is never written over" in capsys.readouterr().err
 
     def test_the_prompt_follows_the_subject(self):
         options = door._parser().parse_args(["protect", "a.png", "--subject", "animal"])
@@ -856,6 +893,21 @@ class TestCommandLine:
             assert signal.getsignal(signal.SIGHUP) is (door._leave if before is signal.SIG_DFL else before)
         finally:
             signal.signal(signal.SIGHUP, kept)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_second_ctrl_c_leaves_no_server_behind(tmp_path, monkeypatch):
+    slow = "import signal as s, time; s.signal(s.SIGTERM, lambda *_: (time.sleep(1), exit())); print(); time.sleep(60)"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-u", "-c", slow], **pipes, start_new_session=True)
+    process.stdout.readline()
+    monkeypatch.setattr(server, "_start", lambda *_: server.Server(process, 0, tmp_path / "log"))
+    monkeypatch.setattr(server, "_wait_until_it_answers", lambda _: None)
+    again = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), server.serving(None, tmp_path, cpu=True, port=1):
+        again.start()
+        raise KeyboardInterrupt
+    assert process.poll() is not None
 
 
 class TestChild:

@@ -152,6 +152,14 @@ def test_an_unfinished_file_is_never_left(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["x" * 400, "a\ud800", "taken/a"])
+def test_a_name_that_no_file_can_have_gets_one_sentence(tmp_path, name):
+    (tmp_path / "taken").write_bytes(b"a file, no folder")
+    with pytest.raises(BadFileError, match="cannot be written"), written_whole(tmp_path / name) as unfinished:
+        unfinished.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
 @given(st.lists(st.sampled_from(["a.jpg", "a.png", "A.png", "b.webp", "s/a.jpg", "s/a.tif", "c"]), unique=True))
 def test_no_two_pictures_of_a_folder_share_a_name_and_each_keeps_its_sub_folder(names):
     found = protected_names(names, ".png")
@@ -159,6 +167,13 @@ def test_no_two_pictures_of_a_folder_share_a_name_and_each_keeps_its_sub_folder(
     assert len({name.lower() for name in found.values()}) == len(names)
     assert all(target.rpartition("/")[0] == name.rpartition("/")[0] for name, target in found.items())
     assert all(target.endswith(".png") for target in found.values())
+
+
+def test_no_name_becomes_too_long_for_a_file():
+    names = [f"s/{letter * 83}{ending}" for letter in "語a" for ending in (".jpg", ".png")]
+    found = [name.rpartition("/")[2] for name in protected_names([*names, "語" * 83 + "字.tif"], ".webp").values()]
+    assert all(name.endswith(".webp") and len(name.encode()) <= 255 for name in found)
+    assert len(set(found)) == len(found)
 
 
 def test_a_picture_without_twin_keeps_its_name():

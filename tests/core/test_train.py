@@ -10,7 +10,8 @@ import torch
 from ldu.attacks.purify.contract import Tools
 from ldu.attacks.purify.recipe import for_training, parse
 from ldu.budget import to_pixels
-from ldu.errors import BadImageError, BadValueError, MismatchError
+from ldu.checkpoint import read_safetensors, write_safetensors
+from ldu.errors import BadFileError, BadImageError, BadValueError, MismatchError
 from ldu.lagrangian import DualVariable, root_mean_square, share_beyond
 from ldu.protect import prepare
 from ldu.shift_unet import ShiftConfig, ShiftUNet
@@ -151,6 +152,30 @@ def test_a_state_of_another_training_is_refused(surrogate, picture, tmp_path):
     other = training(surrogate, picture.flip(-1))
     with pytest.raises(MismatchError, match="other pictures or settings"):
         other.resume(tmp_path / "state.safetensors")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensors: {**tensors, "generator": torch.zeros(3, dtype=torch.uint8)},
+        lambda tensors: {**tensors, "adam.x.exp_avg": torch.zeros(1)},
+        lambda tensors: {**tensors, "adam": torch.zeros(1), "adam.0": torch.zeros(1)},
+        lambda tensors: {**tensors, "adam.0.exp_avg": tensors["adam.0.exp_avg"] * math.nan},
+    ],
+    ids=["random state", "number of a weight", "name of a moment", "a moment that is no number"],
+)
+def test_a_damaged_state_is_refused_and_leaves_the_training_as_it_was(surrogate, picture, tmp_path, damage):
+    path = tmp_path / "state.safetensors"
+    first = training(surrogate, picture)
+    first.step()
+    first.save(path)
+    tensors, metadata = read_safetensors(path)
+    write_safetensors(path, damage(tensors), metadata)
+    second, drawn = training(surrogate, picture), training(surrogate, picture).generator.get_state()
+    with pytest.raises(BadFileError, match="not a complete training state"):
+        second.resume(path)
+    assert (second.state.step, dict(second.optimizer.state)) == (0, {})
+    assert torch.equal(second.generator.get_state(), drawn)
 
 
 def test_a_state_belongs_to_its_purifiers(surrogate, picture, tmp_path):

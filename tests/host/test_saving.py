@@ -35,6 +35,14 @@ def test_what_is_given_on_is_what_the_files_readers_see(call, file_format, kind)
     assert "take the original down wherever it is public" in said
 
 
+def test_a_picture_with_the_longest_name_is_saved(call):
+    put_input("x" * 246 + ".png", colours(40, 40))
+    original, _, info = call("LDU_LoadPicture", image="x" * 246 + ".png").args
+    (name,) = save(call, original, info=info)[0]
+    assert name.startswith("x" * 150)
+    assert name.endswith("_protected_00001_.png")
+
+
 def test_a_platforms_hand_is_shown_when_asked_for(call):
     original = random_image(1, 48, 48, 3)
     protected = (original * 255 + 5).clamp(max=255).round() / 255
@@ -84,21 +92,28 @@ def test_an_original_of_another_size_is_refused(call, errors):
         save(call, torch.zeros(1, 16, 16, 3), original=torch.zeros(1, 16, 24, 3))
 
 
-@pytest.mark.parametrize(("file_format", "kept"), [("jpeg", False), ("webp", True)])
-def test_a_transparent_picture_is_refused_as_jpeg_before_any_work_on_it(
-    run_prompt, host, monkeypatch, file_format, kept
+@pytest.mark.parametrize(
+    ("file_format", "prefix", "message"),
+    [
+        ("jpeg", "clear", "JPEG cannot hold"),
+        ("png", "../%name%", "leads out of the output folder"),
+        ("webp", "clear", "Alpha to save must be"),  # found after the work
+    ],
+)
+def test_what_cannot_be_saved_is_refused_before_any_work_on_it(
+    run_prompt, host, monkeypatch, file_format, prefix, message
 ):
     put_input("clear.png", colours(channels=4))
     work, worked = host.classes["LDU_WorkingSize"], []
     execute = work.execute.__func__
     monkeypatch.setattr(work, "execute", classmethod(lambda cls, **given: worked.append(1) or execute(cls, **given)))
-    saving = {"info": ["1", 2], "filename_prefix": "clear", "metadata": False, "file_format": file_format}
+    saving = {"info": ["1", 2], "filename_prefix": prefix, "metadata": False, "file_format": file_format}
     prompt = {
         "1": {"class_type": "LDU_LoadPicture", "inputs": {"image": "clear.png"}},
         "2": {"class_type": "LDU_WorkingSize", "inputs": {"image": ["1", 0], "short_side": 17 * 8}},
         "3": {"class_type": "LDU_WorkingSize", "inputs": {"image": ["2", 0], "short_side": 64}},
         "4": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["3", 0], **saving}},
     }
-    with pytest.raises(AssertionError, match="Alpha to save must be" if kept else "JPEG cannot hold"):
+    with pytest.raises(AssertionError, match=message):
         run_prompt(prompt)
-    assert bool(worked) == kept
+    assert bool(worked) == (file_format == "webp")

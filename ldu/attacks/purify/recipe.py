@@ -14,7 +14,7 @@ from .registry import STRESS_SUITE, WORDS, Entry, Need, entry
 
 NUMBER = r"\d+(?:\.\d+)?|\.\d+"
 LINK = re.compile(
-    rf"(?P<name>[a-z][a-z0-9-]*)(?:\s+(?P<low>{NUMBER})(?:\.\.(?P<high>{NUMBER}))?(?:\s+(?P<steps>\d+))?)?"
+    rf"(?P<name>[a-z][a-z0-9-]*)(?:\s+(?P<low>{NUMBER})(?:\.\.(?P<high>{NUMBER}))?(?:\s+(?P<steps>\d{{1,9}}))?)?"
 )
 
 
@@ -92,7 +92,7 @@ def _link(part: str, line: str) -> Link:
     match = LINK.fullmatch(part.lower())
     if match is None:
         raise BadValueError(
-            f"The purifier {part!r} in the line {line!r} cannot be read: write a name and a strength, "
+            f"The purifier {part[:60]!r} in the line {line[:60]!r} cannot be read: write a name and a strength, "
             'such as "jpeg 75", joined by "+" where several follow each other.'
         )
     entered = entry(match["name"])

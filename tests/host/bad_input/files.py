@@ -131,6 +131,12 @@ FILES = [
         "outside the input folder",
         lambda b: b.node("LDU_LoadPictureFolder", folder="../output"),
     ),
+    Case(
+        "Load Picture Folder",
+        "a name of 260 letters",
+        "No folder can be called",
+        lambda b: b.node("LDU_LoadPictureFolder", folder="x" * 260),
+    ),
     Case("Load Picture Folder", "an empty folder", "There is no picture in", folder("hollow")),
     Case("Load Picture Folder", "a folder with a broken picture", "broken.png", folder("mixed", broken=b"no picture")),
     Case("Save Protected", "a prefix that leads out", "out of the output folder", save("../escaped")),
@@ -138,6 +144,7 @@ FILES = [
     Case("Save Protected", "a folder that is a file", "taken", in_a_file),
     Case("Save Protected", "a name of 260 letters", "too long", save("x" * 260)),
     Case("Save Protected", "a name with a zero byte", "zero byte|cannot stand", save("a\0b")),
+    Case("Save Protected", "a name with half a letter", "cannot stand", save("a\ud800")),
     Case("Save Protected", "info of a picture of another size", "Alpha to save must be", alpha_of_another),
     Case(
         "Load ρ", "a ρ that is not there", "train_rho_on_folder", lambda b: b.node("LDU_LoadRho", file="no.safetensors")
@@ -160,8 +167,12 @@ FILES = [
     Case("Load ρ", "a ρ that lacks weights", "does not hold the tensors", rho_file(with_less)),
     Case("Load ρ", "a ρ of a later version", "update", rho_file(lambda t, m: (t, {**m, "ldu.version": "9"}))),
     Case("Load ρ", "a ρ whose card says depth 7", "cannot be read", rho_file(with_card(depth=7))),
+    Case("Load ρ", "a ρ whose depth has 400 digits", "cannot be read", rho_file(with_card(depth=10**400))),
     Case("Load ρ", "a ρ whose card is no card", "cannot be read", rho_file(lambda t, m: (t, {**m, "ldu.rho": "[]"}))),
     Case("Save ρ", "no name", "plain name", lambda b: b.node("LDU_SaveRho", rho=None, name="")),
     Case("Save ρ", "a name of 400 letters", "plain name", lambda b: b.node("LDU_SaveRho", rho=None, name="x" * 400)),
+    Case(
+        "Save ρ", "a name with half a letter", "plain name", lambda b: b.node("LDU_SaveRho", rho=None, name="a\ud800")
+    ),
     Case("Save ρ", "a name with folders", "plain name", lambda b: b.node("LDU_SaveRho", rho=None, name="../mine")),
 ]

@@ -20,6 +20,11 @@ def protect_broken(b: Bench):
     return protect("all_broken")(b)
 
 
+def protect_into_a_file(b: Bench):
+    b.put(b.host.base / "output" / "in_the_way", b"a file, no folder")
+    return protect(save_in="in_the_way/new")(b)
+
+
 def save(**given):
     return lambda b: b.node("LDU_SaveProtected", image=picture(), **given)
 
@@ -38,6 +43,8 @@ FOLDERS = [
     Case("Protect Folder", "a target that leads out", "out of the output folder", protect(save_in="../input")),
     Case("Protect Folder", "an absolute target", "out of the output folder", protect(save_in="/tmp/escaped")),
     Case("Protect Folder", "a target with a zero byte", "out of the output folder", protect(save_in="a\0b")),
+    Case("Protect Folder", "a file for a target", "a file in the place", protect_into_a_file),
+    Case("Protect Folder", "a target of 260 letters", "No folder can be called", protect(save_in="x" * 260)),
     Case("Protect Folder", "a mask that is black", "nothing would be protected", protect(mask=torch.zeros(1, 8, 8))),
     Case("Protect Folder", "two masks", "one serves the whole folder", protect(mask=torch.ones(2, 8, 8))),
     Case("Save Protected", "an original of another size", "one size", save(original=picture(64, 64))),
