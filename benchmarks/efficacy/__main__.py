@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.efficacy import curve, perceptual
-from benchmarks.efficacy.cells import OURS, Cell, field, full, quick, row, sweep
+from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, quick, row, sweep
 from benchmarks.efficacy.lab import Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--ours", choices=OURS, default=OURS[0], help="which of ours the others are compared with")
     parser.add_argument("--thieves", help="only these, separated by commas")
     parser.add_argument("--purifiers", help="only these, separated by commas; none = no purifier")
+    parser.add_argument("--ssim", type=float, default=0.0, help="equal visibility is this SSIM, not 26 dB of PSNR")
     parser.add_argument("--out", type=Path, default=Path("efficacy"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
@@ -101,6 +102,8 @@ def main() -> None:
         cells = [cell for cell in cells if cell.method in chosen]
     if options.thieves:
         cells = [cell for cell in cells if cell.thief in options.thieves.split(",")]
+    if options.ssim:
+        cells = at_equal_ssim(cells, options.ssim)
     if options.purifiers:
         cells = [cell for cell in cells if cell.purifier in options.purifiers.split(",")]
     print(provenance(options.checkpoint))

@@ -5,7 +5,7 @@ Its result is a file named after it, so a suite that was interrupted goes on whe
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 CLEAN = "clean"
@@ -40,6 +40,7 @@ class Cell:
         purifier: a recipe of `ldu.attacks.purify`.
         share: of the thief's pictures that are protected; the others are clean ones of set C.
         person: number of the person.
+        ssim: what the change is scaled to where no PSNR is given; 0 = as the method left them.
     """
 
     thief: str
@@ -49,21 +50,31 @@ class Cell:
     purifier: str = "none"
     share: float = 1.0
     person: int = 0
+    ssim: float = 0.0
 
     @property
     def name(self) -> str:
         """Return a name for its file."""
         parts = (self.thief, self.method, f"{self.budget_levels:g}", f"{self.psnr_db:g}", self.purifier)
         words = "_".join(part.replace(" ", "").replace("+", "-") for part in parts)
-        return f"{words}_{self.share:g}_{self.person}"
+        similar = f"_ssim{self.ssim:g}" if self.ssim else ""
+        return f"{words}_{self.share:g}_{self.person}{similar}"
 
     @property
     def label(self) -> str:
         """Return its method and visibility in words, as tables and pictures show them."""
         if self.method == CLEAN:
             return CLEAN
-        scaled = f" at {self.psnr_db:g} dB" if self.psnr_db else ""
+        scaled = f" at {self.psnr_db:g} dB" if self.psnr_db else f" at SSIM {self.ssim:g}" if self.ssim else ""
         return f"{self.method} {self.budget_levels:g}{scaled}"
+
+    @property
+    def visibility(self) -> tuple[str, float]:
+        """Return what makes two cells equally visible: the PSNR or SSIM they were scaled to, else the budget."""
+        for name, wanted in (("PSNR", self.psnr_db), ("SSIM", self.ssim)):
+            if wanted:
+                return name, wanted
+        return "budget", self.budget_levels
 
 
 def at_equal_psnr(method: str) -> tuple[float, float]:
@@ -92,6 +103,11 @@ def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
         Cell("LoRA", method, budget, psnr_db, person=person)
         for person, (method, budget, psnr_db) in product(range(people), conditions)
     ]
+
+
+def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:
+    """Return the cells with SSIM in the place of PSNR."""
+    return [replace(cell, psnr_db=0.0, ssim=ssim) if cell.psnr_db else cell for cell in cells]
 
 
 def row() -> list[Cell]:

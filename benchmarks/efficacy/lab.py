@@ -25,7 +25,7 @@ from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
-from benchmarks.efficacy.visible import as_visible_as
+from benchmarks.efficacy.visible import SCALES, as_visible_as
 from benchmarks.table import digest
 from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
 from benchmarks.world import World, load_world, usual_device
@@ -139,7 +139,8 @@ class Lab:
         clean, made = self.person(cell.person).stolen, self.protected(cell.method, cell.budget_levels, cell.person)
         if made is None:
             return clean
-        return as_visible_as(clean, made.x, cell.psnr_db, cell.budget_levels) if cell.psnr_db else made.x
+        name, wanted = cell.visibility
+        return made.x if name == "budget" else as_visible_as(clean, made.x, wanted, cell.budget_levels, SCALES[name])
 
     def loot(self, cell: Cell, published: Tensor) -> Tensor:
         """Return what the thief trains on: published pictures purified, clean ones of set C among them."""

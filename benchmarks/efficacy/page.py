@@ -38,7 +38,7 @@ def write_page(lab: Lab, results: Sequence[Result], folder: Path, tables: Sequen
 
 def sheet_rows(lab: Lab, group: Sequence[Result]) -> list[tuple[str, np.ndarray]]:
     """Return each method's label and its row of pictures (h, w, 3)."""
-    ordered = sorted(group, key=lambda r: (r.cell.budget_levels, r.cell.psnr_db, r.cell.method))
+    ordered = sorted(group, key=lambda r: (r.cell.budget_levels, r.cell.visibility, r.cell.method))
     return [(label, _row(lab, list(results))) for label, results in groupby(ordered, key=lambda r: r.cell.label)]
 
 

@@ -69,17 +69,17 @@ def tables(results: Sequence[Result], ours: str = OURS[0]) -> Iterator[tuple[str
 
 def _order(result: Result) -> tuple[Any, ...]:
     cell = result.cell
-    return (*condition(cell), cell.budget_levels, cell.psnr_db, cell.method, cell.person)
+    return (*condition(cell), cell.budget_levels, cell.visibility, cell.method, cell.person)
 
 
 def _rows(group: Sequence[Result], ours: str) -> Iterator[list[str]]:
-    for _, rows in groupby(group, key=lambda r: (r.cell.budget_levels, r.cell.psnr_db, r.cell.method)):
+    for _, rows in groupby(group, key=lambda r: (r.cell.budget_levels, r.cell.visibility, r.cell.method)):
         yield _row(list(rows), [r for r in group if r.cell.method == ours])
 
 
 def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
     cell = rows[0].cell
-    same = {r.cell.person: r for r in ours if _visibility(r.cell) == _visibility(cell)}
+    same = {r.cell.person: r for r in ours if r.cell.visibility == cell.visibility}
     paired = [(r, same[r.cell.person]) for r in rows if r.cell.person in same and r not in ours]
     identity, frechet = [r.identity for r in rows], [r.frechet for r in rows]
     no_face = 100 * sum(r.found["effect"]["no_face"] for r in rows) / len(rows)
@@ -98,11 +98,6 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
     ]
 
 
-def _visibility(cell: Cell) -> tuple[str, float]:
-    """Return what makes two cells equally visible: the PSNR that they were scaled to, or else the budget."""
-    return ("PSNR", cell.psnr_db) if cell.psnr_db else ("budget", cell.budget_levels)
-
-
 def _average(values: Sequence[float | None], digits: int = 1) -> str:
     there = [value for value in values if value is not None]
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
@@ -112,7 +107,7 @@ def worst_rows(results: Sequence[Result]) -> list[list[str]]:
     """Return, a method and thief, the mean identity of each person after the purifier that helped the thief most."""
     found: list[list[str]] = []
     whole = [r for r in results if r.cell.share == 1]
-    key = lambda r: (r.cell.thief, r.cell.method, r.cell.budget_levels, r.cell.psnr_db)  # noqa: E731
+    key = lambda r: (r.cell.thief, r.cell.method, r.cell.budget_levels, r.cell.visibility)  # noqa: E731
     for (thief, method, budget, _), rows in groupby(sorted(whole, key=key), key=key):
         by_person: dict[int, list[Result]] = {}
         for row in rows:

@@ -24,14 +24,14 @@ from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, read, self_checks, tables, worst_rows
-from benchmarks.efficacy.visible import STRONGEST, as_visible_as
+from benchmarks.efficacy.visible import SCALES, STRONGEST, as_visible_as
 from benchmarks.table import ROOT
 from benchmarks.world import World, load_world
 from demo.pipeline import WEIGHTS
 from demo.spoilt import draw_pattern
 from demo.train_identity import to_batch
 from ldu.budget import resize, to_levels
-from ldu.metrics import max_abs_levels, psnr_db
+from ldu.metrics import max_abs_levels, psnr_db, ssim
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,22 @@ def test_a_protection_is_scaled_to_the_wanted_visibility_within_its_budget_and_o
     assert psnr_db(to_levels(x), found) == pytest.approx(wanted, abs=0.3)
     assert max_abs_levels(to_levels(x).round(), found.round()) <= 10
     assert (found - found.round()).abs().max() < 1e-3
+
+
+def test_a_protection_is_scaled_to_the_wanted_ssim(people):
+    x, generator = people[0].stolen, torch.Generator().manual_seed(0)
+    noisy = (x + 0.05 * torch.randn(x.shape, generator=generator)).clamp(-1, 1)
+    for wanted in (0.95, 0.7):
+        found = to_levels(as_visible_as(x, noisy, wanted, 40, SCALES["SSIM"]))
+        assert ssim(to_levels(x), found) == pytest.approx(wanted, abs=0.002)
+
+
+def test_at_equal_ssim_cells_keep_all_but_their_psnr():
+    cells = plan.field(METHODS, people=1)
+    similar = plan.at_equal_ssim(cells, 0.7)
+    assert [replace(cell, ssim=0.0, psnr_db=plan.EQUAL[1]) for cell in similar[1:]] == cells[1:]
+    assert similar[0] == cells[0], "clean pictures stay"
+    assert not {cell.name for cell in similar[1:]} & {cell.name for cell in cells}
 
 
 def test_no_protection_stays_none_and_a_faint_one_is_not_blown_up_without_end(people):
