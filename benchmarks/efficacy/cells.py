@@ -65,7 +65,8 @@ class Cell:
         """Return its method and visibility in words, as tables and pictures show them."""
         if self.method == CLEAN:
             return CLEAN
-        scaled = f" at {self.psnr_db:g} dB" if self.psnr_db else f" at SSIM {self.ssim:g}" if self.ssim else ""
+        name, wanted = self.visibility
+        scaled = {"PSNR": f" at {wanted:g} dB", "SSIM": f" at SSIM {wanted:g}"}.get(name, "")
         return f"{self.method} {self.budget_levels:g}{scaled}"
 
     @property
@@ -87,22 +88,17 @@ def quick(people: int = 2) -> list[Cell]:
     """Return the cells of a first answer: few people, six methods, two thieves, with and without a JPEG."""
     methods = ("noise_gauss", "advdm", BEST_BASELINE, "ldu", "ldu_protect", "ldu_slope")
     roomy = ("advdm", *at_equal_psnr("ldu_protect"))  # what the room alone brings
-    conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods), roomy)
     return [
         Cell(thief, method, budget, psnr_db, purifier, person=person)
         for thief, (method, budget, psnr_db), purifier, person in product(
-            ("LoRA", "DreamBooth"), conditions, ("none", "jpeg 75"), range(people)
+            ("LoRA", "DreamBooth"), (*_beside_clean(methods), roomy), ("none", "jpeg 75"), range(people)
         )
     ]
 
 
 def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
     """Return the cells of all methods at equal visibility, one thief, no purifier."""
-    conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods))
-    return [
-        Cell("LoRA", method, budget, psnr_db, person=person)
-        for person, (method, budget, psnr_db) in product(range(people), conditions)
-    ]
+    return _with_lora(methods, ("none",), people)
 
 
 def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:
@@ -127,11 +123,18 @@ def fragility(people: int) -> list[Cell]:
 def sweep(people: int = 4) -> list[Cell]:
     """Return the cells of the DiffPure sweep: ours, LDU as published and a pixel attack, diffused ever further."""
     methods = ("ldu_published", "ldu", "ldu_protect", "ldu_slope", "advdm")
-    conditions = ((CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods))
-    purifiers = ("none", *(f"diffpure {timestep}" for timestep in SWEEP))
+    return _with_lora(methods, ("none", *(f"diffpure {timestep}" for timestep in SWEEP)), people)
+
+
+def _beside_clean(methods: Iterable[str]) -> tuple[tuple[str, float, float], ...]:
+    """Return clean pictures and each method at equal PSNR: its name, budget and PSNR."""
+    return (CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods)
+
+
+def _with_lora(methods: Iterable[str], purifiers: Iterable[str], people: int) -> list[Cell]:
     return [
         Cell("LoRA", method, budget, psnr_db, purifier, person=person)
-        for person, (method, budget, psnr_db), purifier in product(range(people), conditions, purifiers)
+        for person, (method, budget, psnr_db), purifier in product(range(people), _beside_clean(methods), purifiers)
     ]
 
 
