@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.efficacy import curve, perceptual
-from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, quick, row, sweep
+from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, purified, quick, row, sweep
 from benchmarks.efficacy.lab import Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
@@ -29,9 +29,9 @@ HERE = {"autoencoder", "latent"}
 
 def suite(name: str, people: int) -> list[Cell]:
     """Return a suite's cells."""
-    if name == "full":
+    if name in {"purifiers", "full"}:
         purifiers = [line for line in STRESS_SUITE if set(parse(line)[0].needs) <= HERE]
-        return full(METHODS, purifiers, people or 20)
+        return full(METHODS, purifiers, people or 20) if name == "full" else purified(purifiers, people or 4)
     if name == "field":
         return field(METHODS, people or 4)
     if name == "diffpure":
@@ -79,7 +79,7 @@ def show_sweep(results: list[Result], picture: Path) -> None:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=("row", "quick", "field", "diffpure", "full"), default="quick")
+    parser.add_argument("--suite", choices=("row", "quick", "field", "purifiers", "diffpure", "full"), default="quick")
     parser.add_argument("--people", type=int, default=0, help="fewer or more people than the suite has")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
     parser.add_argument("--data", type=Path, help="people as PERSON/set_A, set_B, set_C")

@@ -101,6 +101,11 @@ def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
     return _with_lora(methods, ("none",), people)
 
 
+def purified(purifiers: Iterable[str], people: int = 4) -> list[Cell]:
+    """Return the cells of what is shipped and the field's strongest after every purifier, one thief."""
+    return _with_lora(("advdm", OURS[0]), purifiers, people)
+
+
 def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:
     """Return the cells with SSIM in the place of PSNR."""
     return [replace(cell, psnr_db=0.0, ssim=ssim) if cell.psnr_db else cell for cell in cells]
