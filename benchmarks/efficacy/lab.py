@@ -9,8 +9,8 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,17 @@ from benchmarks.efficacy.visible import SCALES, as_visible_as
 from benchmarks.table import digest
 from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
 from benchmarks.world import World, load_world, usual_device
+from demo import pixel_unet
 from demo.pipeline import is_demo
-from ldu.attacks.purify.contract import DiffusionModel, Tools
+from ldu.attacks.purify.contract import DiffusionModel, Purify, Tools
+from ldu.attacks.purify.grid import GridPure
 from ldu.attacks.purify.recipe import build, parse
 from ldu.budget import to_levels, to_pixels
 from ldu.metrics import measure_visibility
 
 GENERATIONS = 16
+PIXELS = frozenset({"pixel", "upscale"})
+"""What purifiers need that has a model of pixels, which only the demo world has."""
 KEPT = 3  # generations a cell keeps as pictures
 PRIOR = 24
 
@@ -110,7 +114,16 @@ class Lab:
     @cached_property
     def _tools(self) -> Tools:
         models = self.world.walk_models()
-        return Tools(models.autoencoder, DiffusionModel(models.walker, models.schedule, models.autoencoder))
+        given = Tools(models.autoencoder, DiffusionModel(models.walker, models.schedule, models.autoencoder))
+        if not is_demo(self.setup.checkpoint):
+            return given
+        net = pixel_unet.load().to(self.setup.device)
+        return replace(given, pixel=pixel_unet.pixel_model(net), upscale=partial(pixel_unet.upscale, net))
+
+    def _purifier(self, line: str) -> Purify:
+        purify = build(parse(line)[0], self._tools)
+        # squares of the side that the model of pixels learnt from; the published one's are larger than these pictures
+        return replace(purify, side=pixel_unet.SQUARE) if isinstance(purify, GridPure) else purify
 
     def person(self, number: int) -> Person:
         """Return a person by number."""
@@ -144,7 +157,7 @@ class Lab:
 
     def loot(self, cell: Cell, published: Tensor) -> Tensor:
         """Return what the thief trains on: published pictures purified, clean ones of set C among them."""
-        purify = build(parse(cell.purifier)[0], self._tools)
+        purify = self._purifier(cell.purifier)
         with torch.no_grad():
             generator = torch.Generator().manual_seed(self.setup.seed)
             purified = purify(published.to(self.setup.device), generator=generator).cpu()
@@ -158,7 +171,8 @@ class Lab:
     def path(self, cell: Cell) -> Path:
         """Return the file of a cell's result."""
         of_methods = "" if cell.method == CLEAN else f"_{code.of_method(cell.method)}"
-        return self.setup.results / f"{cell.name}{of_methods}.json"
+        of_pixels = f"_{_pixel_digest()}" if parse(cell.purifier)[0].needs & PIXELS else ""
+        return self.setup.results / f"{cell.name}{of_methods}{of_pixels}.json"
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Run cells of one thief and write their results; a token thief learns all of them as one batch."""
@@ -180,6 +194,11 @@ class Lab:
         found = {"cell": asdict(cell), "visibility": asdict(seen), "effect": asdict(effect), "seconds": seconds}
         made = self.protected(cell.method, cell.budget_levels, cell.person)
         write_json(path, found | {"cost": None if made is None else asdict(made.cost)})
+
+
+@cache
+def _pixel_digest() -> str:
+    return digest(pixel_unet.PIXEL_UNET)[:8] + code.digest_of(("demo/pixel_unet.py",))
 
 
 def jobs(cells: Sequence[Cell], at_once: int) -> list[list[Cell]]:
