@@ -11,13 +11,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.efficacy import curve, perceptual
+from benchmarks.efficacy import curve, perceptual, survival
 from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, purified, quick, row, sweep
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
 from benchmarks.efficacy.run import measure
-from benchmarks.efficacy.tables import HEAD, Result, read, self_checks, tables, worst_rows, write_json
+from benchmarks.efficacy.tables import HEAD, WORST_HEAD, Result, read, self_checks, tables, worst_rows, write_json
 from benchmarks.table import print_table, provenance
 from demo.pipeline import WEIGHTS, is_demo
 from ldu.attacks.purify.recipe import parse
@@ -55,13 +55,26 @@ def show(lab: Lab, cells: Iterable[Cell], folder: Path, ours: str) -> None:
         print_table(HEAD, rows)
         texts.append("\n".join([title, *(" | ".join(row) for row in rows)]))
     print("\n**Worst case: each person after the purifier that helped the thief most**\n")
-    print_table(("thief", "method", "budget", "identity", "purifiers"), worst_rows(results))
+    print_table(WORST_HEAD, worst_rows(results, ours))
+    show_survival(results, ours)
     print()
     for sentence, holds in self_checks(results):
         print(f"- {'holds' if holds else 'FAILS'}: {sentence}")
     show_visibility(lab, results)
     write_json(results, folder / "results.json")
     print(f"\nPictures: {write_page(lab, results, folder / 'page', texts)}")
+
+
+def show_survival(results: list[Result], ours: str) -> None:
+    """Print, where there are purifiers, ours beside each other method after every one of them."""
+    if {r.cell.purifier for r in results} == {"none"}:
+        return
+    whole = [r for r in results if r.cell.share == 1]
+    for thief in sorted({r.cell.thief for r in whole}):
+        of_thief = [r for r in whole if r.cell.thief == thief]
+        print(f"\n**{thief} after every purifier, {ours} and each other method**\n")
+        print_table(survival.HEAD, survival.rows(of_thief, ours))
+        print("\n".join(["", *(f"- {sentence}" for sentence in survival.verdicts(of_thief, ours))]))
 
 
 def show_visibility(lab: Lab, results: list[Result]) -> None:

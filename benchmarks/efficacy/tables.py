@@ -103,20 +103,25 @@ def _average(values: Sequence[float | None], digits: int = 1) -> str:
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
 
 
-def worst_rows(results: Sequence[Result]) -> list[list[str]]:
-    """Return, a method and thief, the mean identity of each person after the purifier that helped the thief most."""
-    found: list[list[str]] = []
-    whole = [r for r in results if r.cell.share == 1]
-    key = lambda r: (r.cell.thief, r.cell.method, r.cell.budget_levels, r.cell.visibility)  # noqa: E731
-    for (thief, method, budget, _), rows in groupby(sorted(whole, key=key), key=key):
-        by_person: dict[int, list[Result]] = {}
-        for row in rows:
-            by_person.setdefault(row.cell.person, []).append(row)
-        worst = [max(tried, key=lambda r: r.identity) for tried in by_person.values()]
-        names = sorted({r.cell.purifier for r in worst})
-        values = with_interval([r.identity for r in worst])
-        found.append([thief, method, f"{budget:g}", values, ", ".join(names)])
-    return found
+WORST_HEAD = ("thief", "method", "identity", "identity minus ours", "purifiers")
+
+
+def worst_rows(results: Sequence[Result], ours: str = OURS[0]) -> Iterator[list[str]]:
+    """Give, a method and thief, the mean identity of each person after the purifier that helped the thief most."""
+    key = lambda r: (r.cell.thief, r.cell.visibility, r.cell.method, r.cell.label)  # noqa: E731
+    whole = sorted((r for r in results if r.cell.share == 1), key=key)
+    worst = {named: _worst(list(rows)) for named, rows in groupby(whole, key=key)}
+    for (thief, visibility, method, label), found in worst.items():
+        own = next((rows for named, rows in worst.items() if named[:3] == (thief, visibility, ours)), {})
+        paired = [r.identity - own[person].identity for person, r in found.items() if person in own and method != ours]
+        values = with_interval([r.identity for r in found.values()])
+        names = ", ".join(sorted({r.cell.purifier for r in found.values()}))
+        yield [thief, label, values, with_interval(paired), names]
+
+
+def _worst(rows: Sequence[Result]) -> dict[int, Result]:
+    """Return each person's result after the purifier that helped the thief most."""
+    return {r.cell.person: r for r in sorted(rows, key=lambda r: r.identity)}
 
 
 def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:

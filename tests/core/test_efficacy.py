@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code, curve, perceptual
+from benchmarks.efficacy import code, curve, perceptual, survival
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
@@ -278,9 +279,38 @@ def test_the_worst_case_is_each_persons_own_worst_purifier(lab):
     cells = [Cell("TI", "ldu", 10.0, 34.0, purifier, person=person) for purifier, person in found]
     for cell in cells:
         write(lab, cell, found[cell.purifier, cell.person])
-    ((thief, method, budget, identity, purifiers),) = worst_rows(read(lab, cells))
-    assert (thief, method, budget, purifiers) == ("TI", "ldu", "10", "jpeg 75, none")
+    ((thief, label, identity, minus_ours, purifiers),) = worst_rows(read(lab, cells), "ldu")
+    assert (thief, label, minus_ours, purifiers) == ("TI", "ldu 10 at 34 dB", "-", "jpeg 75, none")
     assert identity.startswith("0.40 ")
+
+
+def test_the_worst_cases_of_two_methods_are_compared_person_by_person(lab):
+    found = {("ldu", 0): 0.2, ("ldu", 1): 0.4, ("advdm", 0): 0.5, ("advdm", 1): 0.7}
+    cells = [Cell("TI", method, 10.0, 34.0, person=person) for method, person in found]
+    for cell in cells:
+        write(lab, cell, found[cell.method, cell.person])
+    advdm, ours = worst_rows(read(lab, cells), "ldu")
+    assert advdm[3] == "0.30 [0.30, 0.30]"
+    assert ours[3] == "-"
+
+
+def test_after_every_purifier_it_is_said_who_leads(lab):
+    leads = {"none": 0.2, "jpeg 75": 0.1, "vae": -0.1, "blur 5": 0.0}
+    budgets = {CLEAN: 0.0, "advdm": 10.0, "ldu": 10.0}
+    cells = [
+        Cell("TI", method, budgets[method], purifier=purifier, person=person)
+        for method, purifier, person in product(budgets, leads, range(3))
+    ]
+    for cell in cells:
+        lead = leads[cell.purifier] + (cell.person - 1) / 100 if cell.method == "advdm" else 0
+        write(lab, cell, 0.3 + lead, 50)
+    results = read(lab, cells)
+    rows = [dict(zip(survival.HEAD, row, strict=True)) for row in survival.rows(results, "ldu")]
+    assert [row["purifier"] for row in rows] == ["none", "jpeg 75", "blur 5", "vae"]
+    assert (rows[1]["identity: other"], rows[1]["identity: other minus ours"]) == ("0.40", "0.10 [0.09, 0.11]")
+    identity, frechet = survival.verdicts(results, "ldu")
+    assert identity == "advdm 10, identity: after 3 purifiers ours leads 1 times, ties 1 times, trails 1 times"
+    assert "ties 3 times" in frechet
 
 
 def test_a_thief_that_fails_on_clean_pictures_fails_the_self_check(lab):
