@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -29,15 +29,20 @@ from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.efficacy.tables import read
 from benchmarks.table import print_table, provenance
 from benchmarks.world import World, compute_on, load_world, usual_device
-from demo import checker, pipeline
+from demo import checker, pipeline, pixel_unet
 from demo.people import BACKGROUNDS, HAIR_COLOURS, HAIR_STYLES
 from demo.train_identity import held_out_photos, nearest_neighbour_hits
 from demo.train_vae import held_out_batch, psnr_against_render
+from ldu.attacks.purify.contract import Tools
+from ldu.attacks.purify.recipe import build, parse
+from ldu.budget import to_levels
+from ldu.metrics import psnr_db
 from ldu.statistics import bootstrap_interval
 
 GENERATIONS = 16
 PRIOR = 24
 STRANGERS = 20
+NOISE = 0.1  # standard deviation as a share of the range
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,29 @@ def prompt_rows(bench: Bench) -> Iterator[Claim]:
     yield Claim("prompt obeyed: background", 100 * right_back, "%", ">= 90")
 
 
+def pixel_rows(bench: Bench) -> Iterator[Claim]:
+    """How near purifiers that work on pixels come to the noise-free render of unseen portraits, noisy or clean."""
+    photos, renders = held_out_batch(8)
+    noisy = (photos + 2 * NOISE * torch.randn(photos.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
+    net = pixel_unet.load()
+    tools = Tools(
+        bench.world.walk_models().autoencoder,
+        pixel=pixel_unet.pixel_model(net),
+        upscale=partial(pixel_unet.upscale, net),
+    )
+    tried = (
+        ("clean, VAE round trip", photos, "vae"),
+        ("clean, pixel DiffPure at 100", photos, "pixel-diffpure 100"),
+        ("clean, noisy upscaling", photos, f"upscale {NOISE}"),
+        (f"noise of {NOISE}, as they are", noisy, "none"),
+        (f"noise of {NOISE}, pixel DiffPure at 100", noisy, "pixel-diffpure 100"),
+    )
+    for name, x, purifier in tried:
+        purified = build(parse(purifier)[0], tools)(x, generator=torch.Generator().manual_seed(0))
+        near = [psnr_db(*to_levels(pair).split(1)) for pair in torch.stack([renders, purified], 1)]
+        yield Claim(f"unseen portraits, {name}", torch.tensor(near), "dB")
+
+
 def _decoded(bench: Bench, x: Tensor) -> Tensor:
     return torch.cat([bench.world.decode(bench.world.encode(part)) for part in x.split(8)])
 
@@ -208,6 +236,7 @@ ROWS: dict[str, Callable[[Bench], Iterator[Claim]]] = {
     "identity": identity_rows,
     "gain": gain_rows,
     "prompt": prompt_rows,
+    "pixels": pixel_rows,
     "thieves": thief_rows,
     "fragility": fragility_rows,
 }
