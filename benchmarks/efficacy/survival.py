@@ -1,8 +1,10 @@
 """What is left after every purifier, ours beside each other method: who leads, and after how many of them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 from statistics import fmean
+from typing import NamedTuple
 
 from benchmarks.efficacy.cells import CLEAN
 from benchmarks.efficacy.tables import Result
@@ -10,16 +12,21 @@ from benchmarks.table import with_interval
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.statistics import bootstrap_interval
 
-HEAD = (
-    "purifier",
-    "other",
-    "n",
-    *(f"{of}{who}" for of, who in product(("identity: ", "Fréchet: "), ("clean", "other", "ours", "other minus ours"))),
-)
-DIGITS = {"identity": 2, "frechet": 0}
 Triple = tuple[Result, Result, Result]
-BETTER = {"identity": 1, "frechet": -1}
-"""The sign of "other minus ours" where ours protects better."""
+
+
+class Measure(NamedTuple):
+    """One of the two effects; where ours protects better, "other minus ours" has the sign of `better`."""
+
+    field: str
+    name: str
+    digits: int
+    better: int
+
+
+MEASURES = (Measure("identity", "identity", 2, 1), Measure("frechet", "Fréchet", 0, -1))
+COMPARED = ("clean", "other", "ours", "other minus ours")
+HEAD = ("purifier", "other", "n", *(f"{measure.name}: {of}" for measure, of in product(MEASURES, COMPARED)))
 
 
 def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
@@ -31,26 +38,30 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
     """
     for (purifier, label), triples in _compared(results, ours).items():
         row = [purifier, label, str(len(triples))]
-        for measure, digits in DIGITS.items():
-            values = [[getattr(each, measure) for each in triple] for triple in triples]
-            row += [f"{fmean(of):.{digits}f}" for of in zip(*values, strict=True)]
-            row.append(with_interval([other - own for _, other, own in values], digits))
+        for measure in MEASURES:
+            values = [[getattr(each, measure.field) for each in triple] for triple in triples]
+            row += [f"{fmean(of):.{measure.digits}f}" for of in zip(*values, strict=True)]
+            row.append(with_interval(_differences(triples, measure), measure.digits))
         yield row
 
 
 def verdicts(results: Sequence[Result], ours: str) -> Iterator[str]:
     """Say, an other method and measure, after how many purifiers ours leads, ties (the interval holds 0) and trails."""
     compared = _compared(results, ours)
-    for label, measure in product(sorted({label for _, label in compared}), DIGITS):
-        found = {1: 0, 0: 0, -1: 0}
+    for label, measure in product(sorted({label for _, label in compared}), MEASURES):
+        found = Counter[int]()
         for (purifier, other), triples in compared.items():
             if other == label and purifier != "none":
-                low, high = bootstrap_interval([getattr(b, measure) - getattr(a, measure) for _, b, a in triples])
-                found[BETTER[measure] * ((low > 0) - (high < 0))] += 1
+                low, high = bootstrap_interval(_differences(triples, measure))
+                found[measure.better * ((low > 0) - (high < 0))] += 1
         yield (
-            f"{label}, {measure}: after {sum(found.values())} purifiers ours leads {found[1]} times, "
-            f"ties {found[0]} times, trails {found[-1]} times"
+            f"{label}, {measure.name}: of {found.total()} purifiers ours leads after {found[1]}, "
+            f"ties after {found[0]} and trails after {found[-1]}"
         )
+
+
+def _differences(triples: Sequence[Triple], measure: Measure) -> list[float]:
+    return [getattr(other, measure.field) - getattr(own, measure.field) for _, other, own in triples]
 
 
 def _compared(results: Sequence[Result], ours: str) -> dict[tuple[str, str], list[Triple]]:

@@ -309,8 +309,8 @@ def test_after_every_purifier_it_is_said_who_leads(lab):
     assert [row["purifier"] for row in rows] == ["none", "jpeg 75", "blur 5", "vae"]
     assert (rows[1]["identity: other"], rows[1]["identity: other minus ours"]) == ("0.40", "0.10 [0.09, 0.11]")
     identity, frechet = survival.verdicts(results, "ldu")
-    assert identity == "advdm 10, identity: after 3 purifiers ours leads 1 times, ties 1 times, trails 1 times"
-    assert "ties 3 times" in frechet
+    assert identity == "advdm 10, identity: of 3 purifiers ours leads after 1, ties after 1 and trails after 1"
+    assert frechet == "advdm 10, Fréchet: of 3 purifiers ours leads after 0, ties after 3 and trails after 0"
 
 
 def test_a_thief_that_fails_on_clean_pictures_fails_the_self_check(lab):
