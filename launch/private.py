@@ -95,6 +95,12 @@ def _remove_link(link: Path) -> None:
             shutil.rmtree(link)  # a copy
 
 
+def link_model(file: Path, base: Path, kind: str) -> str:
+    """Put a model where the ComfyUI in `base` looks for this kind, and return the name that it has there."""
+    link_file(file.resolve(), base / "models" / kind / file.name)
+    return file.name
+
+
 def link_file(source: Path, link: Path) -> None:
     """Make `link` lead to the file `source`; where links are not allowed, copy it."""
     link.parent.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,9 @@ from typing import Any
 from launch import PACK, LaunchError
 from launch.console import status_line
 from launch.files import Job, deliver, rho_settings
-from launch.graph import SAVER, Graph, fill, judge_the_file, load_workflow, use_checkpoint, with_pictures
+from launch.graph import SAVER, Graph, fill, judge_the_file, load_workflow, numbers_of, use_checkpoint, with_pictures
 from launch.host import Host, probe
-from launch.private import link_file, private_folder
+from launch.private import link_model, private_folder
 from launch.progress import Progress
 from launch.result import Report, compose, told_by_nodes
 from launch.server import Server, serving
@@ -77,11 +77,9 @@ def prepare_graph(order: Order, base: Path) -> Graph:
     names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(order.jobs)]
     wishes = dict(order.wishes)
     if order.rho:
-        link_file(order.rho.resolve(), base / "models" / "ldu" / order.rho.name)
-        wishes = {**rho_settings(order.rho), **wishes, "rho": order.rho.name}
+        wishes = {**rho_settings(order.rho), **wishes, "rho": link_model(order.rho, base, "ldu")}
     if order.checkpoint:
-        link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
-        graph = use_checkpoint(graph, order.checkpoint.name)
+        graph = use_checkpoint(graph, link_model(order.checkpoint, base, "checkpoints"))
     graph = with_pictures(graph, names)
     return fill(judge_the_file(graph) if wishes.get("format", "png") != "png" else graph, wishes)
 
@@ -92,7 +90,7 @@ def saved_files(entry: dict[str, Any], graph: Graph, output: Path) -> list[Path]
     Raises:
         LaunchError: One of them wrote nothing.
     """
-    savers = [node for node, content in graph.items() if content["class_type"] == SAVER]
+    savers = numbers_of(graph, SAVER)
     images = [image for node in savers for image in entry["outputs"].get(node, {}).get("images", [])]
     files = [output / image["subfolder"] / image["filename"] for image in images if image["type"] == "output"]
     if len(files) != len(savers) or not all(file.is_file() for file in files):
