@@ -19,12 +19,11 @@ NEEDED = ("torch", "torchvision", "numpy", "PIL", "safetensors", "transformers",
 PROBE = """
 import importlib.util, json, sys
 missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
-accelerator, torch_version = False, ""
-if "torch" not in missing:
+accelerator = False
+if not missing:
     import torch
-    torch_version = torch.__version__
     accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
-print(json.dumps({"missing": missing, "accelerator": accelerator, "torch": torch_version}))
+print(json.dumps({"missing": missing, "accelerator": accelerator}))
 """
 
 
