@@ -16,7 +16,7 @@ from .host import training_resolution
 from .images import to_image
 from .known_pictures import note
 from .types import PictureInfoSocket
-from .walk import ALIASES, CATEGORY
+from .wording import ALIASES, CATEGORY
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false

@@ -21,7 +21,7 @@ from .host import progress_bar, stop_if_asked
 from .images import to_image, to_levels
 from .purifier_models import HostModels
 from .types import PurifiersSocket
-from .walk import ALIASES, CATEGORY, report
+from .wording import ALIASES, CATEGORY, report
 
 ONE_BY_ONE, AS_A_CHAIN = "one by one", "as a chain"
 WHOLE = 1000  # units of progress for each recipe

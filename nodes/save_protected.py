@@ -18,11 +18,11 @@ from ..ldu.platform_check import after_platform
 from ..ldu.saved_file import FileFormat, as_uint8, require_holds, save_picture, say_file
 from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
-from .files import LONGEST_NAME, next_free, require_inside_output
 from .images import to_image, to_levels
 from .known_pictures import KNOWN, is_known, remember
+from .output_names import LONGEST_NAME, next_free, require_inside_output
 from .types import PictureInfoSocket
-from .walk import ALIASES, CATEGORY
+from .wording import ALIASES, CATEGORY
 
 FORMAT_TOOLTIP = (
     "png keeps every level, and with them the budget. jpeg and webp are smaller and change the values again: then the "

@@ -35,7 +35,7 @@ from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
 from .training_run import finished_path, run, state_path
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
-from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 
 class TrainRho(io.ComfyNode):

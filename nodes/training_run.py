@@ -10,6 +10,7 @@ from ..ldu.errors import LduError, NonFiniteError
 from ..ldu.train import ShiftTraining
 from .estimate import Teller, say_rest
 from .host import Interrupted, preview, progress_bar
+from .output_names import rho_folder
 
 _SAVE_EVERY = 10
 
@@ -43,8 +44,7 @@ def run(training: ShiftTraining, teller: Teller) -> None:
 
 def finished_path(training: ShiftTraining) -> Path:
     """Return where a finished rho is kept: one file for each set of inputs and number of steps."""
-    name = f"rho_{training.fingerprint[:12]}_{training.state.step}.safetensors"
-    return Path(folder_paths.get_output_directory()) / "ldu" / name
+    return rho_folder() / f"rho_{training.fingerprint[:12]}_{training.state.step}.safetensors"
 
 
 def state_path(training: ShiftTraining) -> Path:
