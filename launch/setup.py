@@ -62,6 +62,11 @@ def prepare(*, for_tests: bool = False) -> Host:
     return host
 
 
+def present_host() -> Host:
+    """Return the ComfyUI that tools and tests work in, there or not, with the Python that runs them."""
+    return Host(Path(sys.executable), Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI"))
+
+
 def requirement_sets(comfyui: Path, *, for_tests: bool) -> list[list[str]]:
     """Return what pip must bring, from the smallest set to the one asked for; each holds the one before it."""
     lines = [*TORCH]

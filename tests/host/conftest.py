@@ -5,7 +5,6 @@ It boots when these tests are collected, so that they can import the host's modu
 
 import asyncio
 import importlib
-import os
 import shutil
 import sys
 import tempfile
@@ -15,9 +14,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from launch.setup import present_host
+
 ROOT = Path(__file__).parent.parent.parent
-CACHE = Path(os.environ.get("LDU_CACHE") or Path.home() / ".cache" / "comfyui-ldu")
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or CACHE / "ComfyUI")
+COMFYUI = present_host().comfyui
 
 
 def boot(base):
