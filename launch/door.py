@@ -11,7 +11,6 @@ from launch import LaunchError
 from launch.checks import run_checks
 from launch.console import say, spell_out_what_cannot_be_written, tell
 from launch.files import (
-    Job,
     deliver,
     pictures_of,
     plan,
@@ -67,7 +66,7 @@ def _protect(options: argparse.Namespace) -> int:
         return _protect_folder(options)
     jobs = plan(options.images, options.out, force=options.force, ending=ENDINGS[options.format or "png"])
     _require_room(options, [job.target for job in jobs], options.images)
-    reports = protect(_order(options, jobs), _host(options))
+    reports = protect(jobs, _order(options), _host(options))
     warned = [f"{job.source} seems protected already, by its name." for job in jobs if seems_protected(job.source)]
     warned += _other_subject(options)
     beside = [UNPROTECTED_BESIDE] if any(job.source.parent == job.target.parent for job in jobs) else []
@@ -82,7 +81,7 @@ def _protect_folder(options: argparse.Namespace) -> int:
     job = plan_folder(options.images[0], options.out)
     inputs = [job.source / name for name in pictures_of(job)]
     _require_room(options, [], inputs)
-    report = protect_folder(job, _order(options, []), _host(options))
+    report = protect_folder(job, _order(options), _host(options))
     count = sum(seems_protected(path) for path in inputs)
     warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
     warned += _other_subject(options)
@@ -111,9 +110,9 @@ def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list
         require_free(extra, [*inputs, *models], force=options.force)
 
 
-def _order(options: argparse.Namespace, jobs: list[Job]) -> Order:
+def _order(options: argparse.Namespace) -> Order:
     wishes = protect_wishes(options)
-    return Order(jobs, wishes, options.checkpoint, options.rho, options.cpu, options.force, options.keep_log)
+    return Order(wishes, options.checkpoint, options.rho, options.cpu, options.force, options.keep_log)
 
 
 def _keep_report(options: argparse.Namespace, content: object) -> None:

@@ -110,7 +110,7 @@ def protect_folder(job: Job, order: Order, host: Host) -> FolderReport:
 
     Args:
         job: The folder of originals and the one that the protected pictures go to.
-        order: With what; its jobs are not read.
+        order: With what.
         host: Where ComfyUI is.
 
     Raises:

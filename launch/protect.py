@@ -26,10 +26,9 @@ REPORT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_modu
 
 @dataclass(frozen=True)
 class Order:
-    """What to protect, with what.
+    """With what to protect.
 
     Attributes:
-        jobs: The pictures; several are one subject.
         wishes: Values for the workflow, by the option names of `graph.SETTINGS`.
         checkpoint: The user's own checkpoint; None for the demo model.
         rho: A trained rho, which saves the training.
@@ -38,7 +37,6 @@ class Order:
         keep_log: Where the server's log is to be kept; None to drop it.
     """
 
-    jobs: list[Job]
     wishes: dict[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
     rho: Path | None = None
@@ -47,8 +45,8 @@ class Order:
     keep_log: Path | None = None
 
 
-def protect(order: Order, host: Host) -> list[Report]:
-    """Protect the pictures of one order, save them, and return one report for each.
+def protect(jobs: list[Job], order: Order, host: Host) -> list[Report]:
+    """Protect the pictures of one subject, save them, and return one report for each.
 
     Raises:
         LaunchError: Something in the way, in one sentence.
@@ -56,25 +54,25 @@ def protect(order: Order, host: Host) -> list[Report]:
     started = time.monotonic()
     cpu = not probe(host) or order.cpu
     with private_folder() as base:
-        graph = prepare_graph(order, base)
+        graph = prepare_graph(jobs, order, base)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = device_name(server)
             entry = run_with_progress(server, graph)
         saved = saved_files(entry, graph, base / "output")
-        measured = measure(host, [(job.source, file) for job, file in zip(order.jobs, saved, strict=True)])
-        for job, file in zip(order.jobs, saved, strict=True):
+        measured = measure(host, [(job.source, file) for job, file in zip(jobs, saved, strict=True)])
+        for job, file in zip(jobs, saved, strict=True):
             deliver(file.read_bytes(), job.target, force=order.force)
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
     return [
         compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
-        for number, (job, found) in enumerate(zip(order.jobs, measured, strict=True))
+        for number, (job, found) in enumerate(zip(jobs, measured, strict=True))
     ]
 
 
-def prepare_graph(order: Order, base: Path) -> Graph:
+def prepare_graph(jobs: list[Job], order: Order, base: Path) -> Graph:
     """Put copies of the pictures and links to the models into the base directory, and fill the workflow with them."""
     graph = load_workflow("protect_with_trained_rho" if order.rho else "protect")
-    names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(order.jobs)]
+    names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
     wishes = dict(order.wishes)
     if order.rho:
         wishes = {**rho_settings(order.rho), **wishes, "rho": link_model(order.rho, base, "ldu")}

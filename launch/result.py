@@ -77,10 +77,11 @@ def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
     told: Report = {}
     nfe = dict.fromkeys(NFE, 0)
     for node in entry["outputs"]:
+        judges = serves_only(graph, node, JUDGE)
         for numbers in told_by(entry, node):
             for kind, count in numbers.pop("nfe", {}).items():
-                kind = "evaluate" if serves_only(graph, node, JUDGE) else kind
-                nfe[kind] = nfe.get(kind, 0) + count
+                spent_on = "evaluate" if judges else kind
+                nfe[spent_on] = nfe.get(spent_on, 0) + count
             told |= numbers if belongs_to(graph, node, number) else {}
     return told | {"nfe": nfe}
 
