@@ -39,10 +39,7 @@ INTERRUPTED, TERMINATED = 130, 143
 def main(arguments: list[str]) -> int:
     """Do what the command line says and return the exit status."""
     spell_out_what_cannot_be_written()
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # ignored: under nohup
-            signal.signal(number, _leave)
+    _leave_when_told_to()
     options, rest = read_options(arguments)
     try:
         if options.command == "test":
@@ -54,6 +51,13 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         say("Stopped.")
         return INTERRUPTED
+
+
+def _leave_when_told_to() -> None:
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # ignored: under nohup
+            signal.signal(number, _leave)
 
 
 def _leave(*_: object) -> NoReturn:
@@ -111,8 +115,14 @@ def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list
 
 
 def _order(options: argparse.Namespace) -> Order:
-    wishes = protect_wishes(options)
-    return Order(wishes, options.checkpoint, options.rho, options.cpu, options.force, options.keep_log)
+    return Order(
+        protect_wishes(options),
+        checkpoint=options.checkpoint,
+        rho=options.rho,
+        cpu=options.cpu,
+        force=options.force,
+        keep_log=options.keep_log,
+    )
 
 
 def _keep_report(options: argparse.Namespace, content: object) -> None:
@@ -127,11 +137,11 @@ def _stress(options: argparse.Namespace) -> int:
         options.protected,
         out,
         stress_wishes(options),
-        options.checkpoint,
-        options.cpu,
-        options.force,
-        options.keep_log,
-        options.json,
+        checkpoint=options.checkpoint,
+        cpu=options.cpu,
+        force=options.force,
+        keep_log=options.keep_log,
+        json=options.json,
     )
     if options.checkpoint:
         require_safetensors(options.checkpoint)
