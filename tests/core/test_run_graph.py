@@ -118,7 +118,7 @@ class TestSeveralPictures:
 @pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
 def test_the_workflows_judge_the_file_as_its_readers_see_it(name):
     shipped = graph.load_workflow(name)
-    (saver,) = [number for number, node in shipped.items() if node["class_type"] == "LDU_SaveProtected"]
+    (saver,) = graph.numbers_of(shipped, "LDU_SaveProtected")
     (judge,) = graph.nodes_of(shipped, "LDU_MeasureLoss")
     assert judge["inputs"]["protected"] == [saver, 1]
     assert shipped[saver]["inputs"]["original"] == judge["inputs"]["original"]
@@ -126,7 +126,7 @@ def test_the_workflows_judge_the_file_as_its_readers_see_it(name):
 
 def test_a_lossy_file_is_judged_as_it_is_saved():
     changed = graph.judge_the_file(graph.load_workflow("protect"))
-    (saver,) = [number for number, node in changed.items() if node["class_type"] == "LDU_SaveProtected"]
+    (saver,) = graph.numbers_of(changed, "LDU_SaveProtected")
     for name in ("LDU_Compare", "LDU_MeasureLoss"):
         (node,) = graph.nodes_of(changed, name)
         assert node["inputs"]["protected"] == [saver, 1]

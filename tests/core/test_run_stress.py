@@ -57,7 +57,7 @@ class TestStress:
 
     def test_what_thieves_and_report_get_is_read_from_the_saved_files_and_nothing_else_is_saved_as_protected(self):
         shipped = graph.load_workflow("stress_test")
-        (maker,) = (number for number, node in shipped.items() if node["class_type"] == "LDU_RefinePixels")
+        (maker,) = graph.numbers_of(shipped, "LDU_RefinePixels")
         users = [node for node in shipped.values() if [maker, 0] in node["inputs"].values()]
         assert [node["class_type"] for node in users] == [graph.SAVER]
         assert graph.nodes_of(shipped, graph.SAVER) == users

@@ -15,7 +15,7 @@ from launch import PACK
 from launch.setup import present_host
 from ldu.wording import DEMO_WARNING
 
-from .test_workflows import needs_weights
+from .executor import needs_weights
 
 COMFYUI = present_host().comfyui
 PERSON = PACK / "workflows" / "samples" / "ldu_sample_person"
