@@ -200,8 +200,9 @@ def _read(text: str, suits: Callable[[Recipe], None]) -> list[Recipe]:
     recipes = parse(text)
     for recipe in recipes:
         suits(recipe)
-        for need in recipe.needs - HERE:
-            raise BadValueError(f"The purifier {str(recipe)!r} needs {WORDS[need]}, which no node gives: leave it out.")
+        if lacking := sorted(recipe.needs - HERE):
+            wanted = WORDS[lacking[0]]
+            raise BadValueError(f"The purifier {str(recipe)!r} needs {wanted}, which no node gives: leave it out.")
     return recipes
 
 
