@@ -70,6 +70,30 @@ def host():
     return SimpleNamespace(nodes=NODES, module=module, base=BASE, classes=NODES.NODE_CLASS_MAPPINGS)
 
 
+@pytest.fixture(scope="module")
+def call(host):
+    """Runs a node's execute as the host does and returns its output."""
+
+    def run(node_id, **inputs):
+        return host.classes[node_id].execute(**inputs)
+
+    return run
+
+
+@pytest.fixture
+def errors(host):
+    """The errors that the pack raises on purpose, which in the host are not those of `ldu`."""
+    return host.module("ldu.errors")
+
+
+@pytest.fixture
+def run_prompt():
+    """Runs a graph once in a new executor of the host and returns what its nodes show."""
+    from .executor import new_executor, run
+
+    return lambda graph, extra_data=None: run(new_executor("CLASSIC"), graph, extra_data)[0]
+
+
 @pytest.fixture
 def executor_mode():
     """The thread-local inference mode that the host's executor runs every node in."""

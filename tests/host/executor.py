@@ -33,13 +33,13 @@ def new_executor(cache):
     return execution.PromptExecutor(Ear(), cache_type=execution.CacheType[cache], cache_args=arguments)
 
 
-def run(executor, graph):
+def run(executor, graph, extra_data=None):
     """Validate and run a graph; return its outputs and the nodes that worked."""
     graph = copy.deepcopy(graph)
     valid, error, wanted, node_errors = asyncio.run(execution.validate_prompt("id", graph, None))
     assert valid, (error, node_errors)
     executor.server.heard.clear()
-    executor.execute(graph, "id", {"client_id": "test"}, wanted)
-    assert executor.success, executor.status_messages[-1]
+    executor.execute(graph, "id", {"client_id": "test", **(extra_data or {})}, wanted)
+    assert executor.success, str(executor.status_messages[-1])  # anything else would be shortened
     worked = {data["node"] for event, data in executor.server.heard if event == "executing"} - {None}
     return executor.history_result["outputs"], worked

@@ -58,11 +58,6 @@ def write_report(host):
     return write
 
 
-@pytest.fixture
-def errors(host):
-    return host.module("ldu.errors")
-
-
 def attempts(out):
     return out.args[2][-1].thief.attempts
 

@@ -16,21 +16,6 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 pytestmark = pytest.mark.usefixtures("executor_mode")
 
 
-@pytest.fixture(scope="module")
-def call(host):
-    """Run a node's execute as the host does and return its output."""
-
-    def run(node_id, **inputs):
-        return host.classes[node_id].execute(**inputs)
-
-    return run
-
-
-@pytest.fixture
-def errors(host):
-    return host.module("ldu.errors")
-
-
 def folder(kind):
     import folder_paths  # on sys.path once the host is up
 
@@ -386,29 +371,3 @@ def test_the_whole_picture_side_runs_as_a_graph(run_prompt):
     reread = np.asarray(Image.open(Path(folder("output"), outputs["6"]["images"][0]["filename"])))
     assert np.abs(reread[..., :3].astype(int) - rgba[..., :3]).max() == 4
     assert np.array_equal(reread[..., 3], rgba[..., 3])
-
-
-@pytest.fixture
-def run_prompt(host):
-    """Run an API-format prompt through the host's own executor and return what its nodes show."""
-    del host
-    import asyncio
-    import copy
-
-    import execution
-
-    server = SimpleNamespace(
-        client_id="test", last_node_id=None, last_prompt_id=None, sockets_metadata={}, send_sync=lambda *_: None
-    )
-
-    def run(prompt, extra_data=None):
-        caches = {"lru": 0, "ram": 0, "ram_inactive": 0}
-        executor = execution.PromptExecutor(server, cache_type=execution.CacheType.CLASSIC, cache_args=caches)
-        prompt = copy.deepcopy(prompt)
-        valid, error, outputs, node_errors = asyncio.run(execution.validate_prompt("id", prompt, None))
-        assert valid, (error, node_errors)
-        executor.execute(prompt, "id", {"client_id": "test", **(extra_data or {})}, outputs)
-        assert executor.success, str(executor.status_messages)  # anything else would be shortened
-        return executor.history_result["outputs"]
-
-    return run
