@@ -20,7 +20,7 @@ from typing import Any
 
 from launch import LaunchError
 from launch.console import clock, last_line, status_line
-from launch.host import Host
+from launch.host import UTF8, Host
 from launch.private import undisturbed
 from launch.websocket import messages
 
@@ -192,7 +192,7 @@ def _start(host: Host, base: Path, port: int, options: list[str]) -> Server:
     scratch.mkdir(exist_ok=True)
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [str(host.python), str(CHILD), str(host.comfyui / "main.py"), *folders, *options],
+            [str(host.python), *UTF8, str(CHILD), str(host.comfyui / "main.py"), *folders, *options],
             stdin=subprocess.PIPE,
             stdout=sink,
             stderr=subprocess.STDOUT,

@@ -33,7 +33,7 @@ from .inputs import budget_input, seed_input
 from .loss_map import loss_map
 from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
-from .training_run import finished_path, run, state_path
+from .training_run import finished_path, forget, run
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
@@ -191,7 +191,7 @@ def _train(
     net.requires_grad_(False).eval()
     rho = TrainedRho(patcher, _card(tag, config, prompt, training))
     save_rho(finished_path(training), rho.net, rho.card)
-    state_path(training).unlink(missing_ok=True)
+    forget(training)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
     said = "\n".join([_summary(training), *teller.remarks])
     return io.NodeOutput(
