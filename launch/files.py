@@ -13,6 +13,8 @@ from typing import Any
 from launch import LaunchError
 
 MARK = "_protected"  # in the names of files and folders that are made here
+# Endings that Python's table does not know on every system; what cannot be read is named, not passed over in silence.
+ALSO_PICTURES = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".qoi", ".tga", ".webp")
 HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 
@@ -160,8 +162,10 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
 
 
 def is_picture(path: Path) -> bool:
-    """Tell by its ending whether a file is a picture; Python's strict table does not know WebP on every system."""
-    return (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith("image/")
+    """Tell by its ending whether a file is a picture."""
+    return path.suffix.lower() in ALSO_PICTURES or (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith(
+        "image/"
+    )
 
 
 def _card(file: Path) -> dict[str, Any]:

@@ -172,6 +172,16 @@ class TestWindows:
             files.plan_folder(drive, None)
 
 
+def test_no_picture_of_a_folder_is_passed_over_where_python_does_not_know_its_ending(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.mimetypes, "guess_type", lambda *_, **__: (None, None))
+    source = tmp_path / "folder"
+    source.mkdir()
+    for name in ("a.webp", "b.JFIF", "c.avif", "notes.txt"):
+        (source / name).touch()
+    found = files.pictures_of(files.plan_folder(source, None))
+    assert [path.name for path in found] == ["a.webp", "b.JFIF", "c.avif"]
+
+
 @pytest.mark.parametrize(("system", "same"), [("linux", False), ("darwin", True), ("win32", True)])
 class TestUpperAndLowerCase:
     def test_two_results_under_one_name_are_refused_before_one_replaces_the_other(

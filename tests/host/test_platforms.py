@@ -5,8 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import comfy.model_management as mm
+import folder_paths
 import pytest
 import torch
+
+from launch.files import ALSO_PICTURES
 
 from . import tiny_models as tiny
 
@@ -46,6 +49,23 @@ def test_a_model_that_novram_keeps_out_is_told_apart_from_one_that_does_not_fit(
         require(partly)
 
 
+def test_the_pack_loads_before_there_is_an_input_folder(host, monkeypatch, tmp_path):
+    monkeypatch.setattr(folder_paths, "input_directory", str(tmp_path / "not made yet"))
+    for name, node in host.classes.items():
+        if name.startswith("LDU_"):
+            assert node.GET_SCHEMA().node_id == name
+
+
+def test_no_picture_of_a_folder_is_passed_over_where_python_does_not_know_its_ending(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_paths.mimetypes, "guess_type", lambda *_, **__: (None, None))
+    monkeypatch.setattr(folder_paths, "extension_mimetypes_cache", {})
+    module, names = host.module("nodes.picture_folder"), ("a.webp", "b.JFIF", "c.avif", "notes.txt")
+    for name in names:
+        (tmp_path / name).touch()
+    assert module.pictures_in(tmp_path) == ["a.webp", "b.JFIF", "c.avif"]
+    assert module.ALSO_PICTURES == ALSO_PICTURES
+
+
 class TestStateOfATraining:
     @pytest.fixture
     def trainings(self, host, tmp_path, monkeypatch):
@@ -59,8 +79,6 @@ class TestStateOfATraining:
         path, make = trainings
         make().save(path)
         training = make()
-        for moments in training.optimizer.state.values():
-            moments.clear()
         host.module("nodes.training_run").run(training, SimpleNamespace(say=lambda _: None))
         assert training.held == [False] * 11
 
