@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -170,6 +171,16 @@ class TestWindows:
         drive = Path(tmp_path.anchor)
         with pytest.raises(LaunchError, match=r"is a whole drive: say with --out where"):
             files.plan_folder(drive, None)
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js to run a script of the front end")
+def test_a_touchpad_does_not_zoom_as_far_with_each_small_move_as_a_mouse_wheel_with_a_notch_nor_when_moved_sideways():
+    moves = [(-100, 0), (120, 0), (3, 1), (-4, 0), (0, 0)]  # the last is sideways
+    asked = ", ".join(f"notches({{ deltaY: {far}, deltaMode: {mode} }})" for far, mode in moves)
+    script = f"import {{ notches }} from {json.dumps((PACK / 'web/js/wheel.js').as_uri())}; console.log([{asked}])"
+    command = ["node", "--input-type=module", "-e", script]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert json.loads(answer) == [-1, 1, 1, -0.04, 0]
 
 
 def test_no_picture_of_a_folder_is_passed_over_where_python_does_not_know_its_ending(tmp_path, monkeypatch):
