@@ -142,6 +142,13 @@ class TestWindows:
         child.wait_for_the_end()
         assert looks == [(100, 0)] * 3
 
+    def test_ctrl_c_is_heard_while_the_graph_is_open_for_nobody_waits_inside_the_system(self, monkeypatch):
+        monkeypatch.setattr(server, "NAP", 0)
+        states = iter([None, None, 0])
+        process = types.SimpleNamespace(poll=lambda: next(states), wait=pytest.fail)
+        server.Server(process, 1, Path("log")).wait()
+        assert list(states) == []
+
     def test_a_private_folder_is_gone_although_the_server_lets_go_of_its_files_late(self, tmp_path, monkeypatch):
         monkeypatch.setattr(private.tempfile, "tempdir", str(tmp_path))
         monkeypatch.setattr(private, "PAUSE", 0.01)
