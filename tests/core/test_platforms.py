@@ -1,7 +1,9 @@
 """What other systems, and other ways to install ComfyUI, do differently; acted out here."""
 
+import ast
 import asyncio
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -58,6 +60,13 @@ def test_what_the_hosts_python_says_is_read_whatever_its_code_page(tmp_path, mon
     (tmp_path / "Ünlü.png").write_text("no picture")
     with pytest.raises(LaunchError, match="is not a picture"):
         protect.measure(host.Host(Path(sys.executable), tmp_path), [(tmp_path / "Ünlü.png", tmp_path / "Ünlü.png")])
+
+
+def test_an_older_python_is_told_so_before_it_meets_what_it_does_not_know():
+    before = itertools.takewhile(
+        lambda each: not isinstance(each, ast.If), ast.parse((PACK / "run.py").read_text()).body
+    )
+    assert [ast.unparse(each) for each in before if isinstance(each, ast.Import | ast.ImportFrom)] == ["import sys"]
 
 
 class TestInstallation:
