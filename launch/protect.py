@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from launch import PACK, LaunchError
 from launch.console import status_line
 from launch.files import Job, deliver, rho_settings
 from launch.graph import SAVER, Graph, fill, judge_the_file, load_workflow, numbers_of, use_checkpoint, with_pictures
-from launch.host import Host, probe
+from launch.host import Host, probe, run_python
 from launch.private import link_model, private_folder
 from launch.progress import Progress
 from launch.result import Report, compose, told_by_nodes
@@ -139,8 +138,7 @@ def measure(host: Host, pairs: list[tuple[Path, Path]]) -> list[Report]:
     if not pairs:
         return []
     names = [str(path.resolve()) for pair in pairs for path in pair]
-    command = [str(host.python), "-c", REPORT, str(PACK), "-"]
-    answer = subprocess.run(command, input=json.dumps(names), capture_output=True, text=True, check=False)
+    answer = run_python(host, "-c", REPORT, str(PACK), "-", given=json.dumps(names))
     if answer.returncode:
         raise LaunchError((answer.stderr.strip().splitlines() or ["The saved picture could not be measured."])[-1])
     return json.loads(answer.stdout)

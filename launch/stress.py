@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
-from launch.files import deliver, is_picture, require_distinct, require_free
+from launch.files import as_on_disk, deliver, is_picture, require_distinct, require_free
 from launch.graph import SAVER, SETTINGS, Graph, Place, fill, links_to, load_workflow, numbers_of, use_checkpoint
 from launch.host import Host, probe
 from launch.private import link_model, private_folder
@@ -95,7 +95,7 @@ def require_pictures(order: StressOrder) -> None:
     if order.protected and len(order.protected) != len(order.originals):
         counts = f"{len(order.originals)} originals and {len(order.protected)} protected pictures"
         raise LaunchError(f"There are {counts}: give one protected version of each, in the same order.")
-    if len({picture.name for picture in order.originals}) < len(order.originals):
+    if len({as_on_disk(picture.name) for picture in order.originals}) < len(order.originals):
         raise LaunchError("Two originals have the same name: rename one of them.")
     asked = filter(None, (order.json, order.keep_log))
     targets = [*(order.out / name for name in (PICTURE, PAGE, DATA)), *asked]

@@ -82,8 +82,14 @@ def transparency(picture: Picture) -> Tensor:
     return 1 - alpha[None].float() / WHITE
 
 
+def in_input_folder() -> list[Path]:
+    """Return what lies in the input folder; nothing where it is yet to be made, as --input-directory allows."""
+    root = Path(folder_paths.get_input_directory())
+    return list(root.iterdir()) if root.is_dir() else []
+
+
 def _input_pictures() -> list[str]:
-    files = [file.name for file in Path(folder_paths.get_input_directory()).iterdir() if file.is_file()]
+    files = [entry.name for entry in in_input_folder() if entry.is_file()]
     return sorted(folder_paths.filter_files_content_types(files, ["image"]))
 
 

@@ -32,7 +32,7 @@ from .inputs import budget_input, seed_input
 from .loss_map import loss_map
 from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
-from .training_run import card_of, finished_path, run, state_path, summary_of
+from .training_run import card_of, finished_path, forget, run, summary_of
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
@@ -190,7 +190,7 @@ def _train(
     net.requires_grad_(False).eval()
     rho = TrainedRho(patcher, card_of(training, tag, prompt))
     save_rho(finished_path(training), rho.net, rho.card)
-    state_path(training).unlink(missing_ok=True)
+    forget(training)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
     said = "\n".join([summary_of(training), *teller.remarks])
     return io.NodeOutput(

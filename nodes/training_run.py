@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import folder_paths
+from torch.optim import Optimizer
 
 from ..ldu.checkpoint import RhoCard
-from ..ldu.errors import LduError, NonFiniteError
+from ..ldu.errors import BadFileError, LduError, NonFiniteError
 from ..ldu.train import ShiftTraining
 from .estimate import Teller, say_rest
 from .host import Interrupted, preview, progress_bar
@@ -24,6 +25,7 @@ def run(training: ShiftTraining, teller: Teller) -> None:
     if path.is_file():
         with suppress(LduError):  # a damaged state is worth nothing: start anew
             training.resume(path)
+        let_go_of_the_file(training.optimizer)
     bar = progress_bar(training.config.train_steps)
     shown = preview(training.protected(training.subjects[0]))
     first, started = training.state.step, time.perf_counter()
@@ -33,16 +35,37 @@ def run(training: ShiftTraining, teller: Teller) -> None:
                 shown = preview(training.protected(training.subjects[0]))
             bar.update_absolute(done.step, training.config.train_steps, shown)
             if done.step % _SAVE_EVERY == 0:
-                training.save(path)
+                kept = keep(training, path)
                 pace = (time.perf_counter() - started) / (done.step - first)
                 if rest := training.config.train_steps - done.step:
-                    teller.say(say_rest(pace, rest))
+                    teller.say("\n".join(filter(None, [say_rest(pace, rest), kept])))
     except NonFiniteError:
-        path.unlink(missing_ok=True)  # nor would it get better from there
+        forget(training)  # nor would it get better from there
         raise
     except Interrupted:
-        training.save(path)
+        keep(training, path)
         raise
+
+
+def let_go_of_the_file(optimizer: Optimizer) -> None:
+    """Copy the moments that were read of a state: as long as tensors lie in a file, Windows lets nobody replace it."""
+    for moments in optimizer.state.values():
+        moments.update({name: moment.clone() for name, moment in moments.items()})
+
+
+def keep(training: ShiftTraining, path: Path) -> str:
+    """Keep the state on disk; if that fails the training goes on, and why it matters is returned."""
+    try:
+        training.save(path)
+    except BadFileError as error:
+        return f"Cancelling would lose this training: {error}"
+    return ""
+
+
+def forget(training: ShiftTraining) -> None:
+    """Remove the state; a virus scanner that has it open keeps it there on Windows, which is no reason to fail."""
+    with suppress(OSError):
+        state_path(training).unlink()
 
 
 def finished_path(training: ShiftTraining) -> Path:

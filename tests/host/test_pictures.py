@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import comfy.cli_args
 import numpy as np
 import pytest
 import torch
@@ -321,8 +322,11 @@ def test_alpha_of_another_picture_is_refused(host, call, errors):
         save(call, random_image(1, 16, 16, 3), info=info)
 
 
-@pytest.mark.parametrize("metadata", [False, True])
-def test_the_workflow_is_embedded_only_when_asked_for(run_prompt, metadata):
+@pytest.mark.parametrize(("metadata", "disabled"), [(False, False), (True, False), (True, True)])
+def test_the_workflow_is_embedded_only_when_asked_for_and_not_after_disable_metadata(
+    run_prompt, monkeypatch, metadata, disabled
+):
+    monkeypatch.setattr(comfy.cli_args.args, "disable_metadata", disabled)
     put_input("private.png", colours())
     prompt = {
         "1": {"class_type": "LDU_LoadPicture", "inputs": {"image": "private.png"}},
@@ -331,7 +335,7 @@ def test_the_workflow_is_embedded_only_when_asked_for(run_prompt, metadata):
             "inputs": {
                 "image": ["1", 0],
                 "info": ["1", 2],
-                "filename_prefix": f"metadata_{metadata}",
+                "filename_prefix": f"metadata_{metadata}_{disabled}",
                 "metadata": metadata,
             },
         },
@@ -339,8 +343,9 @@ def test_the_workflow_is_embedded_only_when_asked_for(run_prompt, metadata):
     (saved,) = run_prompt(prompt, {"extra_pnginfo": {"workflow": {"nodes": []}}})["2"]["images"]
     with Image.open(Path(folder("output"), saved["filename"])) as reread:
         texts = dict(reread.text)
-    assert set(texts) == ({"prompt", "workflow"} if metadata else set())
-    if metadata:
+    embedded = metadata and not disabled
+    assert set(texts) == ({"prompt", "workflow"} if embedded else set())
+    if embedded:
         assert json.loads(texts["prompt"])["2"]["inputs"] == prompt["2"]["inputs"]
 
 
