@@ -8,24 +8,29 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # an embedded Python, as in ComfyUI portable, does not
+
 from launch import PACK
-from launch.host import NEEDED, dotted, host_version, wanted_version
+from launch.host import NEEDED, OLDEST, dotted, host_version, wanted_version
 
 OLDEST_PYTHON = (3, 10)
-OLDEST_TORCH = (2, 4)
 
 
-def complaints(comfyui: Path | None) -> list[str]:
-    """Return one sentence for each thing that is missing or too old."""
+def complaints(base: Path | None) -> list[str]:
+    """Return one sentence for each thing that is missing or too old.
+
+    Args:
+        base: The folder whose custom_nodes holds this pack: ComfyUI, or with the desktop app a base directory.
+    """
     lacking = [name for name in NEEDED if not find_spec(name)]
     found = [f"{', '.join(lacking)} missing: install what ComfyUI's requirements.txt lists."] if lacking else []
     if sys.version_info < OLDEST_PYTHON:
         found.append(f"Python {dotted(OLDEST_PYTHON)} or newer is needed.")
-    if installed("torch") and installed("torch") < OLDEST_TORCH:
-        found.append(f"torch {dotted(OLDEST_TORCH)} or newer is needed.")
-    if comfyui is None:
+    old = [package for package, oldest in OLDEST.items() if installed(package) and installed(package) < oldest]
+    found += [f"{package} {dotted(OLDEST[package])} or newer is needed." for package in old]
+    if base is None:
         found.append("This folder is not inside ComfyUI's custom_nodes: move it there.")
-    elif host_version(comfyui) < wanted_version():
+    elif (base / "main.py").is_file() and host_version(base) < wanted_version():
         found.append(f"ComfyUI {dotted(wanted_version())} or newer is needed: update it.")
     return found
 
@@ -38,15 +43,14 @@ def installed(package: str) -> tuple[int, ...]:
         return ()
 
 
-def surrounding_comfyui() -> Path | None:
-    """Return the ComfyUI that this pack was cloned into."""
-    folder = PACK.parent.parent
-    return folder if PACK.parent.name == "custom_nodes" and (folder / "main.py").is_file() else None
+def surroundings() -> Path | None:
+    """Return the folder into whose custom_nodes this pack was cloned."""
+    return PACK.parent.parent if PACK.parent.name == "custom_nodes" else None
 
 
 if __name__ == "__main__":
-    host = surrounding_comfyui()
-    if host is not None:
-        (host / "models" / "ldu").mkdir(parents=True, exist_ok=True)
-    missing = complaints(host)
+    around = surroundings()
+    if around is not None:
+        (around / "models" / "ldu").mkdir(parents=True, exist_ok=True)
+    missing = complaints(around)
     print("\n".join(f"LDU: {line}" for line in missing) or "LDU: everything needed is there.")

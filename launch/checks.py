@@ -45,12 +45,17 @@ def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
     for command in STATIC:
         if status := _call(host, str(host.python.parent / command[0]), *command[1:]):
             return status
-    if not fast and not any(map(shutil.which, BROWSERS)):
+    if not fast and find_chromium() is None:
         say("No Chromium on the PATH: the browser tests will be skipped.")
     for row in () if fast or pytest_options else ROWS:
         if status := _call(host, str(host.python), "-m", *row):
             return status
     return _call(host, str(host.python), "-m", "pytest", *(["tests/core"] if fast else []), *pytest_options)
+
+
+def find_chromium() -> str | None:
+    """Return the path of a Chromium on this machine."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def _require_tests(pytest_options: list[str]) -> None:

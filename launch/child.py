@@ -7,14 +7,37 @@ import os
 import runpy
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
+
+PAUSE = 0.5  # seconds between two looks
+
+
+if os.name == "nt":
+    import _winapi
+    import msvcrt
+
+    def wait_for_the_end() -> None:
+        """Look again and again: while one thread reads a pipe, Windows lets no other even ask what it is.
+
+        The libraries that NumPy and SciPy bring ask that when they are loaded, so importing them would never end.
+        """
+        with suppress(OSError):  # the other end is closed
+            while True:
+                _winapi.PeekNamedPipe(msvcrt.get_osfhandle(0), 0)
+                time.sleep(PAUSE)
+else:
+
+    def wait_for_the_end() -> None:
+        """Read from the descriptor: the lock of sys.stdin makes the interpreter fail when the program ends first."""
+        while os.read(0, 1024):
+            pass
 
 
 def end_with_parent() -> None:
     """Wait for the end of standard input, then leave at once."""
-    while os.read(0, 1024):  # not sys.stdin, whose lock would make the interpreter fail when the program ends first
-        pass
+    wait_for_the_end()
     os._exit(1)
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 SECONDS_BETWEEN_LINES = 15.0
 LINE_LENGTH = 100
-
-
 _STEERING = {code: f"\\x{code:02x}" for code in (*range(10), *range(11, 32), *range(127, 160))}
 
 
@@ -54,13 +52,13 @@ def last_line(log: Path) -> str:
 class StatusLine:
     """The line itself; `status_line` hands one out and ends it."""
 
-    live = False
-    _last = ""
-    _written_at = float("-inf")
+    def __init__(self, *, live: bool) -> None:
+        """Rewrite the line in place if it is `live`, else write one now and then."""
+        self._live, self._last, self._written_at = live, "", float("-inf")
 
     def show(self, text: str) -> None:
         """Put `text` in the line."""
-        if self.live:
+        if self._live:
             width = shutil.get_terminal_size().columns - 1
             sys.stderr.write("\r" + text[:width].ljust(min(len(self._last), width)))
             sys.stderr.flush()
@@ -71,15 +69,14 @@ class StatusLine:
 
     def end(self) -> None:
         """Leave the line as it stands and go to the next."""
-        if self.live and self._last:
+        if self._live and self._last:
             say("")
 
 
 @contextmanager
 def status_line() -> Iterator[StatusLine]:
     """Hand out a status line and end it however the block ends."""
-    line = StatusLine()
-    line.live = sys.stderr.isatty()
+    line = StatusLine(live=sys.stderr.isatty())
     try:
         yield line
     finally:

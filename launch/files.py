@@ -4,6 +4,7 @@ import json
 import mimetypes
 import os
 import secrets
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from launch import LaunchError
 
 MARK = "_protected"  # in the names of files and folders that are made here
+# Endings that Python's table does not know on every system; what cannot be read is named, not passed over in silence.
+ALSO_PICTURES = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".qoi", ".tga", ".webp")
 HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 
@@ -52,6 +55,8 @@ def plan_folder(folder: Path, out: Path | None) -> Job:
         LaunchError: They would lie among the originals, or where a file is.
     """
     source = folder.resolve()
+    if out is None and not source.name:
+        raise LaunchError(f"{source} is a whole drive: say with --out where the protected pictures are to go.")
     target = (out or source.with_name(source.name + MARK)).resolve()
     if source.is_relative_to(target):
         raise LaunchError(f"{target} holds the originals: choose another folder for what is saved.")
@@ -84,8 +89,13 @@ def seems_protected(image: Path) -> bool:
 
 def require_distinct(targets: list[Path]) -> None:
     """Refuse to save two things in one file."""
-    if len({target.resolve() for target in targets}) < len(targets):
+    if len({as_on_disk(str(target.resolve())) for target in targets}) < len(targets):
         raise LaunchError("Two files would be saved under one name: choose different names.")
+
+
+def as_on_disk(name: str) -> str:
+    """Return what a disk tells names apart by: those of Windows and macOS take upper and lower case for the same."""
+    return name.casefold() if sys.platform in ("win32", "darwin") else name
 
 
 def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
@@ -152,8 +162,10 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
 
 
 def is_picture(path: Path) -> bool:
-    """Tell by its ending whether a file is a picture; Python's strict table does not know WebP on every system."""
-    return (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith("image/")
+    """Tell by its ending whether a file is a picture."""
+    return path.suffix.lower() in ALSO_PICTURES or (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith(
+        "image/"
+    )
 
 
 def _card(file: Path) -> dict[str, Any]:

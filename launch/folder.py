@@ -4,7 +4,6 @@ The originals are linked into the private folder, not copied. What lies in the t
 private output folder, where the workflow leaves it as it is: a run that was stopped goes on where it stopped.
 """
 
-import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from launch.files import Job, deliver, pictures_of
-from launch.graph import Graph, fill, load_workflow, use_checkpoint, use_folder, use_rho
+from launch.graph import Graph, fill, load_workflow, numbers_of, use_checkpoint, use_folder, use_rho
 from launch.host import Host, probe
-from launch.private import link_file, private_folder
+from launch.private import link_file, link_model, private_folder
 from launch.protect import Order, device_name, keeping_log, measure, run_with_progress
-from launch.result import DEMO, JUDGE, NOT_KEPT, Report, compose, told_by_nodes
+from launch.result import DEMO, JUDGE, NOT_KEPT, Report, compose, told_by, told_by_nodes
 from launch.server import serving
 from ldu.wording import DEMO_WARNING, say_bytes, say_losses
 
@@ -111,7 +110,7 @@ def protect_folder(job: Job, order: Order, host: Host) -> FolderReport:
 
     Args:
         job: The folder of originals and the one that the protected pictures go to.
-        order: With what; its jobs are not read.
+        order: With what.
         host: Where ComfyUI is.
 
     Raises:
@@ -149,11 +148,9 @@ def prepare_graph(job: Job, order: Order, base: Path) -> Graph:
         link_file((job.source / picture).resolve(), base / "input" / name / picture)
     graph, wishes = use_folder(load_workflow("protect_folder"), name, SAVE_IN, len(pictures)), order.wishes
     if order.rho:
-        link_file(order.rho.resolve(), base / "models" / "ldu" / order.rho.name)
-        graph = use_rho(graph, order.rho.name)
+        graph = use_rho(graph, link_model(order.rho, base, "ldu"))
     if order.checkpoint:
-        link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
-        graph = use_checkpoint(graph, order.checkpoint.name)
+        graph = use_checkpoint(graph, link_model(order.checkpoint, base, "checkpoints"))
     return fill(graph, wishes)
 
 
@@ -163,7 +160,5 @@ def _target(job: Job, told: dict[str, str]) -> Path:
 
 def _losses(entry: dict[str, Any], graph: Graph) -> list[dict[str, Any]]:
     """Return what the judge told of the first picture, in the order in which it was asked."""
-    judges = [node for node, content in graph.items() if content["class_type"] == JUDGE]
-    texts = [text for node in judges for text in entry["outputs"].get(node, {}).get("ldu", [])]
-    found = [json.loads(text) for text in texts]
+    found = [told for judge in numbers_of(graph, JUDGE) for told in told_by(entry, judge)]
     return [{key: value for key, value in each.items() if key.startswith("loss_")} for each in found]

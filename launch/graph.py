@@ -159,13 +159,23 @@ def belongs_to(graph: Graph, node: str, number: int) -> bool:
 
 def serves_only(graph: Graph, node: str, class_type: str) -> bool:
     """Tell whether what a node makes is used, and by nodes of that class only."""
-    users = (user for user in graph.values() if any(_links_to(value, [node]) for value in user["inputs"].values()))
+    users = (user for user in graph.values() if any(links_to(value, [node]) for value in user["inputs"].values()))
     return {user["class_type"] for user in users} == {class_type}
 
 
 def nodes_of(graph: Graph, class_type: str) -> list[dict[str, Any]]:
     """Return the nodes of one class."""
     return [node for node in graph.values() if node["class_type"] == class_type]
+
+
+def numbers_of(graph: Graph, class_type: str) -> list[str]:
+    """Return the numbers of the nodes of one class."""
+    return [number for number, node in graph.items() if node["class_type"] == class_type]
+
+
+def links_to(value: Any, nodes: Collection[str]) -> bool:  # noqa: ANN401
+    """Tell whether what an input holds is an output of one of those nodes."""
+    return isinstance(value, list) and len(value) == 2 and value[0] in nodes
 
 
 def _find(graph: Graph, places: tuple[Place, ...]) -> list[tuple[dict[str, Any], str]]:
@@ -182,7 +192,7 @@ def _follow(graph: Graph, inputs: dict[str, Any], names: list[str]) -> tuple[dic
     name, *rest = names
     if name not in inputs:
         return None
-    if not _links_to(inputs[name], graph):
+    if not links_to(inputs[name], graph):
         return None if rest else (inputs, name)
     return _follow(graph, graph[inputs[name][0]]["inputs"], rest or [PRIMITIVE_VALUE])
 
@@ -197,7 +207,7 @@ def _belongs_to_picture(graph: Graph) -> list[str]:
             node
             for node, content in graph.items()
             if content["class_type"] not in TRAINERS
-            and any(_links_to(value, own) for value in content["inputs"].values())
+            and any(links_to(value, own) for value in content["inputs"].values())
         }
     return [node for node in graph if node in own]
 
@@ -207,7 +217,7 @@ def _with_lists(whole: Graph, own: list[str], count: int) -> Graph:
     lists: Graph = {}
     for content in whole.values():
         for key, value in content["inputs"].items():
-            if content["class_type"] in TRAINERS and _links_to(value, own):
+            if content["class_type"] in TRAINERS and links_to(value, own):
                 node, slot = value
                 gathered = {f"inputs.input{number}": [_id(node, number), slot] for number in range(count)}
                 lists[f"all_{node}_{slot}"] = {"class_type": "CreateList", "inputs": gathered}
@@ -215,12 +225,8 @@ def _with_lists(whole: Graph, own: list[str], count: int) -> Graph:
     return whole | lists
 
 
-def _links_to(value: Any, nodes: Collection[str]) -> bool:  # noqa: ANN401
-    return isinstance(value, list) and len(value) == 2 and value[0] in nodes
-
-
 def _relinked(value: Any, own: Collection[str], number: int) -> Any:  # noqa: ANN401
-    return [_id(value[0], number), value[1]] if _links_to(value, own) else value
+    return [_id(value[0], number), value[1]] if links_to(value, own) else value
 
 
 def _id(node: str, number: int) -> str:

@@ -14,18 +14,21 @@ from pathlib import Path
 
 from launch import PACK, LaunchError
 
+OLDEST = {"torch": (2, 4), "Pillow": (10, 1)}  # by the names under which they are installed
 NEEDED = ("torch", "torchvision", "numpy", "PIL", "safetensors", "transformers", "aiohttp", "scipy", "av", "kornia")
 
 PROBE = """
 import importlib.util, json, sys
 missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
-accelerator, torch_version = False, ""
-if "torch" not in missing:
-    import torch
-    torch_version = torch.__version__
-    accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
-print(json.dumps({"missing": missing, "accelerator": accelerator, "torch": torch_version}))
+accelerator, pillow = False, ""
+if not missing:
+    import PIL, torch
+    kinds = torch.cuda, torch.backends.mps, getattr(torch, "xpu", None)
+    accelerator = any(kind.is_available() for kind in kinds if kind)
+    pillow = PIL.__version__
+print(json.dumps({"missing": missing, "accelerator": accelerator, "pillow": pillow}))
 """
+UTF8 = ("-X", "utf8")  # an embedded Python does not read PYTHONUTF8
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,7 @@ def probe(host: Host) -> bool:
     Raises:
         LaunchError: It does not run, or packages are missing.
     """
-    command = [str(host.python), "-c", PROBE, *NEEDED]
-    answer = subprocess.run(command, capture_output=True, text=True, cwd=host.comfyui, check=False)
+    answer = run_python(host, "-c", PROBE, *NEEDED, cwd=host.comfyui)
     if answer.returncode:
         reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise LaunchError(f"{host.python} cannot be used: {reason}")
@@ -101,4 +103,28 @@ def probe(host: Host) -> bool:
         names = ", ".join(found["missing"])
         requirements = host.comfyui / "requirements.txt"
         raise LaunchError(f"{host.python} lacks {names}: install what {requirements} lists into it, then try again.")
+    if _numbers(found["pillow"]) < OLDEST["Pillow"]:
+        wanted = dotted(OLDEST["Pillow"])
+        raise LaunchError(
+            f"{host.python} has Pillow {found['pillow']}, but {wanted} or newer is needed: update it there."
+        )
     return bool(found["accelerator"])
+
+
+def run_python(
+    host: Host, *arguments: str, given: str | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the host's Python to its end, whatever code page its system has; `given` is what it reads."""
+    return subprocess.run(
+        [str(host.python), *UTF8, *arguments],
+        input=given,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",  # PYTHONIOENCODING may ask for another one
+        cwd=cwd,
+        check=False,
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

@@ -17,6 +17,7 @@ from launch import PACK
 from launch.lock import try_lock
 
 PREFIX = "ldu-private-"
+ATTEMPTS, PAUSE = 20, 0.25  # seconds between two attempts to remove a folder
 JUST_MADE = 60.0  # seconds in which a folder may not hold its lock yet
 HOST_FOLDERS = ("custom_nodes", "models", "input", "output", "user", "temp")
 NOT_NEEDED_IN_A_COPY = (".git", "tests", "benchmarks", "__pycache__", ".*_cache")
@@ -35,7 +36,7 @@ def private_folder() -> Iterator[Path]:
         with undisturbed():
             if lock is not None:
                 os.close(lock)
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 @contextmanager
@@ -48,6 +49,15 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; Windows lets go of the files of a program only some moments after it has ended."""
+    for _ in range(ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(PAUSE)
 
 
 def sweep() -> None:
@@ -88,11 +98,17 @@ def link_folder(source: Path, link: Path) -> None:
 def _remove_link(link: Path) -> None:
     if link.is_symlink():
         link.unlink()
-    elif link.exists():
+    elif os.path.lexists(link):  # also a junction that leads nowhere, because the pack has moved
         try:
             link.rmdir()  # a junction, whose target stays
         except OSError:
             shutil.rmtree(link)  # a copy
+
+
+def link_model(file: Path, base: Path, kind: str) -> str:
+    """Put a model where the ComfyUI in `base` looks for this kind, and return the name that it has there."""
+    link_file(file.resolve(), base / "models" / kind / file.name)
+    return file.name
 
 
 def link_file(source: Path, link: Path) -> None:

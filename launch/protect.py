@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +12,9 @@ from typing import Any
 from launch import PACK, LaunchError
 from launch.console import status_line
 from launch.files import Job, deliver, rho_settings
-from launch.graph import SAVER, Graph, fill, judge_the_file, load_workflow, use_checkpoint, with_pictures
-from launch.host import Host, probe
-from launch.private import link_file, private_folder
+from launch.graph import SAVER, Graph, fill, judge_the_file, load_workflow, numbers_of, use_checkpoint, with_pictures
+from launch.host import Host, probe, run_python
+from launch.private import link_model, private_folder
 from launch.progress import Progress
 from launch.result import Report, compose, told_by_nodes
 from launch.server import Server, serving
@@ -26,10 +25,9 @@ REPORT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_modu
 
 @dataclass(frozen=True)
 class Order:
-    """What to protect, with what.
+    """With what to protect.
 
     Attributes:
-        jobs: The pictures; several are one subject.
         wishes: Values for the workflow, by the option names of `graph.SETTINGS`.
         checkpoint: The user's own checkpoint; None for the demo model.
         rho: A trained rho, which saves the training.
@@ -38,7 +36,6 @@ class Order:
         keep_log: Where the server's log is to be kept; None to drop it.
     """
 
-    jobs: list[Job]
     wishes: dict[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
     rho: Path | None = None
@@ -47,8 +44,8 @@ class Order:
     keep_log: Path | None = None
 
 
-def protect(order: Order, host: Host) -> list[Report]:
-    """Protect the pictures of one order, save them, and return one report for each.
+def protect(jobs: list[Job], order: Order, host: Host) -> list[Report]:
+    """Protect the pictures of one subject, save them, and return one report for each.
 
     Raises:
         LaunchError: Something in the way, in one sentence.
@@ -56,32 +53,30 @@ def protect(order: Order, host: Host) -> list[Report]:
     started = time.monotonic()
     cpu = not probe(host) or order.cpu
     with private_folder() as base:
-        graph = prepare_graph(order, base)
+        graph = prepare_graph(jobs, order, base)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = device_name(server)
             entry = run_with_progress(server, graph)
         saved = saved_files(entry, graph, base / "output")
-        measured = measure(host, [(job.source, file) for job, file in zip(order.jobs, saved, strict=True)])
-        for job, file in zip(order.jobs, saved, strict=True):
+        measured = measure(host, [(job.source, file) for job, file in zip(jobs, saved, strict=True)])
+        for job, file in zip(jobs, saved, strict=True):
             deliver(file.read_bytes(), job.target, force=order.force)
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
     return [
         compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
-        for number, (job, found) in enumerate(zip(order.jobs, measured, strict=True))
+        for number, (job, found) in enumerate(zip(jobs, measured, strict=True))
     ]
 
 
-def prepare_graph(order: Order, base: Path) -> Graph:
+def prepare_graph(jobs: list[Job], order: Order, base: Path) -> Graph:
     """Put copies of the pictures and links to the models into the base directory, and fill the workflow with them."""
     graph = load_workflow("protect_with_trained_rho" if order.rho else "protect")
-    names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(order.jobs)]
+    names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
     wishes = dict(order.wishes)
     if order.rho:
-        link_file(order.rho.resolve(), base / "models" / "ldu" / order.rho.name)
-        wishes = {**rho_settings(order.rho), **wishes, "rho": order.rho.name}
+        wishes = {**rho_settings(order.rho), **wishes, "rho": link_model(order.rho, base, "ldu")}
     if order.checkpoint:
-        link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
-        graph = use_checkpoint(graph, order.checkpoint.name)
+        graph = use_checkpoint(graph, link_model(order.checkpoint, base, "checkpoints"))
     graph = with_pictures(graph, names)
     return fill(judge_the_file(graph) if wishes.get("format", "png") != "png" else graph, wishes)
 
@@ -92,7 +87,7 @@ def saved_files(entry: dict[str, Any], graph: Graph, output: Path) -> list[Path]
     Raises:
         LaunchError: One of them wrote nothing.
     """
-    savers = [node for node, content in graph.items() if content["class_type"] == SAVER]
+    savers = numbers_of(graph, SAVER)
     images = [image for node in savers for image in entry["outputs"].get(node, {}).get("images", [])]
     files = [output / image["subfolder"] / image["filename"] for image in images if image["type"] == "output"]
     if len(files) != len(savers) or not all(file.is_file() for file in files):
@@ -143,8 +138,7 @@ def measure(host: Host, pairs: list[tuple[Path, Path]]) -> list[Report]:
     if not pairs:
         return []
     names = [str(path.resolve()) for pair in pairs for path in pair]
-    command = [str(host.python), "-c", REPORT, str(PACK), "-"]
-    answer = subprocess.run(command, input=json.dumps(names), capture_output=True, text=True, check=False)
+    answer = run_python(host, "-c", REPORT, str(PACK), "-", given=json.dumps(names))
     if answer.returncode:
         raise LaunchError((answer.stderr.strip().splitlines() or ["The saved picture could not be measured."])[-1])
     return json.loads(answer.stdout)

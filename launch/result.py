@@ -69,21 +69,26 @@ def compose(job: Job, checkpoint: Path | None, graph: Graph, found: Report) -> R
 
 
 def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
-    """Merge what the nodes told of one picture under "ldu" in their outputs.
+    """Merge what the nodes told of one picture.
 
     Model evaluations (nfe) are summed over the whole run, by kind: pictures of one subject share their training. What
     a node spends for the judge alone, such as on a word of the judge's own, is evaluation whatever the node calls it.
     """
     told: Report = {}
     nfe = dict.fromkeys(NFE, 0)
-    for node, output in entry["outputs"].items():
-        for text in output.get("ldu", []):
-            numbers = json.loads(text)
+    for node in entry["outputs"]:
+        judges = serves_only(graph, node, JUDGE)
+        for numbers in told_by(entry, node):
             for kind, count in numbers.pop("nfe", {}).items():
-                kind = "evaluate" if serves_only(graph, node, JUDGE) else kind
-                nfe[kind] = nfe.get(kind, 0) + count
+                spent_on = "evaluate" if judges else kind
+                nfe[spent_on] = nfe.get(spent_on, 0) + count
             told |= numbers if belongs_to(graph, node, number) else {}
     return told | {"nfe": nfe}
+
+
+def told_by(entry: dict[str, Any], node: str) -> list[Report]:
+    """Return what one node told under "ldu" in its outputs; nothing if it did not run."""
+    return [json.loads(text) for text in entry["outputs"].get(node, {}).get("ldu", [])]
 
 
 def in_words(report: Report) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from launch import LaunchError
 from launch.console import clock, last_line, status_line
-from launch.host import Host
+from launch.host import UTF8, Host
 from launch.private import undisturbed
 from launch.websocket import messages
 
@@ -28,6 +28,7 @@ CHILD = Path(__file__).with_name("child.py")
 START_TIMEOUT = 900.0
 LAST_EVENTS = ("execution_success", "execution_error", "execution_interrupted")
 STOP_TIMEOUT = 10.0
+NAP = 0.25
 OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 # Threads that wait must sleep: where the cores are shared with other work, spinning made training 20 times slower.
 WAIT_QUIETLY = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -94,6 +95,11 @@ class Server:
         if reason := failure(entry):
             raise LaunchError(reason)
         return entry
+
+    def wait(self) -> None:
+        """Wait until it ends; in naps, for under Windows no Ctrl-C is heard in a wait for a process."""
+        while self.process.poll() is None:
+            time.sleep(NAP)
 
     def _follow(
         self, job: str, events: Iterator[dict[str, Any] | None], on_progress: Callable[[dict[str, Any]], None]
@@ -192,7 +198,7 @@ def _start(host: Host, base: Path, port: int, options: list[str]) -> Server:
     scratch.mkdir(exist_ok=True)
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [str(host.python), str(CHILD), str(host.comfyui / "main.py"), *folders, *options],
+            [str(host.python), *UTF8, str(CHILD), str(host.comfyui / "main.py"), *folders, *options],
             stdin=subprocess.PIPE,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -220,7 +226,7 @@ def _wait_until_it_answers(server: Server) -> None:
                 server.ask("/system_stats")
                 return
             status.show(f"Starting ComfyUI  {clock(time.monotonic() - started)}")
-            time.sleep(0.25)
+            time.sleep(NAP)
     raise LaunchError(f"ComfyUI did not answer within {START_TIMEOUT:.0f} seconds.")
 
 

@@ -7,12 +7,14 @@ and starts at once, an interrupted one does not and does the part again. Only on
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from launch import PACK, LaunchError
@@ -60,6 +62,11 @@ def prepare(*, for_tests: bool = False) -> Host:
         if _fingerprint(wanted[-1]) not in _stamps(root):
             _install(root, host.python, wanted)
     return host
+
+
+def present_host() -> Host:
+    """Return the ComfyUI that tools and tests work in, there or not, with the Python that runs them."""
+    return Host(Path(sys.executable), Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI"))
 
 
 def requirement_sets(comfyui: Path, *, for_tests: bool) -> list[list[str]]:
@@ -131,6 +138,7 @@ def _venv(root: Path) -> Path:
     python = python_in(root / "venv")
     if python.is_file() and _has_pip(python):
         return python
+    _require_a_fit_python()
     say(f"First run: setting up in {root} (about 6 GB, some minutes).")
     if os.name == "nt":
         say("It computes on the CPU on Windows; to use a GPU, name your own ComfyUI with --comfyui DIR.")
@@ -139,6 +147,20 @@ def _venv(root: Path) -> Path:
     command = [sys.executable, "-m", "venv", "--clear", str(root / "venv")]
     _run(command, "Making a virtual environment", root / "setup.log")
     return python
+
+
+def _require_a_fit_python() -> None:
+    """Refuse before anything is fetched what could only fail in the middle of it."""
+    if sys.platform == "darwin" and platform.machine() == "x86_64":
+        raise LaunchError(
+            "There is no PyTorch for Python on Intel processors under macOS: on a Mac with Apple's processor use a "
+            "Python made for it; others cannot run this."
+        )
+    if not all(map(find_spec, ("venv", "ensurepip"))):
+        raise LaunchError(
+            f"{sys.executable} cannot make virtual environments: install python3-venv (Debian, Ubuntu) or Python from "
+            "python.org (Windows), or name your own ComfyUI with --comfyui DIR."
+        )
 
 
 def _install(root: Path, python: Path, wanted: list[list[str]]) -> None:

@@ -4,7 +4,6 @@ Originals alone are protected first; with protected versions beside them these a
 is one folder: the gallery as a picture, the report as a page and as JSON, and the protected pictures if made here.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
-from launch.files import deliver, is_picture, require_distinct, require_free
-from launch.graph import SETTINGS, Graph, Place, fill, load_workflow, use_checkpoint
+from launch.files import as_on_disk, deliver, is_picture, require_distinct, require_free
+from launch.graph import SAVER, SETTINGS, Graph, Place, fill, links_to, load_workflow, numbers_of, use_checkpoint
 from launch.host import Host, probe
-from launch.private import link_file, private_folder
-from launch.protect import SAVER, keeping_log, run_with_progress
+from launch.private import link_model, private_folder
+from launch.protect import keeping_log, run_with_progress
+from launch.result import told_by
 from launch.server import serving
 
 WORKFLOW = "stress_test"
@@ -95,7 +95,7 @@ def require_pictures(order: StressOrder) -> None:
     if order.protected and len(order.protected) != len(order.originals):
         counts = f"{len(order.originals)} originals and {len(order.protected)} protected pictures"
         raise LaunchError(f"There are {counts}: give one protected version of each, in the same order.")
-    if len({picture.name for picture in order.originals}) < len(order.originals):
+    if len({as_on_disk(picture.name) for picture in order.originals}) < len(order.originals):
         raise LaunchError("Two originals have the same name: rename one of them.")
     asked = filter(None, (order.json, order.keep_log))
     targets = [*(order.out / name for name in (PICTURE, PAGE, DATA)), *asked]
@@ -134,8 +134,7 @@ def prepare_graph(order: StressOrder, base: Path) -> Graph:
         shutil.copyfile(original, base / "input" / ORIGINALS / original.name)
         shutil.copyfile(protected, base / "input" / PROTECTED / f"{number:06}_{protected.name}")
     if order.checkpoint:
-        link_file(order.checkpoint.resolve(), base / "models" / "checkpoints" / order.checkpoint.name)
-        graph = use_checkpoint(graph, order.checkpoint.name)
+        graph = use_checkpoint(graph, link_model(order.checkpoint, base, "checkpoints"))
         wishes = OF_CHECKPOINTS | wishes
     graph = fill(graph, {**wishes, "folder": ORIGINALS}, PLACES)
     if "purifiers" in wishes:
@@ -154,7 +153,7 @@ def with_lora_purifier(graph: Graph, purifiers: str) -> Graph:
 
 def with_own_protected(graph: Graph) -> Graph:
     """Return the graph with a folder of protected pictures in the place of all that makes and saves them."""
-    (saver,) = (number for number, node in graph.items() if node["class_type"] == SAVER)
+    (saver,) = numbers_of(graph, SAVER)
     loader = {"class_type": FOLDER_LOADER, "inputs": {"folder": PROTECTED}, "_meta": {"title": "Protected pictures"}}
     swapped = {number: _relinked(node, saver) for number, node in graph.items()} | {saver: loader}
     return _used(swapped)
@@ -172,28 +171,24 @@ def results(entry: dict[str, Any], graph: Graph, output: Path) -> dict[str, Path
             if image["type"] == "output":
                 name = PICTURE if graph[number]["class_type"] == GALLERY else image["filename"]
                 found[name] = output / image["subfolder"] / image["filename"]
-    if not (page := output / _told(entry, graph, "report")).is_file():
+    (reporter,) = numbers_of(graph, REPORT_NODE)
+    page = output / next((told["report"] for told in told_by(entry, reporter) if "report" in told), "")
+    if not page.is_file():
         raise LaunchError("The workflow ended without a report; --keep-log FILE keeps its log.")
     return found | {PAGE: page, DATA: page.with_suffix(".json")}
 
 
-def _told(entry: dict[str, Any], graph: Graph, key: str) -> str:
-    number = next(number for number, node in graph.items() if node["class_type"] == REPORT_NODE)
-    told = [json.loads(text) for text in entry["outputs"].get(number, {}).get("ldu", [])]
-    return next((each[key] for each in told if key in each), "")
-
-
 def _said(entry: dict[str, Any], graph: Graph) -> str:
     """Return the report's text without its last paragraph, which says where it lay in the private folder."""
-    number = next(number for number, node in graph.items() if node["class_type"] == REPORT_NODE)
-    return entry["outputs"][number]["text"][0].rpartition("\n\n")[0]
+    (reporter,) = numbers_of(graph, REPORT_NODE)
+    return entry["outputs"][reporter]["text"][0].rpartition("\n\n")[0]
 
 
 def _relinked(node: dict[str, Any], saver: str) -> dict[str, Any]:
     """Return a node that takes from a folder's loader what it took from the saving node, and is told of no making."""
-    outputs = {(saver, FILE): LOADED_FILE, (saver, IMAGE): LOADED_IMAGE}
+    outputs = {FILE: LOADED_FILE, IMAGE: LOADED_IMAGE}
     kept = {
-        name: [saver, outputs[value[0], value[1]]] if _is_link(value) and value[0] == saver else value
+        name: [saver, outputs[value[1]]] if links_to(value, [saver]) else value
         for name, value in node["inputs"].items()
         if not (node["class_type"] == REPORT_NODE and name in TOLD_OF_MAKING)
     }
@@ -208,15 +203,11 @@ def _of_protected(gallery: dict[str, Any]) -> dict[str, Any]:
 
 def _used(graph: Graph) -> Graph:
     """Return the nodes from which something leads to the report or to a saving node."""
-    ends = [number for number, node in graph.items() if node["class_type"] in (REPORT_NODE, SAVER)]
+    ends = [*numbers_of(graph, REPORT_NODE), *numbers_of(graph, SAVER)]
     used: set[str] = set()
     while ends:
         number = ends.pop()
         if number not in used:
             used.add(number)
-            ends += [value[0] for value in graph[number]["inputs"].values() if _is_link(value)]
+            ends += [value[0] for value in graph[number]["inputs"].values() if links_to(value, graph)]
     return {number: node for number, node in graph.items() if number in used}
-
-
-def _is_link(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)

@@ -23,7 +23,7 @@ def serve(host: Host, *, cpu: bool, port: int | None) -> None:
     with serving(host, base, cpu=not probe(host) or cpu, port=port) as server:
         say(f"Open this in a browser: {server.address}{PROTECT_WORKFLOW}")
         say("The other workflows are under Templates > ldu. Ctrl-C ends it.")
-        server.process.wait()
+        server.wait()
 
 
 def put_samples(folder: Path) -> None:

@@ -13,6 +13,7 @@ from ..ldu.shapes import Levels
 from ..ldu.train import TrainConfig
 from .host import few_step_kind, say_on_node, training_memory
 from .types import TrainedRho
+from .wording import of_each
 
 # In units of what the preparation of a picture took; with the demo checkpoint, k 2, on a CPU: 0.173 s, a step 0.595 s,
 # an evaluation 0.361 s.
@@ -113,8 +114,7 @@ def remarks(
 ) -> list[str]:
     """Say what is unusual about the model, the pictures and the rho to go on from; nothing where all is usual."""
     hints = [hint(picture, config.budget_levels, side) for picture in pictures]
-    numbered = [f"Picture {n}: {said}" if len(pictures) > 1 else said for n, said in enumerate(hints, 1) if said]
-    return [*say_few_steps(model), *numbered, *say_other_subject(given, prompt)]
+    return [*say_few_steps(model), *of_each(hints), *say_other_subject(given, prompt)]
 
 
 def say_few_steps(model: Any) -> list[str]:  # noqa: ANN401

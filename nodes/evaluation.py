@@ -8,15 +8,14 @@ from torch import Tensor
 
 from ..ldu.attacks.random_noise import noise_at_equal_psnr
 from ..ldu.attacks.thief import thief_view
-from ..ldu.errors import MismatchError
 from ..ldu.evidence.record import Losses
 from ..ldu.losses import expected_loss
 from ..ldu.shapes import Levels
 from ..ldu.statistics import bootstrap_interval
 from .host import HostSession, latent_shape, require_vae, sampling_session, training_resolution
-from .images import split_pictures, to_image
+from .images import require_one_size, split_pictures, to_image
 from .types import LossesSocket
-from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 
 class MeasureLoss(io.ComfyNode):
@@ -73,11 +72,7 @@ class MeasureLoss(io.ComfyNode):
         seed: int,
     ) -> io.NodeOutput:
         """Return the report as text and as numbers."""
-        if original.shape != protected.shape:
-            raise MismatchError(
-                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came: "
-                "measure behind Fit to Budget."
-            )
+        require_one_size(original, protected, "measure behind Fit to Budget.")
         require_vae(vae, model)
         side = training_resolution(model)
         samples = _as_a_thief_loads_them(vae, split_pictures([original]), split_pictures([protected]), side, seed)

@@ -1,7 +1,6 @@
 """Load Picture: a picture file as its readers see it."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import folder_paths
@@ -10,17 +9,14 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.budget import WHITE
-from ..ldu.errors import BadValueError
 from ..ldu.picture import Picture, load_picture
 from .images import to_image
 from .known_pictures import note
 from .types import PictureInfoSocket
-from .walk import ALIASES, CATEGORY
+from .wording import ALIASES, CATEGORY
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
-
-LONGEST_NAME = 200  # bytes, which leaves room for a number and the ending on every file system
 
 
 class LoadPicture(io.ComfyNode):
@@ -86,8 +82,14 @@ def transparency(picture: Picture) -> Tensor:
     return 1 - alpha[None].float() / WHITE
 
 
+def in_input_folder() -> list[Path]:
+    """Return what lies in the input folder; nothing where it is yet to be made, as --input-directory allows."""
+    root = Path(folder_paths.get_input_directory())
+    return list(root.iterdir()) if root.is_dir() else []
+
+
 def _input_pictures() -> list[str]:
-    files = [file.name for file in Path(folder_paths.get_input_directory()).iterdir() if file.is_file()]
+    files = [entry.name for entry in in_input_folder() if entry.is_file()]
     return sorted(folder_paths.filter_files_content_types(files, ["image"]))
 
 
@@ -100,57 +102,6 @@ def _shown_file(annotated: str) -> ui.SavedResult:
     )
     path = Path(name)
     return ui.SavedResult(path.name, "" if path.parent == Path() else path.parent.as_posix(), kind)
-
-
-def next_free(prefix: str, width: int, height: int) -> tuple[Path, str, int, str]:
-    """Return folder, stem, next number and subfolder for a new file inside the output folder.
-
-    Raises:
-        BadValueError: if the prefix leads out of the output folder.
-    """
-    require_inside_output(prefix)
-    output = folder_paths.get_output_directory()
-    try:
-        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, output, width, height)
-    except OSError as error:
-        reason = error.strerror or error
-        raise BadValueError(f"No folder can be made for the prefix {prefix!r} ({reason}); give another one.") from error
-    return Path(folder), stem, counter, subfolder
-
-
-def require_inside_output(prefix: str) -> None:
-    """Raise unless files with this prefix lie in the output folder.
-
-    Raises:
-        BadValueError: with the prefix.
-    """
-    if not _can_be_spelt(prefix):
-        raise BadValueError(f"The prefix {prefix!r} holds a sign that cannot stand in a name; leave it out.")
-    output = folder_paths.get_output_directory()
-    if not folder_paths.is_within_directory(output, str(Path(output, prefix).parent)):
-        raise BadValueError(f"The prefix {prefix!r} leads out of the output folder; give a name inside it.")
-
-
-def require_plain_name(name: str, what: str) -> None:
-    """Raise unless a file of a folder can be called like this, with room for a number and an ending.
-
-    Raises:
-        BadValueError: naming what is to be saved.
-    """
-    spelt = _can_be_spelt(name) and len(os.fsencode(name)) <= LONGEST_NAME
-    if not spelt or not name or Path(name).name != name:
-        raise BadValueError(
-            f"{what} is saved under a plain name of at most {LONGEST_NAME} letters, without folders, but "
-            f"{name[:40]!r} came: choose another name."
-        )
-
-
-def _can_be_spelt(name: str) -> bool:
-    """Tell whether the file system has letters for all of a name."""
-    try:
-        return b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
 
 
 NODES = [LoadPicture]

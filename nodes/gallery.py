@@ -16,11 +16,11 @@ from ..ldu.evidence.record import Losses
 from ..ldu.picture import save_png
 from ..ldu.saved_file import as_uint8
 from ..ldu.shapes import Levels
-from .files import next_free
 from .identity import CHOICES, NOBODY, TOOLTIP, open_network
 from .images import split_pictures, to_image, to_levels
+from .output_names import next_free
 from .types import GallerySocket, LossesSocket
-from .walk import ALIASES, CATEGORY, report
+from .wording import ALIASES, CATEGORY, report
 
 NOTHING_DONE = "none"  # what Purify calls a picture that it left alone
 Cells = dict[str, tuple[Levels, ...]]

@@ -48,6 +48,18 @@ def split_pictures(image: Sequence[Tensor]) -> list[Levels]:
         return [picture[None].clone() for batch in levels for picture in batch]
 
 
+def require_one_size(original: Tensor, protected: Tensor, advice: str) -> None:
+    """Refuse two IMAGEs that are no pictures before and after.
+
+    Raises:
+        MismatchError: with both shapes and the advice.
+    """
+    if original.shape != protected.shape:
+        raise MismatchError(
+            f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(protected.shape)} came: {advice}"
+        )
+
+
 def fit_mask(mask: Tensor, levels: Levels) -> Mask:
     """Bring a MASK to the size of its pictures, in [0, 1].
 
@@ -60,6 +72,11 @@ def fit_mask(mask: Tensor, levels: Levels) -> Mask:
         raise MismatchError(f"There are {len(masks)} masks for {len(levels)} pictures; give one, or one for each.")
     _require_something(masks)
     return resize_mask(masks, levels)
+
+
+def mask_of_each(mask: Mask | None, count: int) -> Sequence[Mask | None]:
+    """Return the mask of each of `count` pictures, where one may serve all."""
+    return [None] * count if mask is None else mask.expand(count, -1, -1, -1).split(1)
 
 
 def require_one_mask(mask: Tensor) -> None:
@@ -92,7 +109,7 @@ def _require_something(masks: Tensor) -> None:
         )
 
 
-def _require_pictures(image: Tensor, what: str = "image") -> None:
+def _require_pictures(image: Tensor, what: str) -> None:
     """Raise unless an IMAGE is a non-empty batch of finite RGB pictures of at least 8 x 8 pixels.
 
     Raises:

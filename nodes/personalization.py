@@ -13,16 +13,16 @@ from ..ldu.checkpoint import write_safetensors
 from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.shapes import Levels
 from .estimate import KEEPS_NOTHING, Pace, Teller
-from .files import require_plain_name
 from .host import differentiable_clip, latent_shape, training_resolution, training_session
 from .images import split_pictures
 from .inputs import seed_input
 from .loss_map import loss_map
+from .output_names import require_plain_name
 from .token_encoder import TokenEncoder
 from .token_fitting import Fitting, encode_views
 from .types import Personalizer, PersonalizerSocket
-from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 from .word_preview import MOST, PREVIEW_STEPS, WordPreview
+from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 
 class TextualInversion(io.ComfyNode):

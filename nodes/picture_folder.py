@@ -11,17 +11,19 @@ from torch import Tensor
 from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadValueError
 from ..ldu.picture import PictureInfo, load_picture
-from .files import transparency
+from .files import in_input_folder, transparency
 from .host import training_resolution
 from .images import to_image
 from .known_pictures import note
 from .types import PictureInfoSocket
-from .walk import ALIASES, CATEGORY
+from .wording import ALIASES, CATEGORY
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
 
 FOLDER_TOOLTIP = "A folder inside the input folder, of pictures of one subject; sub-folders belong to it."
+# As in launch/files.py: endings that Python's table does not know on every system.
+ALSO_PICTURES = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".qoi", ".tga", ".webp")
 Stamp = tuple[str, int, int]
 Loaded = tuple[Tensor, Tensor, PictureInfo]
 
@@ -108,8 +110,7 @@ class LoadPictureFolder(io.ComfyNode):
 
 def input_folders() -> list[str]:
     """Return the folders of the input folder."""
-    root = Path(folder_paths.get_input_directory())
-    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in in_input_folder() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def folder_is_there(folder: str | None) -> bool | str:
@@ -139,7 +140,8 @@ def pictures_in(folder: Path) -> list[str]:
     """Return the pictures of a folder and its sub-folders, sorted, as paths inside it; hidden ones are passed over."""
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     names = [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
-    return sorted(folder_paths.filter_files_content_types(names, ["image"]))
+    known = set(folder_paths.filter_files_content_types(names, ["image"]))
+    return sorted(name for name in names if name in known or name.lower().endswith(ALSO_PICTURES))
 
 
 def stamps(folder: str) -> tuple[Stamp, ...]:

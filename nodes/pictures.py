@@ -1,6 +1,5 @@
 """Nodes around the picture itself: size it for the model, keep the budget, compare."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -13,9 +12,9 @@ from ..ldu.metrics import measure_visibility, say_where
 from ..ldu.saved_file import say_expected
 from ..ldu.shapes import Levels, Mask
 from .host import training_resolution
-from .images import fit_mask, to_image, to_levels, to_pixels
+from .images import fit_mask, mask_of_each, to_image, to_levels, to_pixels
 from .inputs import budget_input
-from .walk import ALIASES, CATEGORY, report
+from .wording import ALIASES, CATEGORY, of_each, report
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
@@ -115,15 +114,8 @@ def fit_decodes(original: Levels, clean: Tensor, protected: Tensor, budget: floa
 
 def _hints(originals: Levels, mask: Mask | None, budget: float, side: int) -> str:
     """Say of which pictures the budget will show, or which are small beside the working size."""
-    pairs = zip(originals.split(1), _one_by_one(mask, originals), strict=True)
-    hints = [hint(original, budget, side, where) for original, where in pairs]
-    return "\n".join(f"Picture {n}: {said}" if len(hints) > 1 else said for n, said in enumerate(hints, 1) if said)
-
-
-def _one_by_one(mask: Mask | None, pictures: Levels) -> Sequence[Mask | None]:
-    """Return the mask of each picture, where one may serve all."""
-    count = len(pictures)
-    return [None] * count if mask is None else mask.expand(count, -1, -1, -1).split(1)
+    pairs = zip(originals.split(1), mask_of_each(mask, len(originals)), strict=True)
+    return "\n".join(of_each([hint(original, budget, side, where) for original, where in pairs]))
 
 
 class Compare(io.ComfyNode):
@@ -175,7 +167,7 @@ class Compare(io.ComfyNode):
                 f"The original is {_size(before)} but the protected picture {_size(after)}; "
                 "only pictures of one size can be compared: compare behind Fit to Budget, or resize one."
             )
-        masks = _one_by_one(None if mask is None else fit_mask(mask, before), before)
+        masks = mask_of_each(None if mask is None else fit_mask(mask, before), len(before))
         said = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
         views = {"before": to_image(before), "after": to_image(after), "difference": difference}

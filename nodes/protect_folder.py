@@ -27,14 +27,8 @@ from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
 from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
 from .types import RhoSocket, TrainedRho
-from .walk import (
-    ALIASES,
-    CATEGORY,
-    MODEL_TOOLTIP,
-    VAE_TOOLTIP,
-    report,
-    say_trained_for,
-)
+from .walk import say_trained_for
+from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 SHOWN = 8  # pictures on the node
 

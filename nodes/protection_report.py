@@ -22,13 +22,13 @@ from ..ldu.metrics import measure_visibility
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.shapes import Levels
 from ..ldu.whole_file import written_whole
-from .files import next_free
 from .gallery import NOTHING_DONE
 from .images import split_pictures
 from .inputs import budget_input
+from .output_names import next_free
 from .protection_settings import model_and_settings
 from .types import GallerySocket, LossesSocket, PictureInfoSocket, RhoSocket
-from .walk import ALIASES, CATEGORY, report
+from .wording import ALIASES, CATEGORY, report
 
 GALLERY_CELL = 160  # pixels
 

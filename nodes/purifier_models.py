@@ -63,7 +63,7 @@ class HostModels:
             yield Tools(SamplingAutoencoder(self._vae)), here
         else:
             count, _, height, width = shape
-            latents = latent_shape(self._model, width + 7, height + 7, count)
+            latents = latent_shape(self._model, width + 7, height + 7, count)  # purifiers pad to multiples of 8
             bound = default_conditioning(self._model, self._conditioning)
             with self._session(recipe.gradient, bound, latents) as (session, coder):
                 bound = normal(bound) if recipe.gradient else bound

@@ -21,7 +21,7 @@ from .host import progress_bar, stop_if_asked
 from .images import to_image, to_levels
 from .purifier_models import HostModels
 from .types import PurifiersSocket
-from .walk import ALIASES, CATEGORY, report
+from .wording import ALIASES, CATEGORY, report
 
 ONE_BY_ONE, AS_A_CHAIN = "one by one", "as a chain"
 WHOLE = 1000  # units of progress for each recipe
@@ -200,8 +200,9 @@ def _read(text: str, suits: Callable[[Recipe], None]) -> list[Recipe]:
     recipes = parse(text)
     for recipe in recipes:
         suits(recipe)
-        for need in recipe.needs - HERE:
-            raise BadValueError(f"The purifier {str(recipe)!r} needs {WORDS[need]}, which no node gives: leave it out.")
+        if lacking := sorted(recipe.needs - HERE):
+            wanted = WORDS[lacking[0]]
+            raise BadValueError(f"The purifier {str(recipe)!r} needs {wanted}, which no node gives: leave it out.")
     return recipes
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import working_size
-from ..ldu.errors import MismatchError
 from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
 from ..ldu.train import Surrogate
@@ -23,11 +22,11 @@ from .host import (
     training_resolution,
     training_session,
 )
-from .images import fit_mask, split_pictures, to_image
+from .images import fit_mask, mask_of_each, require_one_size, split_pictures, to_image
 from .inputs import budget_input, seed_input
 from .purifier_models import to_train_against
 from .types import PurifiersSocket
-from .walk import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 _PREVIEW_EVERY = 10
 
@@ -123,11 +122,7 @@ class RefinePixels(io.ComfyNode):
         alone = original is None
         original = image if alone else original
         originals, shifted = split_pictures([original]), split_pictures([image])
-        if original.shape != image.shape:
-            raise MismatchError(
-                f"Both pictures must have one size, but {tuple(original.shape)} and {tuple(image.shape)} came: "
-                "refine behind Fit to Budget."
-            )
+        require_one_size(original, image, "refine behind Fit to Budget.")
         side = training_resolution(model)
         size = working_size(original.shape[2], original.shape[1], side)
         shape = latent_shape(model, *size, config.draws)
@@ -143,11 +138,11 @@ class RefinePixels(io.ComfyNode):
             chosen = to_train_against(purifiers, surrogate)
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
-            for number, (one, after) in enumerate(zip(originals, shifted, strict=True)):
-                own = None if where is None else where[number if len(where) > 1 else 0][None].to(session.device)
+            for one, after, own, stay in zip(originals, shifted, mask_of_each(where, len(stays)), stays, strict=True):
                 pair = one.to(session.device), after.to(session.device)
+                own = None if own is None else own.to(session.device)
                 refinement = Refinement(surrogate, *pair, config, mask=own, purifiers=chosen)
-                refined.append(after if stays[number] else _refined(refinement, config, pace))
+                refined.append(after if stay else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         return io.NodeOutput(to_image(torch.cat(refined)), ui=report(numbers, pace.took))
 

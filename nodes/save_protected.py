@@ -18,11 +18,12 @@ from ..ldu.platform_check import after_platform
 from ..ldu.saved_file import FileFormat, as_uint8, require_holds, save_picture, say_file
 from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
-from .files import LONGEST_NAME, next_free, require_inside_output
+from .host import may_embed_metadata
 from .images import to_image, to_levels
 from .known_pictures import KNOWN, is_known, remember
+from .output_names import LONGEST_NAME, next_free, require_inside_output
 from .types import PictureInfoSocket
-from .walk import ALIASES, CATEGORY
+from .wording import ALIASES, CATEGORY
 
 FORMAT_TOOLTIP = (
     "png keeps every level, and with them the budget. jpeg and webp are smaller and change the values again: then the "
@@ -133,7 +134,7 @@ class SaveProtected(io.ComfyNode):
         name = shortened(Path(info.name).with_suffix("").as_posix(), LONGEST_NAME)
         prefix = filename_prefix.replace("%name%", name)
         folder, stem, counter, subfolder = next_free(prefix, pictures.shape[-1], pictures.shape[-2])
-        texts = _workflow_texts(cls.hidden) if metadata else {}
+        texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}
         written = [
             writer.write(folder / f"{stem}_{number:05}_{writer.form.ending}", levels, info, before, texts)
             for number, (levels, before) in enumerate(zip(pictures.split(1), befores, strict=True), counter)

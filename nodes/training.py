@@ -1,7 +1,6 @@
 """Train ρ as a node: progress with a preview, cancel that loses nothing, a result that no cache can lose."""
 
 import time
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.budget import working_size
-from ..ldu.checkpoint import RhoCard, require_fit, save_rho
+from ..ldu.checkpoint import require_fit, save_rho
 from ..ldu.errors import BadValueError
 from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
@@ -33,9 +32,9 @@ from .inputs import budget_input, seed_input
 from .loss_map import loss_map
 from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
-from .training_run import finished_path, run, state_path
+from .training_run import card_of, finished_path, forget, run, summary_of
 from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
-from .walk import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 
 class TrainRho(io.ComfyNode):
@@ -189,11 +188,11 @@ def _train(
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
         run(training, teller)
     net.requires_grad_(False).eval()
-    rho = TrainedRho(patcher, _card(tag, config, prompt, training))
+    rho = TrainedRho(patcher, card_of(training, tag, prompt))
     save_rho(finished_path(training), rho.net, rho.card)
-    state_path(training).unlink(missing_ok=True)
+    forget(training)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
-    said = "\n".join([_summary(training), *teller.remarks])
+    said = "\n".join([summary_of(training), *teller.remarks])
     return io.NodeOutput(
         rho, loss_map(training.state.losses), ui=report({"nfe": spent, "train_steps": training.state.step}, said)
     )
@@ -251,34 +250,6 @@ def _masks(mask: list[Tensor] | None, pictures: list[Levels]) -> list[Mask | Non
         raise BadValueError(f"There are {len(planes)} masks for {len(pictures)} pictures: give one, or one for each.")
     with torch.inference_mode(False):
         return [fit_mask(plane[None].clone(), picture) for plane, picture in zip(chosen, pictures, strict=True)]
-
-
-def _card(tag: ModelTag, config: TrainConfig, prompt: str, training: ShiftTraining) -> RhoCard:
-    measured = {"losses": training.state.losses, "evaluations": training.state.evaluations}
-    settings = {name: value for name, value in asdict(config).items() if name not in RhoCard.__dataclass_fields__}
-    return RhoCard(
-        model_family=tag.family,
-        model_hash=tag.fingerprint,
-        prediction=tag.prediction,
-        k_steps=config.k_steps,
-        depth=config.depth,
-        sigmas=training.subjects[0].record.sigmas,
-        rounds=config.rounds,
-        budget_levels=config.budget_levels,
-        prompt=prompt,
-        training=settings | measured,
-    )
-
-
-def _summary(training: ShiftTraining) -> str:
-    """Return the text that the node shows."""
-    lines = [f"{training.state.step} steps, price of visibility {training.state.price:.3f}"]
-    if training.last is not None:
-        lines.append(
-            f"change before clipping {training.last.visibility:.0%} of the budget (root mean square), "
-            f"{training.last.clipped_share:.1%} clipped, {training.last.bound_share:.1%} of the shift's bound used"
-        )
-    return "\n".join(lines)
 
 
 NODES = [TrainRho]

@@ -1,15 +1,20 @@
-"""Run a training of ρ with progress, previews and a state on disk, from which an interrupted one goes on."""
+"""Run a training of ρ with progress, previews and a state on disk to go on from, and sum up what it made."""
 
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import folder_paths
+from torch.optim import Optimizer
 
-from ..ldu.errors import LduError, NonFiniteError
+from ..ldu.checkpoint import RhoCard
+from ..ldu.errors import BadFileError, LduError, NonFiniteError
 from ..ldu.train import ShiftTraining
 from .estimate import Teller, say_rest
 from .host import Interrupted, preview, progress_bar
+from .output_names import rho_folder
+from .types import ModelTag
 
 _SAVE_EVERY = 10
 
@@ -20,6 +25,7 @@ def run(training: ShiftTraining, teller: Teller) -> None:
     if path.is_file():
         with suppress(LduError):  # a damaged state is worth nothing: start anew
             training.resume(path)
+        let_go_of_the_file(training.optimizer)
     bar = progress_bar(training.config.train_steps)
     shown = preview(training.protected(training.subjects[0]))
     first, started = training.state.step, time.perf_counter()
@@ -29,24 +35,74 @@ def run(training: ShiftTraining, teller: Teller) -> None:
                 shown = preview(training.protected(training.subjects[0]))
             bar.update_absolute(done.step, training.config.train_steps, shown)
             if done.step % _SAVE_EVERY == 0:
-                training.save(path)
+                kept = keep(training, path)
                 pace = (time.perf_counter() - started) / (done.step - first)
                 if rest := training.config.train_steps - done.step:
-                    teller.say(say_rest(pace, rest))
+                    teller.say("\n".join(filter(None, [say_rest(pace, rest), kept])))
     except NonFiniteError:
-        path.unlink(missing_ok=True)  # nor would it get better from there
+        forget(training)  # nor would it get better from there
         raise
     except Interrupted:
-        training.save(path)
+        keep(training, path)
         raise
+
+
+def let_go_of_the_file(optimizer: Optimizer) -> None:
+    """Copy the moments that were read of a state: as long as tensors lie in a file, Windows lets nobody replace it."""
+    for moments in optimizer.state.values():
+        moments.update({name: moment.clone() for name, moment in moments.items()})
+
+
+def keep(training: ShiftTraining, path: Path) -> str:
+    """Keep the state on disk; if that fails the training goes on, and why it matters is returned."""
+    try:
+        training.save(path)
+    except BadFileError as error:
+        return f"Cancelling would lose this training: {error}"
+    return ""
+
+
+def forget(training: ShiftTraining) -> None:
+    """Remove the state; a virus scanner that has it open keeps it there on Windows, which is no reason to fail."""
+    with suppress(OSError):
+        state_path(training).unlink()
 
 
 def finished_path(training: ShiftTraining) -> Path:
     """Return where a finished rho is kept: one file for each set of inputs and number of steps."""
-    name = f"rho_{training.fingerprint[:12]}_{training.state.step}.safetensors"
-    return Path(folder_paths.get_output_directory()) / "ldu" / name
+    return rho_folder() / f"rho_{training.fingerprint[:12]}_{training.state.step}.safetensors"
 
 
 def state_path(training: ShiftTraining) -> Path:
     """Return where an unfinished training is kept, out of sight of Load ρ."""
     return Path(folder_paths.get_user_directory()) / "ldu" / "unfinished" / f"{training.fingerprint[:16]}.safetensors"
+
+
+def card_of(training: ShiftTraining, tag: ModelTag, prompt: str) -> RhoCard:
+    """Return what a finished rho was trained for, with all settings and the course of its training."""
+    config = training.config
+    measured = {"losses": training.state.losses, "evaluations": training.state.evaluations}
+    settings = {name: value for name, value in asdict(config).items() if name not in RhoCard.__dataclass_fields__}
+    return RhoCard(
+        model_family=tag.family,
+        model_hash=tag.fingerprint,
+        prediction=tag.prediction,
+        k_steps=config.k_steps,
+        depth=config.depth,
+        sigmas=training.subjects[0].record.sigmas,
+        rounds=config.rounds,
+        budget_levels=config.budget_levels,
+        prompt=prompt,
+        training=settings | measured,
+    )
+
+
+def summary_of(training: ShiftTraining) -> str:
+    """Return the text that the node shows."""
+    lines = [f"{training.state.step} steps, price of visibility {training.state.price:.3f}"]
+    if training.last is not None:
+        lines.append(
+            f"change before clipping {training.last.visibility:.0%} of the budget (root mean square), "
+            f"{training.last.clipped_share:.1%} clipped, {training.last.bound_share:.1%} of the shift's bound used"
+        )
+    return "\n".join(lines)

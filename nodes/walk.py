@@ -1,15 +1,11 @@
 """The walk as three nodes: Invert to z_T, Apply ρ Shift, Few-step Denoise."""
 
-import json
-import math
 from typing import Any
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
-from ..ldu.checkpoint import require_fit
-from ..ldu.errors import BadImageError, MismatchError
 from ..ldu.trajectory import denoise, invert
 from .estimate import say_few_steps
 from .host import (
@@ -21,20 +17,9 @@ from .host import (
     tag_model,
 )
 from .inputs import seed_input, strength_input
-from .types import HostRecord, ModelTag, RecordSocket, RhoSocket, TrainedRho, ZTag
-
-CATEGORY = "LDU"
-ALIASES = [
-    *("ldu", "unlearning", "protect", "cloak", "immunize", "poison", "adversarial"),
-    *("glaze", "nightshade", "mist", "photoguard", "anti-dreambooth", "metacloak", "advdm"),
-]
-MODEL_TOOLTIP = "The checkpoint to be protected against, from Load Checkpoint."
-VAE_TOOLTIP = "Of the same checkpoint as the model."
-K_TOOLTIP = "Steps of the walk, up and down: few cost less. 1, 2, 4 and 8 are usual."
-DEPTH_TOOLTIP = (
-    "Where T lies, as a fraction of the training timesteps: 1 = pure noise, 0.25 = a quarter of the way. "
-    "0.1 to 0.5 is usual."
-)
+from .types import HostRecord, RecordSocket, RhoSocket, TrainedRho, ZTag
+from .walk_checks import require_latent, require_rho_for, require_same_kind, require_z_T
+from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, report
 
 
 class FixedNoise:
@@ -101,7 +86,7 @@ class InvertToZT(io.ComfyNode):
         conditioning: list[Any] | None = None,
     ) -> io.NodeOutput:
         """Return z_T, the record and z_T as noise."""
-        samples = _require_latent(model, latent)
+        samples = require_latent(model, latent)
         bound = default_conditioning(model, conditioning)
         with sampling_session(model, bound, samples.shape) as session:
             sigmas = session.schedule.grid(k, depth)
@@ -155,7 +140,7 @@ class ApplyRhoShift(io.ComfyNode):
     ) -> io.NodeOutput:
         """Return the shifted z_T."""
         tag, samples = require_z_T(z_T)
-        _require_same(rho, tag, samples, other_checkpoint)
+        require_rho_for(rho, tag, samples, other_checkpoint)
         shown = report({}, _about(rho, tag))
         if strength == 0:
             return io.NodeOutput(z_T, ui=shown)
@@ -202,7 +187,7 @@ class FewStepDenoise(io.ComfyNode):
     ) -> io.NodeOutput:
         """Return the protected latent."""
         tag, samples = require_z_T(z_T)
-        _require_same_kind(tag_model(model), tag.model)
+        require_same_kind(tag_model(model), tag.model)
         out = {key: value for key, value in z_T.items() if key != "ldu"}
         if record is not None and torch.equal(samples, record.record.z_T.to(samples)):
             return io.NodeOutput(out | {"samples": record.samples})
@@ -216,66 +201,10 @@ class FewStepDenoise(io.ComfyNode):
         return io.NodeOutput(out, ui=report({"nfe": {"protect": denoiser.evaluations}}))
 
 
-def report(numbers: dict[str, Any], text: str | None = None) -> dict[str, Any]:
-    """Return a node's UI output: numbers as JSON under "ldu" for programs, and a text shown on the node."""
-    shown = {} if text is None else ui.PreviewText(text).as_dict()
-    return {"ldu": (json.dumps(numbers),), **shown}
-
-
-def require_z_T(latent: dict[str, Any]) -> tuple[ZTag, Tensor]:
-    """Return the tag and the samples of a z_T.
-
-    Raises:
-        MismatchError: the latent is not a z_T.
-    """
-    tag = latent.get("ldu")
-    if not isinstance(tag, ZTag):
-        raise MismatchError("This latent is not a z_T: connect the z_T output of Invert to z_T.")
-    return tag, latent["samples"]
-
-
-def _require_latent(model: Any, latent: dict[str, Any]) -> Tensor:  # noqa: ANN401
-    samples = latent["samples"]
-    channels = model.get_model_object("latent_format").latent_channels
-    if samples.ndim != 4 or samples.shape[0] == 0 or samples.shape[1] != channels:
-        raise MismatchError(
-            f"This model's latents are (batch, {channels}, height, width), but {tuple(samples.shape)} came: "
-            "encode the picture with the VAE of the same checkpoint."
-        )
-    if not torch.isfinite(samples).all():
-        raise BadImageError(
-            "The latent holds values that are infinite or not numbers: run the VAE in float32 (--fp32-vae)."
-        )
-    if isinstance(latent.get("ldu"), ZTag):
-        raise MismatchError("This latent is a z_T already: connect an encoded picture.")
-    return samples
-
-
 def _noise_factor(model_sampling: Any, sigma: float, max_denoise: bool) -> float:  # noqa: ANN401
     """Return by what the host's sampler multiplies a NOISE added to an empty latent at this noise level."""
     one = torch.ones(1, 1, 1, 1, device=model_sampling.sigmas.device)
     return model_sampling.noise_scaling(one.flatten() * sigma, one, torch.zeros_like(one), max_denoise).item()
-
-
-def _require_same(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoint: bool) -> None:
-    card = rho.card
-    require_fit(
-        card,
-        model_family=tag.model.family,
-        prediction=tag.model.prediction,
-        latent_channels=samples.shape[1],
-        rho=rho.net,
-    )
-    if card.rounds != 1 or not _same_grid(card.sigmas, tag.sigmas):
-        raise MismatchError(
-            f"This rho was trained for {card.rounds} round of k = {card.k_steps} and depth = {card.depth:g}, z_T was "
-            f"made with k = {tag.k_steps} and depth = {tag.depth:g}, or on another noise schedule: use the same."
-        )
-    if card.model_hash != tag.model.fingerprint and not other_checkpoint:
-        raise MismatchError(
-            "This rho was trained on another checkpoint (or with other LoRAs) than the one loaded: load that one, "
-            "train a new rho, or allow it on Apply ρ Shift, knowing that the effect is then unknown."
-        )
 
 
 def say_trained_for(rho: TrainedRho) -> str:
@@ -290,18 +219,6 @@ def _about(rho: TrainedRho, tag: ZTag) -> str:
     if card.model_hash == tag.model.fingerprint:
         return said
     return f"{said}\nAnother checkpoint (or other LoRAs) than it was trained on: what it does here is unknown."
-
-
-def _same_grid(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    """Tell whether two grids of noise levels agree to a thousandth, as different precisions of one model do."""
-    return len(one) == len(other) and all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(one, other, strict=True))
-
-
-def _require_same_kind(model: ModelTag, made_by: ModelTag) -> None:
-    if (model.family, model.prediction == "flow") != (made_by.family, made_by.prediction == "flow"):
-        raise MismatchError(
-            f"z_T was made with a {made_by.family} model, but this one is {model.family}: use the same family."
-        )
 
 
 NODES = [InvertToZT, ApplyRhoShift, FewStepDenoise]

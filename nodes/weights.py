@@ -7,10 +7,10 @@ from comfy_api.latest import io
 
 from ..ldu.checkpoint import load_rho, save_rho
 from ..ldu.errors import BadFileError
-from .files import require_plain_name
 from .host import load_demo, under_manager
+from .output_names import require_plain_name, rho_folder
 from .types import RhoSocket, TrainedRho
-from .walk import ALIASES, CATEGORY, report
+from .wording import ALIASES, CATEGORY, report
 
 DEMO_CHECKPOINT = Path(__file__).parent.parent / "demo" / "weights" / "ldu_demo.safetensors"
 NEWEST = "newest"
@@ -18,7 +18,7 @@ NEWEST = "newest"
 
 def register_folder() -> None:
     """Make models/ldu and output/ldu known to the host as places of rho files."""
-    for folder in (Path(folder_paths.models_dir) / "ldu", Path(folder_paths.get_output_directory()) / "ldu"):
+    for folder in (Path(folder_paths.models_dir) / "ldu", rho_folder()):
         folder_paths.add_model_folder_path("ldu", str(folder))
     paths, _ = folder_paths.folder_names_and_paths["ldu"]
     folder_paths.folder_names_and_paths["ldu"] = (paths, {".safetensors"})  # the host's own call lists every file
@@ -113,7 +113,7 @@ class SaveRho(io.ComfyNode):
     def execute(cls, rho: TrainedRho, name: str) -> io.NodeOutput:
         """Write the file; an existing one is never replaced, a number is added."""
         require_plain_name(name, "A ρ")
-        folder = Path(folder_paths.get_output_directory()) / "ldu"
+        folder = rho_folder()
         names = (f"{name}{'' if n == 1 else f'_{n}'}.safetensors" for n in range(1, 10**6))
         path = next(folder / candidate for candidate in names if not (folder / candidate).exists())
         save_rho(path, rho.net, rho.card)

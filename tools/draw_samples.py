@@ -10,8 +10,8 @@ from PIL import Image
 
 from demo.people import sample_identity, sample_nuisance
 from demo.portraits import photograph
+from launch.ui import SAMPLES
 
-SAMPLES = Path(__file__).resolve().parent.parent / "workflows" / "samples"
 PORTRAIT = 20261121
 PERSON = 20261119
 PORTRAIT_SIDE, PERSON_SIDE = 320, 192

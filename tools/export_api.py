@@ -7,7 +7,6 @@ the present one.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from typing import Any
 from comfy_cli.workflow_to_api import convert_ui_to_api
 
 from launch import PACK
-from launch.host import Host
 from launch.private import private_folder
 from launch.server import serving
-from launch.setup import cache_root
+from launch.setup import present_host
 
 WORKFLOWS = PACK / "workflows"
 TWINS = WORKFLOWS / "api"  # one level down: the host lists the top level only
@@ -94,8 +92,7 @@ def find_stale(twins: dict[Path, str]) -> list[Path]:
 
 def live_object_info() -> dict[str, Any]:
     """Ask a private ComfyUI with the pack what its nodes look like."""
-    comfyui = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
-    with private_folder() as base, serving(Host(Path(sys.executable), comfyui), base, cpu=True) as server:
+    with private_folder() as base, serving(present_host(), base, cpu=True) as server:
         return server.ask("/object_info")
 
 

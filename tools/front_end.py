@@ -5,13 +5,13 @@ Each step waits until the page shows that it is done, for on a busy machine no t
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Locator, sync_playwright
 
+from launch.checks import find_chromium
 from launch.server import failure, refusal
 from tools.front_end_view import BETWEEN_LOOKS, PATIENCE, WINDOW, View
 
@@ -19,11 +19,6 @@ TEMPLATES = "template-workflows-content"
 SEARCH = re.compile(r"^(Search|搜索|検索)\.\.\.$")  # in the node library, in English, Chinese and Japanese
 LIBRARY = "Workspace.ToggleSidebarTab.node-library"
 CANVAS = (1000, 500)  # pixels; a place in the window that nothing but the canvas is at
-
-
-def find_chromium() -> str | None:
-    """Return the path of a Chromium on this machine."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def click_at_once(element: Locator) -> None:

@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
-SAMPLE = ROOT / "workflows" / "samples" / "ldu_sample_portrait.png"
+from launch import PACK
+from launch.ui import SAMPLES
+
+SAMPLE = SAMPLES / "ldu_sample_portrait.png"
 GAIN = 10
 
 
 def main() -> None:
     """Write original.png, protected.png and difference.png."""
-    pictures = ROOT / "docs" / "pictures"
+    pictures = PACK / "docs" / "pictures"
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "protected.png"
-        subprocess.run([sys.executable, str(ROOT / "run.py"), "protect", str(SAMPLE), "--out", str(saved)], check=True)
+        subprocess.run([sys.executable, str(PACK / "run.py"), "protect", str(SAMPLE), "--out", str(saved)], check=True)
         protected = np.asarray(Image.open(saved)).astype(int)
     original = np.asarray(Image.open(SAMPLE).convert("RGB")).astype(int)
     difference = 128 + GAIN * (protected - original)

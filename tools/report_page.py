@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tools.front_end import find_chromium
+from launch.checks import find_chromium
 from tools.front_end_view import PATIENCE
 
 HEIGHT = 900  # pixels of the window

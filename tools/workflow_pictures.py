@@ -4,8 +4,6 @@
 it; with names behind it, those of these templates alone.
 """
 
-import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,10 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from launch import PACK
-from launch.host import Host
 from launch.private import private_folder
 from launch.server import serving
-from launch.setup import cache_root
+from launch.setup import present_host
+from launch.ui import put_samples
 from tools.front_end import FrontEnd, front_end
 from tools.front_end_view import Box
 
@@ -39,9 +37,8 @@ def main() -> None:
     names = sys.argv[1:] or list(THUMBNAILS)
     if unknown := set(names) - set(THUMBNAILS):
         raise SystemExit(f"There is no template {', '.join(sorted(unknown))}: name one of {', '.join(THUMBNAILS)}.")
-    comfyui = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
-    with private_folder() as base, serving(Host(Path(sys.executable), comfyui), base, cpu=True) as server:
-        shutil.copytree(PACK / "workflows" / "samples", base / "input", dirs_exist_ok=True)
+    with private_folder() as base, serving(present_host(), base, cpu=True) as server:
+        put_samples(base / "input")
         with front_end(server.address) as front:
             for name in filter(names.__contains__, THUMBNAILS):
                 run(front, name)

@@ -1,6 +1,7 @@
 """All that is known of ComfyUI's internals: its models as the core's ports, its memory manager, its interrupts."""
 
 from .demo import is_demo, load_demo
+from .flags import may_embed_metadata
 from .memory import differentiable_clip, intermediate_device, load_whole, new_patcher, normal, under_manager
 from .models import (
     default_conditioning,
@@ -32,6 +33,7 @@ __all__ = [
     "latent_shape",
     "load_demo",
     "load_whole",
+    "may_embed_metadata",
     "new_patcher",
     "normal",
     "nothing",

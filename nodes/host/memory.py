@@ -78,9 +78,11 @@ def require_full_load(patcher: Any) -> None:  # noqa: ANN401
         UnsupportedModelError: only a part of it is.
     """
     if patcher.model.model_lowvram or patcher.loaded_size() < 0.99 * patcher.model_size():
+        whole = f"the whole {type(patcher.model).__name__} in memory, {patcher.model_size() / 2**20:.0f} MiB"
+        if mm.vram_state == mm.VRAMState.NO_VRAM:  # whatever would fit
+            raise UnsupportedModelError(f"Training needs {whole}, but --novram keeps it out: start ComfyUI without it.")
         raise UnsupportedModelError(
-            f"Training needs the whole {type(patcher.model).__name__} in memory, "
-            f"{patcher.model_size() / 2**20:.0f} MiB, but only a part "
+            f"Training needs {whole}, but only a part "
             "fits: close other programs, choose a smaller picture, or start ComfyUI with --cpu."
         )
 

@@ -42,7 +42,7 @@ def read_schedule(model: Any) -> NoiseSchedule:  # noqa: ANN401  (the host's MOD
     if model.get_model_object("latent_format").latent_dimensions != 2:
         raise UnsupportedModelError("The walk covers models of still pictures, but this one's latents are not 2-D.")
     prediction = "flow" if flow else "v" if isinstance(ms, sampling.V_PREDICTION) else "eps"
-    return NoiseSchedule(tuple(ms.sigmas.double().tolist()), prediction)
+    return NoiseSchedule(tuple(ms.sigmas.cpu().double().tolist()), prediction)  # MPS has no float64
 
 
 def few_step_kind(model: Any) -> str | None:  # noqa: ANN401

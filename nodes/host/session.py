@@ -16,6 +16,7 @@ from ...ldu.fingerprint import fingerprint_condition
 from ...ldu.shapes import Latent, PerSample
 from .memory import compute_in_wide_range, differentiable, intermediate_device, make_normal, require_full_load
 from .models import fingerprint, read_schedule, require_condition
+from .progress import stop_if_asked
 from .vae import HostAutoencoder, require_vae, training_room
 
 _TRAINING_ROOM = 8  # activations of one checkpointed training step, in units of the host's own inference estimate
@@ -35,7 +36,7 @@ class HostDenoiser:
 
     def __call__(self, z: Latent, sigma: PerSample) -> Latent:
         """Return the host's denoised prediction; stops at once when the user cancels."""
-        mm.throw_exception_if_processing_interrupted()
+        stop_if_asked()
         self._session.evaluations += z.shape[0]
         inner, options = self._session.inner, self._session.options
         return comfy.samplers.calc_cond_batch(inner, [self._condition(z)], z, sigma, options)[0]

@@ -4,8 +4,6 @@ tools.front_end needs playwright, which not everybody has: it is imported where 
 """
 
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,11 @@ import pytest
 from PIL import Image
 
 from launch import PACK
-from launch.host import Host
+from launch.checks import find_chromium
 from launch.private import private_folder
 from launch.server import serving
-from launch.setup import cache_root
-
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
+from launch.setup import present_host
+from launch.ui import put_samples
 
 
 @pytest.fixture(scope="session")
@@ -43,21 +40,20 @@ def demo_checkpoint():
 def place():
     """A base directory with the samples in its input folder."""
     with private_folder() as folder:
-        shutil.copytree(PACK / "workflows/samples", folder / "input", dirs_exist_ok=True)
+        put_samples(folder / "input")
         yield folder
 
 
 @pytest.fixture(scope="module")
 def server(request, place):
     """A ComfyUI in that place, started with the module's OPTIONS if it has any."""
-    from tools.front_end import find_chromium
-
-    if not (COMFYUI / "main.py").is_file():
+    host = present_host()
+    if not (host.comfyui / "main.py").is_file():
         pytest.skip("needs a ComfyUI: run.py test brings one")
     if find_chromium() is None:
         pytest.skip("needs a Chromium on the PATH")
     options = getattr(request.module, "OPTIONS", ())
-    with serving(Host(Path(sys.executable), COMFYUI), place, cpu=True, options=options) as running:
+    with serving(host, place, cpu=True, options=options) as running:
         yield running
 
 

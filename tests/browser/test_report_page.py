@@ -12,7 +12,7 @@ from ldu.flatness import measure_flat
 from ldu.metrics import measure_visibility
 
 pytest.importorskip("playwright")
-from tools.front_end import find_chromium
+from launch.checks import find_chromium
 from tools.report_page import measure_bars, open_report
 
 LOSSES = Losses(0.10, 0.20, 0.11, (0.05, 0.12))

@@ -81,3 +81,8 @@ class TinyAutoencoder:
 @pytest.fixture
 def autoencoder():
     return TinyAutoencoder()
+
+
+@pytest.fixture
+def picture():
+    return (torch.rand(1, 3, 80, 100, generator=torch.Generator().manual_seed(2)) * 255).round()

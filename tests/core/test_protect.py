@@ -28,11 +28,6 @@ def rho():
     return net
 
 
-@pytest.fixture
-def picture():
-    return (torch.rand(1, 3, 80, 100, generator=torch.Generator().manual_seed(2)) * 255).round()
-
-
 @pytest.mark.parametrize("k", [1, 2, 4])
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_a_round_costs_2k_plus_1_evaluations(models, counted, rho, picture, k, rounds):

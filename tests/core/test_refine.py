@@ -20,11 +20,6 @@ def surrogate(curved, autoencoder, eps_schedule):
     return Surrogate(curved, autoencoder, eps_schedule, 64, GaussianDenoiser(eps_schedule, mean=0.0, spread=0.1))
 
 
-@pytest.fixture
-def picture():
-    return (torch.rand(1, 3, 80, 100, generator=torch.Generator().manual_seed(2)) * 255).round()
-
-
 def refined(surrogate, picture, protected=None, config=CONFIG, **options):
     refinement = Refinement(surrogate, picture, picture if protected is None else protected, config, **options)
     list(refinement.run())

@@ -29,11 +29,6 @@ def surrogate(curved, autoencoder, eps_schedule):
     return Surrogate(curved, autoencoder, eps_schedule, 64, curved)
 
 
-@pytest.fixture
-def picture():
-    return (torch.rand(1, 3, 80, 100, generator=torch.Generator().manual_seed(2)) * 255).round()
-
-
 def training(surrogate, picture, config=CONFIG, **options):
     torch.manual_seed(0)
     rho = ShiftUNet(ShiftConfig(4, width=16))

@@ -5,7 +5,6 @@ It boots when these tests are collected, so that they can import the host's modu
 
 import asyncio
 import importlib
-import os
 import shutil
 import sys
 import tempfile
@@ -15,9 +14,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from launch.setup import present_host
+
 ROOT = Path(__file__).parent.parent.parent
-CACHE = Path(os.environ.get("LDU_CACHE") or Path.home() / ".cache" / "comfyui-ldu")
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or CACHE / "ComfyUI")
+COMFYUI = present_host().comfyui
 
 
 def boot(base):
@@ -68,6 +68,30 @@ def host():
         return importlib.import_module(f"{package}.{name}")
 
     return SimpleNamespace(nodes=NODES, module=module, base=BASE, classes=NODES.NODE_CLASS_MAPPINGS)
+
+
+@pytest.fixture(scope="module")
+def call(host):
+    """Runs a node's execute as the host does and returns its output."""
+
+    def run(node_id, **inputs):
+        return host.classes[node_id].execute(**inputs)
+
+    return run
+
+
+@pytest.fixture
+def errors(host):
+    """The errors that the pack raises on purpose, which in the host are not those of `ldu`."""
+    return host.module("ldu.errors")
+
+
+@pytest.fixture
+def run_prompt():
+    """Runs a graph once in a new executor of the host and returns what its nodes show."""
+    from .executor import new_executor, run
+
+    return lambda graph, extra_data=None: run(new_executor("CLASSIC"), graph, extra_data)[0]
 
 
 @pytest.fixture

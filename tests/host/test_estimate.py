@@ -8,7 +8,6 @@ import torch
 
 from . import tiny_models as tiny
 from .bad_input.bench import Bench, clip, condition, model, picture, rho, vae
-from .test_walk import latents
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
 
@@ -132,7 +131,7 @@ def test_a_few_step_model_is_recognised_by_its_sampling_and_guessed_by_its_name(
 @pytest.mark.parametrize(("name", "told"), [("sd_turbo.safetensors", True), ("v1-5-pruned.safetensors", False)])
 def test_a_few_step_model_is_told_of_where_k_is_chosen_for_the_walk(host, name, told):
     invert = host.classes["LDU_InvertToZT"]
-    said = invert.execute(renamed(name), latents(), 1, 0.5, 0, condition()).ui["text"][0]
+    said = invert.execute(renamed(name), tiny.latents(), 1, 0.5, 0, condition()).ui["text"][0]
     assert ("keep k at 1 to 4" in said) == told
 
 

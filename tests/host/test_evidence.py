@@ -13,8 +13,7 @@ from PIL import Image
 from launch import PACK
 
 from . import tiny_models as tiny
-from .test_walk import random_rho
-from .test_workflows import needs_weights, new_executor, run
+from .executor import needs_weights, new_executor, run
 
 SAMPLES = PACK / "workflows" / "samples"
 pytestmark = pytest.mark.usefixtures("executor_mode")
@@ -57,11 +56,6 @@ def write_report(host):
         return text, json.loads(told), Path(host.base, "output", file)
 
     return write
-
-
-@pytest.fixture
-def errors(host):
-    return host.module("ldu.errors")
 
 
 def attempts(out):
@@ -229,7 +223,7 @@ def test_purifiers_are_measured_against_the_rise_without_one(write_report, losse
 
 def test_model_and_settings_are_those_of_the_model_and_rho(host, write_report):
     model = tiny.model("sd1")
-    given = {"model": model, "rho": random_rho(host, model, 4), "strength": 0.5, "shift_seed": 7}
+    given = {"model": model, "rho": tiny.random_rho(host, model, 4), "strength": 0.5, "shift_seed": 7}
     text, told, _ = write_report(photo(), changed(photo()), **given)
     assert told["model"]["family"] == "SD15"
     assert told["settings"]["k"] == 4

@@ -12,7 +12,6 @@ from PIL import Image
 
 from . import tiny_models as tiny
 from .test_protect import protect, write_picture
-from .test_walk import random_rho
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
 SETTINGS = {"budget": 6.0, "strength": 1.0, "seed": 0, "save_in": "%folder%_protected", "quality": 90}
@@ -42,7 +41,7 @@ def run(host):
     def work(**changed):
         settings = {**SETTINGS, "folder": "album", "file_format": "png", **changed}
         asked = node.check_lazy_status(**given, **settings)
-        rho = {"rho": random_rho(host, model, 4, k_steps=2)} if asked else {}
+        rho = {"rho": tiny.random_rho(host, model, 4, k_steps=2)} if asked else {}
         output = node.execute(**given, **settings, **rho)
         return output, json.loads(output.ui["ldu"][0])["pictures"]
 

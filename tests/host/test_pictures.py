@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import comfy.cli_args
 import numpy as np
 import pytest
 import torch
@@ -14,21 +15,6 @@ from PIL import Image, ImageCms
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 pytestmark = pytest.mark.usefixtures("executor_mode")
-
-
-@pytest.fixture(scope="module")
-def call(host):
-    """Run a node's execute as the host does and return its output."""
-
-    def run(node_id, **inputs):
-        return host.classes[node_id].execute(**inputs)
-
-    return run
-
-
-@pytest.fixture
-def errors(host):
-    return host.module("ldu.errors")
 
 
 def folder(kind):
@@ -336,8 +322,11 @@ def test_alpha_of_another_picture_is_refused(host, call, errors):
         save(call, random_image(1, 16, 16, 3), info=info)
 
 
-@pytest.mark.parametrize("metadata", [False, True])
-def test_the_workflow_is_embedded_only_when_asked_for(run_prompt, metadata):
+@pytest.mark.parametrize(("metadata", "disabled"), [(False, False), (True, False), (True, True)])
+def test_the_workflow_is_embedded_only_when_asked_for_and_not_after_disable_metadata(
+    run_prompt, monkeypatch, metadata, disabled
+):
+    monkeypatch.setattr(comfy.cli_args.args, "disable_metadata", disabled)
     put_input("private.png", colours())
     prompt = {
         "1": {"class_type": "LDU_LoadPicture", "inputs": {"image": "private.png"}},
@@ -346,7 +335,7 @@ def test_the_workflow_is_embedded_only_when_asked_for(run_prompt, metadata):
             "inputs": {
                 "image": ["1", 0],
                 "info": ["1", 2],
-                "filename_prefix": f"metadata_{metadata}",
+                "filename_prefix": f"metadata_{metadata}_{disabled}",
                 "metadata": metadata,
             },
         },
@@ -354,8 +343,9 @@ def test_the_workflow_is_embedded_only_when_asked_for(run_prompt, metadata):
     (saved,) = run_prompt(prompt, {"extra_pnginfo": {"workflow": {"nodes": []}}})["2"]["images"]
     with Image.open(Path(folder("output"), saved["filename"])) as reread:
         texts = dict(reread.text)
-    assert set(texts) == ({"prompt", "workflow"} if metadata else set())
-    if metadata:
+    embedded = metadata and not disabled
+    assert set(texts) == ({"prompt", "workflow"} if embedded else set())
+    if embedded:
         assert json.loads(texts["prompt"])["2"]["inputs"] == prompt["2"]["inputs"]
 
 
@@ -386,29 +376,3 @@ def test_the_whole_picture_side_runs_as_a_graph(run_prompt):
     reread = np.asarray(Image.open(Path(folder("output"), outputs["6"]["images"][0]["filename"])))
     assert np.abs(reread[..., :3].astype(int) - rgba[..., :3]).max() == 4
     assert np.array_equal(reread[..., 3], rgba[..., 3])
-
-
-@pytest.fixture
-def run_prompt(host):
-    """Run an API-format prompt through the host's own executor and return what its nodes show."""
-    del host
-    import asyncio
-    import copy
-
-    import execution
-
-    server = SimpleNamespace(
-        client_id="test", last_node_id=None, last_prompt_id=None, sockets_metadata={}, send_sync=lambda *_: None
-    )
-
-    def run(prompt, extra_data=None):
-        caches = {"lru": 0, "ram": 0, "ram_inactive": 0}
-        executor = execution.PromptExecutor(server, cache_type=execution.CacheType.CLASSIC, cache_args=caches)
-        prompt = copy.deepcopy(prompt)
-        valid, error, outputs, node_errors = asyncio.run(execution.validate_prompt("id", prompt, None))
-        assert valid, (error, node_errors)
-        executor.execute(prompt, "id", {"client_id": "test", **(extra_data or {})}, outputs)
-        assert executor.success, str(executor.status_messages)  # anything else would be shortened
-        return executor.history_result["outputs"]
-
-    return run

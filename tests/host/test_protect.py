@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 
 from . import tiny_models as tiny
-from .test_walk import random_rho
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
 
@@ -26,7 +25,7 @@ def protect(host, models, name, *, strength, budget, condition, k=2, train=None)
         for node in ("LoadPicture", "WorkingSize", "InvertToZT", "ApplyRhoShift", "FewStepDenoise", "FitToBudget")
     }
     original, _, info = run["LoadPicture"](name).args
-    rho = train(original) if train else random_rho(host, model, 4, k_steps=k)
+    rho = train(original) if train else tiny.random_rho(host, model, 4, k_steps=k)
     working = run["WorkingSize"](original, 0, model).args[0]
     latent = host.nodes.VAEEncode().encode(vae, working)[0]
     z_T, record, _ = run["InvertToZT"](model, latent, k, 0.5, 0, condition).args

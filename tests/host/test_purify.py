@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from . import tiny_models as tiny
-from .test_workflows import new_executor, run
+from .executor import new_executor, run
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
 

@@ -17,14 +17,13 @@ from PIL import Image
 
 from launch import PACK, LaunchError
 from launch.graph import WORKFLOWS
-from launch.host import Host
 from launch.private import PREFIX, private_folder
 from launch.result import DEMO_WARNING, KEYS
 from launch.server import serving
-from launch.setup import cache_root
+from launch.setup import present_host
 
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
-HOST = Host(Path(sys.executable), COMFYUI)
+HOST = present_host()
+COMFYUI = HOST.comfyui
 
 pytestmark = pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one")
 needs_workflow = pytest.mark.skipif(not (WORKFLOWS / "protect.json").is_file(), reason="needs the shipped workflow")

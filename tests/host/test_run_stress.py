@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from launch import PACK
-from launch.setup import cache_root
+from launch.setup import present_host
 from ldu.wording import DEMO_WARNING
 
-from .test_workflows import needs_weights
+from .executor import needs_weights
 
-COMFYUI = Path(os.environ.get("COMFYUI_DIR") or cache_root() / "ComfyUI")
+COMFYUI = present_host().comfyui
 PERSON = PACK / "workflows" / "samples" / "ldu_sample_person"
 LITTLE = ["--purifiers", "jpeg 75", "--thief-steps", "1", "--lora-steps", "1", "--pictures", "1", "--cpu"]
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from .test_pictures import call, colours, errors, folder, put_input, random_image, run_prompt
+from .test_pictures import colours, folder, put_input, random_image
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
-__all__ = ["call", "errors", "run_prompt"]
 
 
 def save(call, image, **inputs):

@@ -11,7 +11,7 @@ from demo.train_sibling import SIBLING, add_sibling
 from ldu.backends import diffusers as backend
 from ldu.trajectory import denoise, invert
 
-from .test_walk import latents
+from .tiny_models import latents
 
 for file in (pipeline.WEIGHTS, SIBLING):
     if not file.is_file():

@@ -16,12 +16,6 @@ def nodes(host):
     return host.classes
 
 
-def latents(family="sd1", batch=1):
-    channels = 16 if family == "sd3" else 4
-    scale = 1 / 0.18215 if channels == 4 else 1.0
-    return {"samples": scale * torch.randn(batch, channels, 8, 10, generator=torch.Generator().manual_seed(0))}
-
-
 def walk(nodes, model, latent, conditioning, k=4, depth=0.5, refine=0):
     return nodes["LDU_InvertToZT"].execute(model, latent, k, depth, refine, conditioning).args
 
@@ -37,7 +31,7 @@ def moved(z_T, by=1e-6):
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 @pytest.mark.parametrize("k", [1, 2, 4, 8])
 def test_the_unshifted_walk_comes_back_exactly(nodes, family, k):
-    model, condition, latent = tiny.model(family), tiny.conditioning(family), latents(family)
+    model, condition, latent = tiny.model(family), tiny.conditioning(family), tiny.latents(family)
     z_T, record, _ = walk(nodes, model, latent, condition, k)
     assert denoised(nodes, model, z_T, record, condition) is latent["samples"]
     walked = denoised(nodes, model, moved(z_T, 1e-7), record, condition)
@@ -47,9 +41,9 @@ def test_the_unshifted_walk_comes_back_exactly(nodes, family, k):
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_shift_moves_the_latent_and_strength_0_does_not(host, nodes, family):
-    model, condition, latent = tiny.model(family), tiny.conditioning(family), latents(family)
+    model, condition, latent = tiny.model(family), tiny.conditioning(family), tiny.latents(family)
     z_T, record, _ = walk(nodes, model, latent, condition)
-    rho = random_rho(host, model, latent["samples"].shape[1])
+    rho = tiny.random_rho(host, model, latent["samples"].shape[1])
     assert nodes["LDU_ApplyRhoShift"].execute(z_T, rho, 0.0, 0).args[0] is z_T
     shifted = nodes["LDU_ApplyRhoShift"].execute(z_T, rho, 1.0, 0).args[0]
     change = denoised(nodes, model, shifted, record, condition) - latent["samples"]
@@ -61,28 +55,10 @@ def test_a_shift_moves_the_latent_and_strength_0_does_not(host, nodes, family):
     assert not torch.equal(shifted["samples"], other["samples"])
 
 
-def random_rho(host, model, channels, **card):
-    ldu, types, nodes = host.module("ldu.shift_unet"), host.module("nodes.types"), host.module("nodes.host")
-    torch.manual_seed(0)
-    with torch.inference_mode(False):
-        net = ldu.ShiftUNet(ldu.ShiftConfig(channels, width=16)).requires_grad_(False)
-        torch.nn.init.normal_(net.conv_out.weight)
-    tag = nodes.tag_model(model)
-    values = {
-        "model_family": tag.family,
-        "model_hash": tag.fingerprint,
-        "prediction": tag.prediction,
-        "k_steps": (k := card.get("k_steps", 4)),
-        "depth": 0.5,
-        "sigmas": nodes.read_schedule(model).grid(k, 0.5),
-    }
-    return types.TrainedRho(nodes.under_manager(net), host.module("ldu.checkpoint").RhoCard(**{**values, **card}))
-
-
 @pytest.mark.parametrize("family", ["sd1", "sd2-v", "sdxl", "sd3"])
 @pytest.mark.parametrize("depth", [1.0, 0.5])
 def test_a_stock_sampler_replays_a_refined_z_T_as_noise(nodes, family, depth):
-    model, condition, latent = tiny.model(family), tiny.conditioning(family), latents(family)
+    model, condition, latent = tiny.model(family), tiny.conditioning(family), tiny.latents(family)
     z_T, _, noise = walk(nodes, model, latent, condition, k=8, depth=depth, refine=12)
     sigmas = torch.tensor(z_T["ldu"].sigmas)
     guider = stock.BasicGuider.execute(model, condition).args[0]
@@ -96,7 +72,7 @@ def test_a_stock_sampler_replays_a_refined_z_T_as_noise(nodes, family, depth):
 
 def test_the_walk_is_the_hosts_ddim(nodes):
     """Few-step Denoise without a record is the stock euler sampler on the same grid."""
-    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
     z_T, _, noise = walk(nodes, model, latent, condition, k=4, depth=1.0)
     guider = stock.BasicGuider.execute(model, condition).args[0]
     sampler = stock.KSamplerSelect.execute("euler").args[0]
@@ -109,7 +85,7 @@ def test_the_walk_is_the_hosts_ddim(nodes):
 
 
 def test_a_sibling_model_gets_the_picture_back_too(nodes):
-    condition, latent = tiny.conditioning("sd1"), latents()
+    condition, latent = tiny.conditioning("sd1"), tiny.latents()
     z_T, record, _ = walk(nodes, tiny.model("sd1"), latent, condition)
     sibling = tiny.model("sd1", seed=5)
     back = denoised(nodes, sibling, moved(z_T, 1e-7), record, condition)
@@ -117,7 +93,7 @@ def test_a_sibling_model_gets_the_picture_back_too(nodes):
 
 
 def test_without_a_condition_the_walk_uses_zeros(nodes):
-    model, latent = tiny.model("sd1"), latents()
+    model, latent = tiny.model("sd1"), tiny.latents()
     z_T, record, _ = walk(nodes, model, latent, None)
     zeros, _, _ = walk(nodes, model, latent, [[torch.zeros(1, 77, tiny.WIDTH), {}]])
     assert torch.equal(z_T["samples"], zeros["samples"])
@@ -125,7 +101,7 @@ def test_without_a_condition_the_walk_uses_zeros(nodes):
 
 
 def test_a_lora_patched_model_walks_and_is_another_model_to_rho(nodes):
-    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
     plain, _, _ = walk(nodes, model, latent, condition)
     patched = model.clone()
     key = "diffusion_model.input_blocks.0.0.weight"
@@ -144,14 +120,14 @@ def test_a_lora_patched_model_walks_and_is_another_model_to_rho(nodes):
 
 def test_a_batch_walks_as_its_pictures_do_alone(nodes):
     model, condition = tiny.model("sd1"), tiny.conditioning("sd1")
-    latent = latents(batch=2)
+    latent = tiny.latents(batch=2)
     both, _, _ = walk(nodes, model, latent, condition)
     alone, _, _ = walk(nodes, model, {"samples": latent["samples"][1:]}, condition)
     assert (both["samples"][1:] - alone["samples"]).abs().max() < 1e-4
 
 
 def test_the_cost_is_2k_plus_1_evaluations(nodes):
-    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
     calls = []
     counted = model.clone()
     counted.set_model_unet_function_wrapper(
@@ -173,14 +149,14 @@ def test_the_cost_is_2k_plus_1_evaluations(nodes):
     ids=["channels", "empty", "nan", "video"],
 )
 def test_a_wrong_latent_is_refused_in_one_sentence(host, nodes, wrong, message):
-    latent = latents()
+    latent = tiny.latents()
     with pytest.raises(host.module("ldu.errors").LduError, match=message):
         walk(nodes, tiny.model("sd1"), wrong(latent), tiny.conditioning("sd1"))
 
 
 def test_parts_that_do_not_belong_together_are_refused(host, nodes):
     error = host.module("ldu.errors").MismatchError
-    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), latents()
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
     z_T, record, _ = walk(nodes, model, latent, condition)
     apply, denoise = nodes["LDU_ApplyRhoShift"].execute, nodes["LDU_FewStepDenoise"].execute
     with pytest.raises(error, match="not a z_T"):
@@ -188,16 +164,16 @@ def test_parts_that_do_not_belong_together_are_refused(host, nodes):
     with pytest.raises(error, match="z_T already"):
         walk(nodes, model, z_T, condition)
     with pytest.raises(error, match="trained for SDXL"):
-        apply(z_T, random_rho(host, model, 4, model_family="SDXL"), 1.0, 0)
+        apply(z_T, tiny.random_rho(host, model, 4, model_family="SDXL"), 1.0, 0)
     with pytest.raises(error, match="k = 2"):
-        apply(z_T, random_rho(host, model, 4, k_steps=2), 1.0, 0)
+        apply(z_T, tiny.random_rho(host, model, 4, k_steps=2), 1.0, 0)
     with pytest.raises(error, match="another noise schedule"):
-        apply(z_T, random_rho(host, model, 4, sigmas=(9.0, 3.0, 2.0, 1.0, 0.0)), 1.0, 0)
+        apply(z_T, tiny.random_rho(host, model, 4, sigmas=(9.0, 3.0, 2.0, 1.0, 0.0)), 1.0, 0)
     with pytest.raises(error, match="another checkpoint"):
-        apply(z_T, random_rho(host, model, 4, model_hash="other"), 1.0, 0)
-    assert apply(z_T, random_rho(host, model, 4, model_hash="other"), 1.0, 0, other_checkpoint=True).args
+        apply(z_T, tiny.random_rho(host, model, 4, model_hash="other"), 1.0, 0)
+    assert apply(z_T, tiny.random_rho(host, model, 4, model_hash="other"), 1.0, 0, other_checkpoint=True).args
     with pytest.raises(error, match="16 channels"):
-        apply(z_T, random_rho(host, model, 16), 1.0, 0)
+        apply(z_T, tiny.random_rho(host, model, 16), 1.0, 0)
     with pytest.raises(error, match="another grid"):
         other, _, _ = walk(nodes, model, latent, condition, k=2)
         denoise(model, other, record, condition)
@@ -212,7 +188,7 @@ def test_a_model_the_formula_does_not_cover_is_refused(host, nodes):
     import comfy.model_sampling as sampling
 
     error = host.module("ldu.errors").UnsupportedModelError
-    latent = latents()
+    latent = tiny.latents()
 
     def sampled_as(*kinds, **attributes):
         patched = tiny.model("sd1").clone()

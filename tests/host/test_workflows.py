@@ -1,26 +1,24 @@
 """Every shipped workflow, through the host's real executor, on the demo checkpoint with as few steps as will do."""
 
-import asyncio
-import copy
 import json
 import shutil
 import subprocess
 import sys
 
-import execution
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from launch import PACK
+from launch.graph import WORKFLOWS as TWINS
+from launch.graph import numbers_of
 
 from . import tiny_models as tiny
+from .executor import needs_weights, new_executor, run
 
 WORKFLOWS = PACK / "workflows"
-TWINS = WORKFLOWS / "api"
 PORTRAIT = WORKFLOWS / "samples" / "ldu_sample_portrait.png"
-WEIGHTS = PACK / "demo" / "weights" / "ldu_demo.safetensors"
 BUDGET = 6
 FEW = {
     "LDU_TextualInversion": {"steps": 1},
@@ -36,40 +34,6 @@ FEW = {
     "RepeatLatentBatch": {"amount": 2},
 }
 
-needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason="the demo checkpoint is not there")
-
-
-class Ear:
-    """What the executor wants of a server; it keeps what it hears."""
-
-    client_id = "test"
-    last_node_id = last_prompt_id = None
-
-    def __init__(self):
-        self.sockets_metadata = {}
-        self.heard = []
-
-    def send_sync(self, event, data, sid=None):
-        self.heard.append((event, data))
-
-
-def new_executor(cache):
-    """Return an executor as main.py makes it for --cache-classic, --cache-lru 3, --cache-none, or its default."""
-    arguments = {"lru": 3 * (cache == "LRU"), "ram": 2.0 * (cache == "RAM_PRESSURE"), "ram_inactive": 8.0}
-    return execution.PromptExecutor(Ear(), cache_type=execution.CacheType[cache], cache_args=arguments)
-
-
-def run(executor, graph):
-    """Validate and run a graph; return its outputs and the nodes that worked."""
-    graph = copy.deepcopy(graph)
-    valid, error, wanted, node_errors = asyncio.run(execution.validate_prompt("id", graph, None))
-    assert valid, (error, node_errors)
-    executor.server.heard.clear()
-    executor.execute(graph, "id", {"client_id": "test"}, wanted)
-    assert executor.success, executor.status_messages[-1]
-    worked = {data["node"] for event, data in executor.server.heard if event == "executing"} - {None}
-    return executor.history_result["outputs"], worked
-
 
 def twin(name):
     """Return a workflow in API format with few steps and a budget of its own, set where the workflow keeps them."""
@@ -79,19 +43,15 @@ def twin(name):
             link = node["inputs"][key]
             place, key = (graph[link[0]]["inputs"], "value") if isinstance(link, list) else (node["inputs"], key)
             place[key] = value
-    for gallery in nodes_of(graph, "LDU_ThiefsGallery"):
+    for gallery in numbers_of(graph, "LDU_ThiefsGallery"):
         if "above" in graph[gallery]["inputs"]:  # the LoRA's: the host's trainer takes one set of pictures
             graph[graph[gallery]["inputs"]["name"][0]]["inputs"]["purifiers"] = "jpeg 50"
     return graph
 
 
-def nodes_of(graph, class_type):
-    return [number for number, node in graph.items() if node["class_type"] == class_type]
-
-
 def saved_change(host, outputs, graph):
     """Return the largest change of a level in the saved picture, whose name and silence are checked too."""
-    (saver,) = nodes_of(graph, "LDU_SaveProtected")
+    (saver,) = numbers_of(graph, "LDU_SaveProtected")
     (saved,) = outputs[saver]["images"]
     assert saved["filename"].startswith("ldu_sample_portrait_protected_")
     with Image.open(host.base / "output" / saved["filename"]) as picture, Image.open(PORTRAIT) as original:
@@ -125,7 +85,7 @@ def test_protect_keeps_the_budget_in_each_cache_mode_of_the_host(host, cache):
     graph, executor = twin("protect"), new_executor(cache)
     outputs, _ = run(executor, graph)
     assert 0 < saved_change(host, outputs, graph) <= BUDGET
-    (judge,) = nodes_of(graph, "LDU_MeasureLoss")
+    (judge,) = numbers_of(graph, "LDU_MeasureLoss")
     numbers = json.loads(outputs[judge]["ldu"][0])
     assert all(np.isfinite(numbers[key]) for key in ("loss_before", "loss_after", "loss_random"))
     if cache == "CLASSIC":
@@ -133,20 +93,20 @@ def test_protect_keeps_the_budget_in_each_cache_mode_of_the_host(host, cache):
 
 
 def check_that_strength_costs_no_training(host, executor, graph):
-    (shift,) = nodes_of(graph, "LDU_ApplyRhoShift")
+    (shift,) = numbers_of(graph, "LDU_ApplyRhoShift")
     graph[shift]["inputs"]["strength"] = 0
     outputs, worked = run(executor, graph)
-    assert not worked & {*nodes_of(graph, "LDU_TextualInversion"), *nodes_of(graph, "LDU_TrainRho")}
+    assert not worked & {*numbers_of(graph, "LDU_TextualInversion"), *numbers_of(graph, "LDU_TrainRho")}
     assert saved_change(host, outputs, graph) == 0
 
 
 def losses_found(name, cache):
     """Return what the judges of a workflow find in a cache mode; a folder's pictures get a place of their own."""
     graph = twin(name)
-    for node in nodes_of(graph, "LDU_ProtectFolder"):
+    for node in numbers_of(graph, "LDU_ProtectFolder"):
         graph[node]["inputs"]["save_in"] = f"%folder%_{cache}"
     outputs, _ = run(new_executor(cache), graph)
-    return {node: outputs[node]["ldu"] for node in nodes_of(graph, "LDU_MeasureLoss")}
+    return {node: outputs[node]["ldu"] for node in numbers_of(graph, "LDU_MeasureLoss")}
 
 
 @needs_weights
@@ -161,7 +121,7 @@ def test_a_workflow_finds_the_same_in_each_cache_mode_of_the_host(host, name):
 def test_a_rho_trained_on_a_folder_protects_a_photo(host):
     training, protecting = twin("train_rho_on_folder"), twin("protect_with_trained_rho")
     run(new_executor("CLASSIC"), training)
-    (saver,), (loader,) = nodes_of(training, "LDU_SaveRho"), nodes_of(protecting, "LDU_LoadRho")
+    (saver,), (loader,) = numbers_of(training, "LDU_SaveRho"), numbers_of(protecting, "LDU_LoadRho")
     outputs, _ = run(new_executor("CLASSIC"), protecting)
     assert outputs[loader]["text"][0].startswith(training[saver]["inputs"]["name"] + ".safetensors\n")
     assert 0 < saved_change(host, outputs, protecting) <= BUDGET
@@ -171,7 +131,7 @@ def test_a_rho_trained_on_a_folder_protects_a_photo(host):
 def test_a_folder_is_protected_and_a_second_run_trains_nothing(host):
     graph = twin("protect_folder")
     outputs, _ = run(new_executor("CLASSIC"), graph)
-    (node,), (judge,) = nodes_of(graph, "LDU_ProtectFolder"), nodes_of(graph, "LDU_MeasureLoss")
+    (node,), (judge,) = numbers_of(graph, "LDU_ProtectFolder"), numbers_of(graph, "LDU_MeasureLoss")
     numbers = json.loads(outputs[node]["ldu"][0])
     told = numbers["pictures"]
     assert [each["outcome"] for each in told] == ["saved"] * 4
@@ -185,11 +145,11 @@ def test_a_folder_is_protected_and_a_second_run_trains_nothing(host):
             assert 0 < np.abs(np.asarray(picture, int) - np.asarray(original, int)).max() <= BUDGET
     assert len(outputs[judge]["ldu"]) == 2, "as it was saved, and after a platform"
     outputs, worked = run(new_executor("CLASSIC"), graph)
-    (training,) = nodes_of(graph, "LDU_TrainRho")
+    (training,) = numbers_of(graph, "LDU_TrainRho")
     assert not worked & {
         training,
         graph[training]["inputs"]["conditioning"][0],
-        *nodes_of(graph, "LDU_LoadPictureFolder"),
+        *numbers_of(graph, "LDU_LoadPictureFolder"),
     }
     assert outputs[node]["text"][0].startswith("4 there already")
 
@@ -204,16 +164,16 @@ def test_the_blueprint_protects_a_photo(host):
 @needs_weights
 def test_the_methods_are_compared_by_one_judge_within_the_budget(host):
     graph = twin("compare_methods")
-    (noise,) = nodes_of(graph, "LDU_Purify")
+    (noise,) = numbers_of(graph, "LDU_Purify")
     graph[noise]["inputs"]["purifiers"] = "noise 0.02"
     (half,) = (node for node in graph.values() if node["_meta"]["title"] == "Half of it")
     half["inputs"]["value"] = BUDGET / 2
     outputs, _ = run(new_executor("CLASSIC"), graph)
-    said = [outputs[node]["text"][0] for node in nodes_of(graph, "LDU_Compare")]
+    said = [outputs[node]["text"][0] for node in numbers_of(graph, "LDU_Compare")]
     changes = [int(text.split(" of 255")[0].split()[-1]) for text in said]
     assert len(changes) == 4
     assert all(0 < change <= most for change, most in zip(changes, (BUDGET, BUDGET, BUDGET, BUDGET / 2), strict=True))
-    told = [json.loads(outputs[node]["ldu"][0]) for node in nodes_of(graph, "LDU_MeasureLoss")]
+    told = [json.loads(outputs[node]["ldu"][0]) for node in numbers_of(graph, "LDU_MeasureLoss")]
     assert len({each["loss_before"] for each in told}) == 1
     assert len({each["loss_after"] for each in told}) == 4
 
@@ -221,9 +181,9 @@ def test_the_methods_are_compared_by_one_judge_within_the_budget(host):
 @needs_weights
 def test_the_stress_test_shows_what_each_thief_got_and_reports_on_the_saved_files(host):
     graph = twin("stress_test")
-    gallery = next(number for number in nodes_of(graph, "LDU_ThiefsGallery") if "above" in graph[number]["inputs"])
+    gallery = next(number for number in numbers_of(graph, "LDU_ThiefsGallery") if "above" in graph[number]["inputs"])
     outputs, _ = run(new_executor("CLASSIC"), graph)
-    (report,) = nodes_of(graph, "LDU_ProtectionReport")
+    (report,) = numbers_of(graph, "LDU_ProtectionReport")
     page = host.base / "output" / json.loads(outputs[report]["ldu"][0])["report"]
     told = json.loads(page.with_suffix(".json").read_text("utf-8"))
     assert told["demo"] is True
@@ -250,9 +210,9 @@ def test_the_stress_test_shows_what_each_thief_got_and_reports_on_the_saved_file
 def test_a_stress_test_of_unprotected_pictures_finds_no_protection(host):
     graph = twin("blueprint_stress_test")
     outputs, _ = run(new_executor("CLASSIC"), graph)
-    (gallery,) = nodes_of(graph, "LDU_ThiefsGallery")
+    (gallery,) = numbers_of(graph, "LDU_ThiefsGallery")
     assert "no protection is seen" in outputs[gallery]["text"][0]
-    (judge,) = nodes_of(graph, "LDU_MeasureLoss")
+    (judge,) = numbers_of(graph, "LDU_MeasureLoss")
     told = json.loads(outputs[judge]["ldu"][0])
     assert told["loss_before"] == told["loss_after"]
 
@@ -260,13 +220,13 @@ def test_a_stress_test_of_unprotected_pictures_finds_no_protection(host):
 @needs_weights
 def test_the_lora_attack_draws_with_a_model_that_has_learnt(host):
     graph = twin("blueprint_dreambooth_lora_attack")
-    (training,) = nodes_of(graph, "TrainLoraNode")
+    (training,) = numbers_of(graph, "TrainLoraNode")
     drawn = []
     for rate in (1e-7, 1e-1):
         graph[training]["inputs"]["learning_rate"] = rate
         outputs, worked = run(new_executor("CLASSIC"), graph)
         assert training in worked
-        (saver,) = nodes_of(graph, "LDU_SaveProtected")
+        (saver,) = numbers_of(graph, "LDU_SaveProtected")
         with Image.open(host.base / "output" / outputs[saver]["images"][0]["filename"]) as picture:
             drawn.append(np.asarray(picture, int))
     assert drawn[0].shape == (128, 128, 3)
@@ -290,9 +250,9 @@ class TinyLoader:
 def test_the_lora_attack_trains_and_draws_with_each_family(host, monkeypatch, family):
     monkeypatch.setitem(host.classes, "TinyLoader", TinyLoader)
     graph = twin("blueprint_dreambooth_lora_attack")
-    (loader,) = nodes_of(graph, "LDU_LoadDemoCheckpoint")
+    (loader,) = numbers_of(graph, "LDU_LoadDemoCheckpoint")
     graph[loader] = {"class_type": "TinyLoader", "inputs": {"family": family}}
     outputs, worked = run(new_executor("CLASSIC"), graph)
-    assert {*nodes_of(graph, "TrainLoraNode"), *nodes_of(graph, "LoraModelLoader")} <= worked
-    (saver,) = nodes_of(graph, "LDU_SaveProtected")
+    assert {*numbers_of(graph, "TrainLoraNode"), *numbers_of(graph, "LoraModelLoader")} <= worked
+    (saver,) = numbers_of(graph, "LDU_SaveProtected")
     assert len(outputs[saver]["images"]) == 2

@@ -164,6 +164,32 @@ def vae(family="sd1", dtype=torch.float32, seed=0):
     return built
 
 
+def latents(family="sd1", batch=1):
+    """LATENTs of pictures of 64 x 80 pixels, at the size that the family's VAE makes."""
+    channels = 16 if family == "sd3" else 4
+    scale = 1 / 0.18215 if channels == 4 else 1.0
+    return {"samples": scale * torch.randn(batch, channels, 8, 10, generator=torch.Generator().manual_seed(0))}
+
+
+def random_rho(host, model, channels, **card):
+    """A rho of random weights for this model, its card as given."""
+    ldu, types, nodes = host.module("ldu.shift_unet"), host.module("nodes.types"), host.module("nodes.host")
+    torch.manual_seed(0)
+    with torch.inference_mode(False):
+        net = ldu.ShiftUNet(ldu.ShiftConfig(channels, width=16)).requires_grad_(False)
+        torch.nn.init.normal_(net.conv_out.weight)
+    tag = nodes.tag_model(model)
+    values = {
+        "model_family": tag.family,
+        "model_hash": tag.fingerprint,
+        "prediction": tag.prediction,
+        "k_steps": (k := card.get("k_steps", 4)),
+        "depth": 0.5,
+        "sigmas": nodes.read_schedule(model).grid(k, 0.5),
+    }
+    return types.TrainedRho(nodes.under_manager(net), host.module("ldu.checkpoint").RhoCard(**{**values, **card}))
+
+
 def write_sd15(path, seed=0):
     """Write a random checkpoint that the stock loader takes for SD1.5: one level of its UNet, its CLIP, a TAESD."""
     unet = families.SD15(

@@ -1,6 +1,7 @@
 import { api } from "../../../scripts/api.js";
 import { whenThereIsOutput, fit } from "./outputs.js";
 import { translated } from "./translate.js";
+import { notches } from "./wheel.js";
 
 // Compare shows before and after with a divider that follows the pointer, or their difference. The wheel zooms to
 // single pixels, dragging moves, a double click goes back. (The stock Compare Images draws in one of the front end's
@@ -90,7 +91,7 @@ function listen(view, state, draw) {
     event.preventDefault();
     event.stopPropagation();
     const [x, y] = place(event);
-    const zoom = Math.min(FARTHEST, Math.max(1, state.zoom * (event.deltaY < 0 ? STEP : 1 / STEP)));
+    const zoom = Math.min(FARTHEST, Math.max(1, state.zoom * STEP ** -notches(event)));
     const grown = zoom / state.zoom; // about the pointer
     move(view, Object.assign(state, { zoom, x: x - grown * (x - state.x), y: y - grown * (y - state.y) }));
     draw();

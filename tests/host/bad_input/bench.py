@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from .. import tiny_models as tiny
-from ..test_walk import latents, random_rho
 
 
 class RefusedError(Exception):
@@ -122,10 +121,10 @@ def condition(family: str = "sd1", width: int | None = None) -> list[Any]:
 
 def walked(bench: Bench, **settings: Any) -> Any:
     """Return z_T and its record."""
-    given = {"model": model(), "latent": latents(), "k": 4, "depth": 0.5, "conditioning": condition(), **settings}
+    given = {"model": model(), "latent": tiny.latents(), "k": 4, "depth": 0.5, "conditioning": condition(), **settings}
     return bench.node("LDU_InvertToZT", **given).args
 
 
 def rho(bench: Bench, channels: int = 4, **card: Any) -> Any:
     """Return an untrained rho with a card of its own."""
-    return random_rho(bench.host, model(), channels, **card)
+    return tiny.random_rho(bench.host, model(), channels, **card)

@@ -3,7 +3,7 @@
 import comfy.model_sampling as sampling
 import torch
 
-from ..test_walk import latents
+from ..tiny_models import latents
 from .bench import Bench, Case, condition, model, picture, rho, vae, walked
 
 GOOD = picture()

@@ -1,0 +1,191 @@
+"""What can be typed behind `run.py`, and which values of the workflow it asks for.
+
+argparse tells the name of a function that cannot read a value, so those below are named for their readers.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ldu.naming import ENDINGS
+
+# What the pictures show: the word to start from, and another for the thief that judges the result.
+SUBJECTS = {"person": "face", "object": "thing", "art": "painting", "animal": "pet"}
+TOKEN = "S*"
+IDENTITIES = ("none", "demo portraits", "insightface")  # as the gallery's node calls them
+
+Wishes = dict[str, Any]
+
+
+def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return the options of a command line and, of `test`, those that are pytest's."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "test":
+        parser.error(f"unknown option: {' '.join(rest)}")
+    return options, rest
+
+
+def protect_wishes(options: argparse.Namespace) -> Wishes:
+    """Return what was asked of the workflow; what was not keeps the workflow's own value."""
+    method = ("budget", "strength", "k", "depth", "train_steps", "refine_steps", "seed")
+    wishes = _given(options, *method, "format", "quality")
+    if options.subject:
+        wishes |= {} if options.rho else _words_of(options.subject)
+        wishes["judges_word"] = SUBJECTS[options.subject]
+    if options.prompt:
+        wishes["prompt"] = options.prompt
+    return wishes
+
+
+def stress_wishes(options: argparse.Namespace) -> Wishes:
+    """Return what was asked of the stress test; protecting is left to its own values where nothing is to be made."""
+    names = ("thief_steps", "lora_steps", "pictures", "identity", "public_photos", "thief_seed")
+    wishes = _given(options, *names, *(() if options.protected else ("budget", "train_steps", "refine_steps", "seed")))
+    if options.protected and options.budget is not None:
+        wishes["report_budget"] = options.budget
+    if options.purifiers:
+        wishes["purifiers"] = "\n".join(dict.fromkeys(["none", *options.purifiers]))
+    if options.subject:
+        wishes |= {"judges_word": SUBJECTS[options.subject], "lora_prompt": f"a photo of sks {options.subject}"}
+        wishes |= {} if options.protected else _words_of(options.subject)
+    return wishes
+
+
+def _given(options: argparse.Namespace, *names: str) -> Wishes:
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _words_of(subject: str) -> Wishes:
+    return {"prompt": f"a photo of {TOKEN} {subject}", "initial_word": subject}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run.py", description="Protect pictures against personalization.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{protect,stress,ui,test}")
+    _add_protect(commands.add_parser("protect", help="protect one picture, several of one subject, or a folder"))
+    _add_stress(commands.add_parser("stress", help="ask what thieves learn from pictures once they are protected"))
+    ui = commands.add_parser("ui", help="open ComfyUI with the LDU nodes in place")
+    ui.add_argument("--port", type=int, help="port of the address (default: a free one)")
+    _add_host(ui)
+    test = commands.add_parser("test", help="pass all checks; further options go to pytest", allow_abbrev=False)
+    test.add_argument("--fast", action="store_true", help="the core's tests only")
+    return parser
+
+
+def _add_protect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="pictures of one subject, or one folder of them"
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--out", type=Path, metavar="FILE|DIR", help="default: NAME_protected beside the picture or folder"
+    )
+    _add_kept(files, report="save the report (several pictures: a list of them)")
+    files.add_argument("--format", choices=list(ENDINGS), help="of the saved files (png); the others break the budget")
+    files.add_argument("--quality", type=quality, help="of jpeg and webp, 1..100 (90)")
+    method = parser.add_argument_group("method (defaults are the workflow's)")
+    _add_budget(method)
+    method.add_argument("--strength", type=_number(-4, 4), help="of the shift (1)")
+    method.add_argument("--k", type=whole_number, help="steps of the walk: 1, 2, 4 or 8 are usual")
+    method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
+    _add_training(method, refining="on the pixels; 0 = the shift alone, as with --rho")
+    method.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
+    method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')
+    method.add_argument("--seed", type=whole_number)
+    models = _add_models(parser)
+    models.add_argument("--rho", type=Path, metavar="FILE.safetensors", help="a trained rho: the shift, no training")
+    _add_host(parser)
+
+
+def _add_stress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="originals, all of one person or thing")
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--protected", nargs="+", type=Path, default=[], metavar="FILE", help="their protected versions, in that order"
+    )
+    files.add_argument("--out", type=Path, metavar="DIR", help="default: NAME_stress beside the first picture")
+    _add_kept(files, report="save the report as JSON here too")
+    thieves = parser.add_argument_group("thieves (defaults are the workflow's)")
+    thieves.add_argument("--purifiers", nargs="+", metavar="LINE", help='what they try first: "jpeg 75" "resize 0.5"')
+    thieves.add_argument("--thief-steps", type=whole_number, metavar="STEPS", help="of Textual Inversion")
+    thieves.add_argument("--lora-steps", type=count, metavar="STEPS", help="of DreamBooth-LoRA")
+    thieves.add_argument("--thief-seed", type=whole_number, metavar="SEED")
+    thieves.add_argument("--pictures", type=count, metavar="COUNT", help="that each draws (8)")
+    thieves.add_argument("--identity", choices=IDENTITIES, help="who compares faces (your own checkpoint: none)")
+    thieves.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
+    thieves.add_argument("--public-photos", type=whole_number, metavar="COUNT", help="of the subject, in all")
+    method = parser.add_argument_group("protection of the originals (defaults are the workflow's)")
+    _add_budget(method)
+    _add_training(method, refining="on the pixels; 0 = the shift alone")
+    method.add_argument("--seed", type=whole_number)
+    _add_models(parser)
+    _add_host(parser)
+
+
+def _add_kept(files: argparse._ArgumentGroup, *, report: str) -> None:
+    files.add_argument("--json", type=Path, metavar="FILE", help=report)
+    files.add_argument("--force", action="store_true", help="replace existing files, never an input")
+    files.add_argument("--keep-log", type=Path, metavar="FILE", help="save ComfyUI's log; it names your files")
+
+
+def _add_budget(method: argparse._ArgumentGroup) -> None:
+    method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help="largest change of a level (10)")
+
+
+def _add_training(method: argparse._ArgumentGroup, *, refining: str) -> None:
+    method.add_argument("--train-steps", type=whole_number, metavar="STEPS", help="of ρ, which makes the shift")
+    method.add_argument("--refine-steps", type=whole_number, metavar="STEPS", help=refining)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    models = parser.add_argument_group("models")
+    models.add_argument("--checkpoint", type=Path, metavar="FILE.safetensors", help="your SD checkpoint")
+    return models
+
+
+def _add_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--comfyui", type=Path, metavar="DIR", help="your own ComfyUI (default: COMFYUI_DIR)")
+    parser.add_argument("--cpu", action="store_true", help="leave the GPU alone")
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value) or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not within {least}..{most}")
+        return value
+
+    return number
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number from 0 on."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1 on."""
+    value = whole_number(text)
+    if not value:
+        raise argparse.ArgumentTypeError("0 is not enough")
+    return value
+
+
+def quality(text: str) -> int:
+    """Read a whole number from 1 to 100."""
+    value = whole_number(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1..100")
+    return value
+
+
+def _prompt(text: str) -> str:
+    if TOKEN not in text:
+        raise argparse.ArgumentTypeError(f"the prompt must contain {TOKEN}, which stands for the subject")
+    return text

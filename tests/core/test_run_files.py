@@ -1,0 +1,218 @@
+"""The door and people's files: which goes where, and what is never written over."""
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from launch import LaunchError, door, files, folder, graph, options, result
+
+from .made_files import make_file, make_safetensors
+
+
+class TestWhichFileGoesWhere:
+    def test_a_picture_gets_a_neighbour(self, tmp_path):
+        photo = make_file(tmp_path / "me.jpg")
+        assert files.plan([photo], None, force=False) == [files.Job(photo, tmp_path / "me_protected.png")]
+
+    def test_several_pictures_go_into_the_named_folder(self, tmp_path):
+        photos = [make_file(tmp_path / name) for name in ("a.png", "b.png")]
+        targets = [job.target for job in files.plan(photos, tmp_path / "new", force=False)]
+        assert targets == [tmp_path / "new" / "a_protected.png", tmp_path / "new" / "b_protected.png"]
+
+    @pytest.mark.parametrize(
+        ("out", "message"),
+        [
+            ("there.png", "is there already: move it, choose another name, or add --force"),
+            ("me.png", "is one of the inputs, and an input is never written over"),
+            ("me.jpg", "must end in .png"),
+            ("missing/below/x.png", "There is no folder"),
+        ],
+    )
+    def test_a_target_that_is_taken_or_cannot_be_is_refused(self, tmp_path, out, message):
+        photo = make_file(tmp_path / "me.png")
+        make_file(tmp_path / "there.png")
+        with pytest.raises(LaunchError, match=message):
+            files.plan([photo], tmp_path / out, force=False)
+
+    def test_force_replaces_a_file_but_never_the_input_by_whatever_name(self, tmp_path):
+        photo, there = make_file(tmp_path / "me.png"), make_file(tmp_path / "there.png")
+        assert files.plan([photo], there, force=True)[0].target == there
+        alias = tmp_path / "alias.png"
+        alias.hardlink_to(photo)
+        with pytest.raises(LaunchError, match="is one of the inputs"):
+            files.plan([photo], alias, force=True)
+
+    def test_a_missing_picture_and_twins_are_refused(self, tmp_path):
+        with pytest.raises(LaunchError, match="There is no picture at"):
+            files.plan([tmp_path / "none.png"], None, force=False)
+        (tmp_path / "other").mkdir()
+        twins = [make_file(tmp_path / "a.png"), make_file(tmp_path / "other" / "a.png")]
+        with pytest.raises(LaunchError, match="Two files would be saved under one name"):
+            files.plan(twins, tmp_path, force=False)
+        with pytest.raises(LaunchError, match="Several pictures are saved in a folder"):
+            files.plan(twins, tmp_path / "one.png", force=False)
+
+    def test_a_delivery_is_complete_or_absent(self, tmp_path):
+        target = tmp_path / "new" / "target"
+        files.deliver(b"first", target, force=False)
+        with pytest.raises(LaunchError, match="has come into being meanwhile"):
+            files.deliver(b"second", target, force=False)
+        assert target.read_bytes() == b"first"
+        with pytest.raises(LaunchError, match="cannot be written"):
+            files.deliver(b"second", target / "below", force=True)
+        with pytest.raises(LaunchError, match="cannot be written"):
+            files.deliver(b"second", target.parent, force=True)
+        assert list(target.parent.iterdir()) == [target]
+        assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+    def test_a_rho_tells_how_the_walk_must_be_set(self, tmp_path):
+        card = {"k_steps": 2, "depth": 0.3, "budget_levels": 10}
+        rho = make_safetensors(tmp_path / "rho.safetensors", {"ldu.rho": json.dumps({"card": card})})
+        assert files.rho_settings(rho) == {"k": 2, "depth": 0.3}
+        lying = {"ldu.rho": json.dumps({"card": card | {"k_steps": ["3", 0]}})}  # would be a link in the graph
+        assert files.rho_settings(make_safetensors(tmp_path / "lying.safetensors", lying)) == {}
+        assert files.rho_settings(make_safetensors(tmp_path / "other.safetensors", {})) == {}
+
+    def test_a_rho_tells_its_prompt_and_whoever_protects_something_else_with_it_is_told(self, tmp_path):
+        described = json.dumps({"card": {"prompt": "a photo of S* person"}})
+        rho = make_safetensors(tmp_path / "rho.safetensors", {"ldu.rho": described})
+        silent = make_safetensors(tmp_path / "silent.safetensors", {"ldu.rho": json.dumps({"card": {"prompt": 3}})})
+
+        def said(*more):
+            typed, _ = options.read_options(["protect", "a.png", *more])
+            return door._other_subject(typed)
+
+        (told,) = said("--rho", str(rho), "--subject", "animal")
+        assert told.startswith('rho.safetensors was trained with the prompt "a photo of S* person", but')
+        assert said("--rho", str(rho), "--subject", "person") == []
+        assert said("--rho", str(rho)) == said("--subject", "animal") == []
+        assert said("--rho", str(silent), "--subject", "animal") == []
+
+    def test_only_safetensors_are_taken(self, tmp_path):
+        files.require_safetensors(make_safetensors(tmp_path / "good.safetensors", {}))
+        for content in (b"", b"\x80\x04.", struct.pack("<Q", 2**60), struct.pack("<Q", 99) + b"{}", b"PK\x03\x04" * 8):
+            bad = tmp_path / "bad.safetensors"
+            bad.write_bytes(content)
+            with pytest.raises(LaunchError, match="is not a safetensors file, or it is cut short"):
+                files.require_safetensors(bad)
+        with pytest.raises(LaunchError, match="can run code and are not loaded"):
+            files.require_safetensors(make_file(tmp_path / "model.ckpt"))
+        with pytest.raises(LaunchError, match="There is no file at"):
+            files.require_safetensors(tmp_path / "none.safetensors")
+
+
+class TestFolder:
+    @pytest.fixture
+    def job(self, tmp_path):
+        (tmp_path / "me" / "sub").mkdir(parents=True)
+        for name in ("b.png", "a.jpg", "sub/c.webp", "notes.txt", ".hidden.png"):
+            make_file(tmp_path / "me" / name)
+        return files.plan_folder(tmp_path / "me", None)
+
+    def test_it_goes_beside_the_originals_unless_told_otherwise(self, job, tmp_path):
+        assert job == files.Job(tmp_path / "me", tmp_path / "me_protected")
+        assert files.plan_folder(tmp_path / "me", tmp_path / "x").target == tmp_path / "x"
+
+    def test_it_never_goes_among_the_originals(self, job, tmp_path):
+        for out in (tmp_path / "me", tmp_path):
+            with pytest.raises(LaunchError, match="holds the originals: choose another folder"):
+                files.plan_folder(tmp_path / "me", out)
+        with pytest.raises(LaunchError, match="is a file, but a folder's name is needed"):
+            files.plan_folder(tmp_path / "me", make_file(tmp_path / "file"))
+
+    def test_pictures_of_sub_folders_are_found_and_nothing_else(self, job, tmp_path):
+        assert [name.as_posix() for name in files.pictures_of(job)] == ["a.jpg", "b.png", "sub/c.webp"]
+        inside = files.plan_folder(tmp_path / "me", tmp_path / "me" / "sub")
+        assert [name.as_posix() for name in files.pictures_of(inside)] == ["a.jpg", "b.png"]
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(LaunchError, match="no picture in the folder"):
+            files.pictures_of(files.plan_folder(tmp_path / "empty", None))
+
+    def test_an_original_that_is_a_link_into_the_target_is_not_written_over(self, tmp_path):
+        for name in ("album", "photos"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "album" / "a.png").symlink_to(make_file(tmp_path / "photos" / "a.png"))
+        with pytest.raises(LaunchError, match=r"holds the original of a\.png: choose another folder"):
+            files.pictures_of(files.plan_folder(tmp_path / "album", tmp_path / "photos"))
+
+    def test_the_workflow_gets_links_to_the_pictures_and_all_wishes(self, job, tmp_path):
+        wishes = {
+            "budget": 4,
+            "seed": 3,
+            "train_steps": 2,
+            "refine_steps": 7,
+            "format": "jpeg",
+            "quality": 80,
+            "judges_word": "pet",
+        }
+        base = tmp_path / "base"
+        filled = folder.prepare_graph(job, folder.Order(wishes, Path("sd.safetensors")), base)
+        (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
+        chosen = [node["inputs"][name] for name in ("folder", "save_in", "file_format", "quality")]
+        assert chosen == ["me", "protected", "jpeg", 80]
+        (loader,) = graph.nodes_of(filled, "LDU_LoadPictureFolder")
+        assert loader["inputs"]["folder"] == "me"
+        assert {option: graph.value_of(filled, option) for option in wishes} == wishes
+        assert graph.nodes_of(filled, "CheckpointLoaderSimple")
+        links = [base / "input" / "me" / name for name in files.pictures_of(job)]
+        assert all(link.is_symlink() and link.read_bytes() == link.name.encode() for link in links)
+
+    def test_a_trained_rho_takes_the_place_of_the_training(self, job, tmp_path):
+        rho = make_safetensors(tmp_path / "my.safetensors", {})
+        filled = folder.prepare_graph(job, folder.Order({"strength": 2}, rho=rho), tmp_path / "base")
+        assert not graph.nodes_of(filled, "LDU_TrainRho")
+        (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
+        assert filled[node["inputs"]["rho"][0]]["inputs"] == {"file": "my.safetensors"}
+        assert "personalization" not in node["inputs"], "nothing is learnt then, and the shift is all there is"
+        for name in ("train_steps", "refine_steps"):
+            with pytest.raises(LaunchError, match=f"--{name.replace('_', '-')} has no effect"):
+                folder.prepare_graph(job, folder.Order({name: 2}, rho=rho), tmp_path / name)
+
+    def test_each_file_is_handed_over_once_and_what_is_there_is_left(self, job, tmp_path):
+        place = tmp_path / "place"
+        (place / "sub").mkdir(parents=True)
+        job.target.mkdir()
+        make_file(job.target / "a.png")
+        delivery = folder.Delivery(place, job.target, force=False)
+        delivery.link_existing()
+        assert (place / "a.png").read_bytes() == b"a.png"
+        make_file(place / "sub" / "c.png")
+        (place / ".ldu-1.part").write_bytes(b"half")
+        delivery.hand_over()
+        found = {file.relative_to(job.target).as_posix() for file in job.target.rglob("*") if file.is_file()}
+        assert found == {"a.png", "sub/c.png"}
+        (job.target / "sub" / "c.png").write_bytes(b"mine")
+        delivery.hand_over()
+        assert (job.target / "sub" / "c.png").read_bytes() == b"mine"
+
+    def test_a_file_that_came_meanwhile_is_left_alone_unless_forced(self, job, tmp_path):
+        place = tmp_path / "place"
+        place.mkdir()
+        job.target.mkdir()
+        make_file(place / "a.png")
+        (job.target / "a.png").write_bytes(b"mine")
+        with pytest.raises(LaunchError, match="has come into being meanwhile"):
+            folder.Delivery(place, job.target, force=False).hand_over()
+        folder.Delivery(place, job.target, force=True).hand_over()
+        assert (job.target / "a.png").read_bytes() == b"a.png"
+
+    def test_the_words_name_what_was_left_out_and_that_a_lossy_file_keeps_no_bound(self, job):
+        report = dict.fromkeys(result.KEYS) | {"max_abs_levels": 31, "budget_levels": 10, "bytes": 5000}
+        told = [
+            {"name": "a.jpg", "outcome": "saved", "said": ""},
+            {"name": "bad.png", "outcome": "left out", "said": "bad.png is not a picture."},
+        ]
+        losses = {"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2}
+        found = folder.FolderReport(job, [report], told, [losses, losses | {"loss_after": 0.25}], 3.0)
+        words = found.in_words()
+        assert "1 saved, 1 left out" in words
+        assert "bad.png: bad.png is not a picture." in words
+        assert "the bound of the budget does not hold" in words
+        assert "recompresses it: A thief's loss 0.1000 -> 0.2500" in words
+        assert found.as_dict()["left_out"] == {"bad.png": "bad.png is not a picture."}
+
+    def test_a_folder_stands_alone_on_the_command_line(self, job, capsys):
+        assert door.main(["protect", str(job.source), str(job.source / "b.png")]) == 1
+        assert capsys.readouterr().err == "Give one folder, or several pictures, but not both.\n"

@@ -1,0 +1,203 @@
+"""The door fills the shipped workflow with wishes, and reports what became of it."""
+
+import json
+import types
+from pathlib import Path
+
+import pytest
+
+from launch import LaunchError, files, graph, result
+from launch.progress import Progress
+
+WORKFLOW = {
+    "1": {"class_type": "LDU_LoadDemoCheckpoint", "inputs": {}},
+    "2": {"class_type": "LDU_TrainRho", "inputs": {"model": ["1", 0], "budget": 10, "steps": 40, "seed": 3}},
+    "3": {"class_type": "LDU_FitToBudget", "inputs": {"budget": 10}},
+}
+
+
+class TestGraph:
+    def test_a_wish_reaches_every_place_it_has(self):
+        filled = graph.fill(WORKFLOW, {"budget": 4})
+        assert [filled[node]["inputs"]["budget"] for node in ("2", "3")] == [4, 4]
+        assert graph.value_of(filled, "budget") == 4
+        assert WORKFLOW["2"]["inputs"]["budget"] == 10
+
+    def test_a_value_kept_in_a_node_of_its_own_is_changed_there(self):
+        linked = {
+            "7": {"class_type": "PrimitiveFloat", "inputs": {"value": 10}},
+            "2": {"class_type": "LDU_TrainRho", "inputs": {"budget": ["7", 0]}},
+            "3": {"class_type": "LDU_FitToBudget", "inputs": {"budget": ["7", 0]}},
+        }
+        filled = graph.fill(linked, {"budget": 4})
+        assert filled["7"]["inputs"]["value"] == 4
+        assert filled["3"] == linked["3"]
+        assert graph.value_of(filled, "budget") == 4
+
+    def test_the_judge_keeps_its_own_prompt(self):
+        both = {
+            "learn": {"class_type": "LDU_TextualInversion", "inputs": {"prompt": "a", "initial_word": "b"}},
+            "judge": {"class_type": "LDU_TextualInversion", "inputs": {"prompt": "c", "initial_word": "d"}},
+            "train": {"class_type": "LDU_TrainRho", "inputs": {"conditioning": ["learn", 0]}},
+            "measure": {"class_type": "LDU_MeasureLoss", "inputs": {"conditioning": ["judge", 0]}},
+        }
+        filled = graph.fill(both, {"prompt": "x", "initial_word": "y", "judges_word": "z"})
+        assert filled["learn"]["inputs"] == {"prompt": "x", "initial_word": "y"}
+        assert filled["judge"]["inputs"] == {"prompt": "c", "initial_word": "z"}
+
+    def test_a_wish_without_a_place_is_refused(self):
+        with pytest.raises(LaunchError, match=r"--strength has no effect in this workflow: leave it out\."):
+            graph.fill(WORKFLOW, {"strength": 2})
+        assert graph.value_of(WORKFLOW, "strength") is None
+
+    def test_a_checkpoint_takes_the_place_of_the_demo(self):
+        changed = graph.use_checkpoint(WORKFLOW, "sd15.safetensors")
+        assert changed["1"] == {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}}
+        assert changed["2"]["inputs"]["model"] == ["1", 0]
+
+
+@pytest.mark.parametrize("option", sorted(graph.SETTINGS.keys() - {"rho"}))
+def test_every_option_has_its_place_in_the_shipped_workflow(option):
+    assert graph.value_of(graph.load_workflow("protect"), option) is not None
+
+
+@pytest.mark.parametrize("option", ["rho", "strength", "k", "depth", "budget", "seed", "judges_word"])
+def test_a_trained_rho_can_be_used_with_every_option_that_is_left(option):
+    assert graph.value_of(graph.load_workflow("protect_with_trained_rho"), option) is not None
+
+
+@pytest.mark.parametrize("workflow", sorted(path.stem for path in graph.WORKFLOWS.glob("*.json")))
+def test_nothing_is_drawn_that_nobody_sees(workflow):
+    loaded = graph.load_workflow(workflow)
+    assert not graph.nodes_of(loaded, "LossGraphNode")
+    assert all(node["inputs"]["previews"] == 0 for node in graph.nodes_of(loaded, "LDU_TextualInversion"))
+
+
+class TestSeveralPictures:
+    WORKFLOW = types.MappingProxyType(
+        {
+            "load": {"class_type": "LDU_LoadPicture", "inputs": {"image": "x"}},
+            "learn": {"class_type": "LDU_TextualInversion", "inputs": {"image": ["load", 0], "steps": 5}},
+            "train": {"class_type": "LDU_TrainRho", "inputs": {"image": ["load", 0], "conditioning": ["learn", 0]}},
+            "keep": {"class_type": "LDU_SaveRho", "inputs": {"rho": ["train", 0]}},
+            "shift": {"class_type": "LDU_ApplyRhoShift", "inputs": {"z_T": ["load", 0], "rho": ["train", 0]}},
+            "save": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["shift", 0], "info": ["load", 2]}},
+        }
+    )
+
+    def test_one_picture_leaves_the_workflow_as_it_is_shipped(self):
+        single = graph.with_pictures(dict(self.WORKFLOW), ["a.png"])
+        assert single.keys() == self.WORKFLOW.keys()
+        assert single["load"]["inputs"] == {"image": "a.png"}
+        assert all(single[node]["inputs"] == self.WORKFLOW[node]["inputs"] for node in single if node != "load")
+
+    def test_each_has_its_own_way_and_training_takes_them_all(self):
+        several = graph.with_pictures(dict(self.WORKFLOW), ["a.png", "b.png"])
+        assert several.keys() == {*self.WORKFLOW, "load_1", "shift_1", "save_1", "all_load_0"}
+        assert several["load_1"]["inputs"]["image"] == "b.png"
+        assert several["shift_1"]["inputs"] == {"z_T": ["load_1", 0], "rho": ["train", 0]}
+        assert several["save_1"]["inputs"] == {"image": ["shift_1", 0], "info": ["load_1", 2]}
+        assert several["train"]["inputs"] == {"image": ["all_load_0", 0], "conditioning": ["learn", 0]}
+        assert several["learn"]["inputs"]["image"] == ["all_load_0", 0]
+        gathered = {"inputs.input0": ["load", 0], "inputs.input1": ["load_1", 0]}
+        assert several["all_load_0"] == {"class_type": "CreateList", "inputs": gathered}
+
+    def test_a_report_tells_of_its_own_picture_and_counts_all_work(self):
+        several = graph.with_pictures(dict(self.WORKFLOW), ["a.png", "b.png"])
+        outputs = {
+            "save": {"ldu": [json.dumps({"loss_after": 0.1, "nfe": {"protect": 9}})]},
+            "save_1": {"ldu": [json.dumps({"loss_after": 0.2, "nfe": {"protect": 9}})]},
+            "train": {"ldu": [json.dumps({"train_steps": 3})]},
+        }
+        told = [result.told_by_nodes({"outputs": outputs}, several, number) for number in (0, 1)]
+        assert [one["loss_after"] for one in told] == [0.1, 0.2]
+        assert [one["train_steps"] for one in told] == [3, 3]
+        assert [one["nfe"]["protect"] for one in told] == [18, 18]
+
+
+@pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
+def test_the_workflows_judge_the_file_as_its_readers_see_it(name):
+    shipped = graph.load_workflow(name)
+    (saver,) = graph.numbers_of(shipped, "LDU_SaveProtected")
+    (judge,) = graph.nodes_of(shipped, "LDU_MeasureLoss")
+    assert judge["inputs"]["protected"] == [saver, 1]
+    assert shipped[saver]["inputs"]["original"] == judge["inputs"]["original"]
+
+
+def test_a_lossy_file_is_judged_as_it_is_saved():
+    changed = graph.judge_the_file(graph.load_workflow("protect"))
+    (saver,) = graph.numbers_of(changed, "LDU_SaveProtected")
+    for name in ("LDU_Compare", "LDU_MeasureLoss"):
+        (node,) = graph.nodes_of(changed, name)
+        assert node["inputs"]["protected"] == [saver, 1]
+        assert changed[saver]["inputs"]["original"] == node["inputs"]["original"]
+
+
+ENTRY = {
+    "outputs": {
+        "2": {"ldu": [json.dumps({"train_steps": 40, "nfe": {"train": 80, "evaluate": 64}, "loss_before": 0.1})]},
+        "3": {"ldu": [json.dumps({"nfe": {"evaluate": 64}, "loss_after": 0.3})], "images": []},
+    }
+}
+
+
+MEASURED = {"width": 8, "height": 9, "bytes": 1000, "max_abs_levels": 10, "psnr_db": 31.0, "ssim": 0.9}
+
+
+RUN = {"seconds": 5.0, "device": "cpu"}
+
+
+class TestResult:
+    def report(self, checkpoint=None):
+        job = files.Job(Path("a.png"), Path("a_protected.png"))
+        return result.compose(job, checkpoint, WORKFLOW, result.told_by_nodes(ENTRY, WORKFLOW, 0) | MEASURED | RUN)
+
+    def test_it_has_exactly_the_promised_keys(self):
+        assert tuple(self.report()) == result.KEYS
+
+    def test_evaluations_are_summed_by_kind(self):
+        assert self.report()["nfe"] == {"protect": 0, "train": 80, "refine": 0, "textual_inversion": 0, "evaluate": 128}
+
+    def test_evaluations_of_a_kind_that_the_shipped_workflows_do_not_have_are_told_too(self):
+        entry = {"outputs": {node: {"ldu": [json.dumps({"nfe": {"draw": 7}})]} for node in list(WORKFLOW)[:1]}}
+        assert result.told_by_nodes(entry, WORKFLOW, 0)["nfe"]["draw"] == 7
+
+    @pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
+    def test_the_judges_own_word_is_counted_as_evaluation(self, name):
+        workflow = graph.load_workflow(name)
+        words = [node for node, content in workflow.items() if content["class_type"] == "LDU_TextualInversion"]
+        entry = {"outputs": {node: {"ldu": [json.dumps({"nfe": {"textual_inversion": 240}})]} for node in words}}
+        nfe = result.told_by_nodes(entry, workflow, 0)["nfe"]
+        assert (nfe["textual_inversion"], nfe["evaluate"]) == (240 * (len(words) - 1), 240)
+
+    def test_the_demo_model_is_called_one_in_the_first_line(self):
+        assert self.report()["protects_against"] == "demo model only"
+        first = result.in_words(self.report()).splitlines()[0]
+        assert "demo" in first
+        assert "does not protect against Stable Diffusion" in first
+        assert "demo" not in result.in_words(self.report(Path("sd15.safetensors")))
+
+    def test_an_unchanged_picture_is_called_that(self):
+        assert "pixel for pixel" in result.in_words(self.report() | {"psnr_db": None})
+
+
+class TestProgress:
+    def test_the_time_left_follows_from_what_is_done(self):
+        progress = Progress({"2": {**WORKFLOW["2"], "_meta": {"title": "Train ρ"}}}, started=100.0)
+        line = progress.line({"2": {"value": 10, "max": 40, "state": "running"}}, now=120.0)
+        assert "25%" in line
+        assert "1:00 left" in line
+        assert "Train ρ 10/40" in line
+
+    def test_a_folder_counts_for_as_much_as_it_has_pictures(self):
+        shares = []
+        for pictures in (1, 1000):
+            filled = graph.use_folder(graph.load_workflow("protect_folder"), "me", "protected", pictures)
+            (number,) = [n for n, node in filled.items() if node["class_type"] == "LDU_ProtectFolder"]
+            done = {number: {"value": 1, "max": 1, "state": "finished"}}
+            shares.append(int(Progress(filled, started=0.0).line(done, now=5.0).partition("%")[0]))
+        assert shares[0] < 30
+        assert shares[1] > 90
+
+    def test_nothing_done_promises_nothing(self):
+        assert "not known yet" in Progress(WORKFLOW, started=0.0).line({}, now=5.0)

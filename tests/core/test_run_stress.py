@@ -1,0 +1,127 @@
+"""The door fills the stress test's workflow, and refuses what would be written over."""
+
+from dataclasses import replace
+
+import pytest
+
+from launch import LaunchError, door, graph, stress
+
+from .made_files import make_file
+
+
+@pytest.mark.parametrize("option", sorted(stress.PLACES.keys() - {"rho", "strength", "k", "depth"}))
+def test_every_option_of_the_stress_test_has_its_place_and_takes_effect(option):
+    shipped = graph.load_workflow("stress_test")
+    assert graph.fill(shipped, {option: "a wish"}, stress.PLACES) != shipped
+
+
+class TestStress:
+    def order(self, folder, originals=("b.png", "a.png"), protected=(), **more):
+        made = [make_file(folder / name) for name in (*originals, *protected)]
+        return stress.StressOrder(made[: len(originals)], made[len(originals) :], folder / "out", **more)
+
+    def test_originals_alone_are_protected_in_the_graph_and_then_tested(self, tmp_path):
+        filled = stress.prepare_graph(self.order(tmp_path), self.base(tmp_path))
+        kinds = [node["class_type"] for node in filled.values()]
+        assert {"LDU_TrainRho", "LDU_FitToBudget", "LDU_ThiefsGallery", "LDU_ProtectionReport"} <= set(kinds)
+        assert sorted(path.name for path in (tmp_path / "base/input/originals").iterdir()) == ["a.png", "b.png"]
+
+    def test_given_pairs_are_tested_as_they_are_and_stay_pairs_whatever_they_are_called(self, tmp_path):
+        order = self.order(tmp_path, protected=("x.png", "y.jpg"))
+        order.protected[0].write_text("protected b")
+        filled = stress.prepare_graph(order, self.base(tmp_path))
+        kinds = [node["class_type"] for node in filled.values()]
+        assert "LDU_TrainRho" not in kinds
+        assert "LDU_FitToBudget" not in kinds
+        folders = [node["inputs"]["folder"] for node in graph.nodes_of(filled, "LDU_LoadPictureFolder")]
+        assert sorted(folders) == ["originals", "protected"]
+        (report,), (loader,) = (
+            [number for number, node in filled.items() if (node["class_type"], node["inputs"].get("folder")) == wanted]
+            for wanted in ((stress.REPORT_NODE, None), (stress.FOLDER_LOADER, stress.PROTECTED))
+        )
+        told = filled[report]["inputs"]
+        assert (told["protected"], told["file"]) == ([loader, 0], [loader, 3])
+        assert not {"rho", "strength", "shift_seed"} & told.keys(), "nobody knows how they were made"
+        assert "LDU_SaveProtected" not in kinds
+        links = [value for node in filled.values() for value in node["inputs"].values() if isinstance(value, list)]
+        assert {number for number, _ in links} <= filled.keys()
+        originals, protected = (
+            sorted((tmp_path / "base/input" / name).iterdir()) for name in ("originals", "protected")
+        )
+        assert [path.name for path in originals] == ["a.png", "b.png"]
+        assert protected[1].read_text() == "protected b"
+
+    def base(self, folder):
+        (folder / "base" / "input").mkdir(parents=True)
+        return folder / "base"
+
+    def test_what_thieves_and_report_get_is_read_from_the_saved_files_and_nothing_else_is_saved_as_protected(self):
+        shipped = graph.load_workflow("stress_test")
+        (maker,) = graph.numbers_of(shipped, "LDU_RefinePixels")
+        users = [node for node in shipped.values() if [maker, 0] in node["inputs"].values()]
+        assert [node["class_type"] for node in users] == [graph.SAVER]
+        assert graph.nodes_of(shipped, graph.SAVER) == users
+        assert "original" in users[0]["inputs"]
+
+    @pytest.mark.parametrize(("purifiers", "tried"), [("none\nblur 5\njpeg 75", "blur 5"), ("none", None)])
+    def test_the_lora_thief_tries_the_first_purifier_of_the_list_and_none_where_there_is_none(
+        self, tmp_path, purifiers, tried
+    ):
+        filled = stress.prepare_graph(self.order(tmp_path, wishes={"purifiers": purifiers}), self.base(tmp_path))
+        (gallery,) = (node["inputs"] for node in graph.nodes_of(filled, stress.GALLERY) if "above" in node["inputs"])
+        assert len(graph.nodes_of(filled, "TrainLoraNode")) == (3 if tried else 2)
+        if tried:
+            assert filled[gallery["name"][0]]["inputs"]["purifiers"] == tried
+        else:
+            assert not {"name", "protected"} & gallery.keys()
+        lists = [node["inputs"]["purifiers"] for node in graph.nodes_of(filled, "LDU_Purify")]
+        assert lists.count(purifiers) == 2
+
+    def test_a_checkpoint_gets_the_thieves_that_are_usual_there_unless_others_are_asked_for(self, tmp_path):
+        order = self.order(tmp_path, checkpoint=tmp_path / "sd.safetensors", wishes={"lora_steps": 7})
+        filled = stress.prepare_graph(order, self.base(tmp_path))
+        assert {node["inputs"]["steps"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {7}
+        assert {node["inputs"]["learning_rate"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {1e-4}
+        assert {node["inputs"]["identity"] for node in graph.nodes_of(filled, "LDU_ThiefsGallery")} == {"none"}
+
+    @pytest.mark.parametrize("option", stress.OF_CHECKPOINTS)
+    def test_what_is_usual_for_checkpoints_is_of_the_kind_that_the_workflow_has(self, option):
+        def kinds(filled):
+            return [{name: type(value) for name, value in node["inputs"].items()} for node in filled.values()]
+
+        shipped = graph.load_workflow("stress_test")
+        filled = graph.fill(shipped, {option: stress.OF_CHECKPOINTS[option]}, stress.PLACES)
+        assert kinds(filled) == kinds(shipped)
+
+    @pytest.mark.parametrize(
+        ("originals", "protected", "message"),
+        [
+            (("a.png", "b.png"), ("x.png",), "2 originals and 1 protected pictures"),
+            (("a.txt",), (), "does not end like a picture"),
+            (("a.png", "other/a.png"), (), "Two originals have the same name"),
+        ],
+    )
+    def test_pictures_that_are_no_set_are_refused(self, tmp_path, originals, protected, message):
+        (tmp_path / "other").mkdir()
+        with pytest.raises(LaunchError, match=message):
+            stress.require_pictures(self.order(tmp_path, originals, protected))
+
+    @pytest.mark.parametrize("name", [stress.DATA, stress.PAGE, stress.PICTURE])
+    @pytest.mark.parametrize("option", ["--json", "--keep-log"])
+    def test_a_file_asked_for_in_the_place_of_a_result_is_refused_before_anything_is_done(
+        self, tmp_path, capsys, monkeypatch, name, option
+    ):
+        monkeypatch.setattr(door, "stress", lambda *_: pytest.fail("it was begun"))
+        photo, out = str(make_file(tmp_path / "a.png")), tmp_path / "out"
+        assert door.main(["stress", photo, "--out", str(out), option, str(out / name), "--force"]) == 1
+        assert capsys.readouterr().err == "Two files would be saved under one name: choose different names.\n"
+
+    def test_nothing_is_written_over_without_force_and_an_original_never(self, tmp_path):
+        order = self.order(tmp_path, ("gallery.png",))
+        stress.require_pictures(order)
+        (tmp_path / "out").mkdir()
+        make_file(tmp_path / "out" / "report.json")
+        with pytest.raises(LaunchError, match="is there already"):
+            stress.require_pictures(order)
+        with pytest.raises(LaunchError, match="is one of the inputs"):
+            stress.require_pictures(replace(order, out=tmp_path, force=True))
