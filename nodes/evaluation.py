@@ -14,6 +14,7 @@ from ..ldu.shapes import Levels
 from ..ldu.statistics import bootstrap_interval
 from .host import HostSession, latent_shape, require_vae, sampling_session, training_resolution
 from .images import require_one_size, split_pictures, to_image
+from .inputs import seed_input
 from .types import LossesSocket
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
@@ -47,9 +48,7 @@ class MeasureLoss(io.ComfyNode):
                     tooltip="Draws of timestep and noise, the same for all three. 64 for a look, 256 or more to tell "
                     "small differences.",
                 ),
-                io.Int.Input(
-                    "seed", default=0, min=0, max=2**63 - 1, tooltip="Of the draws and the random noise; any number."
-                ),
+                seed_input("Of the draws and the random noise; any number."),
             ],
             outputs=[
                 io.String.Output(

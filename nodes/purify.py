@@ -19,6 +19,7 @@ from ..ldu.metrics import psnr_db
 from ..ldu.shapes import Levels
 from .host import progress_bar, stop_if_asked
 from .images import to_image, to_levels
+from .inputs import seed_input
 from .purifier_models import HostModels
 from .types import PurifiersSocket
 from .wording import ALIASES, CATEGORY, report
@@ -76,7 +77,7 @@ class Purify(io.ComfyNode):
                     default=ONE_BY_ONE,
                     tooltip="Each line on its own, or all of them one after the other.",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=2**63 - 1, tooltip="Of noise and crops; any number."),
+                seed_input("Of noise and crops; any number."),
                 io.Model.Input("model", optional=True, tooltip="For diffpure, img2img and impress."),
                 io.Vae.Input("vae", optional=True, tooltip="For vae, diffpure, img2img and impress."),
                 io.Conditioning.Input(

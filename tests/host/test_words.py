@@ -95,6 +95,17 @@ def test_every_number_says_which_values_are_usual_and_not_just_some_number(objec
     assert silent == []
 
 
+def test_no_seed_changes_by_itself_from_run_to_run(object_info):
+    seeds = [
+        given["seed"][1]["control_after_generate"]
+        for info in object_info.values()
+        for given in info["input"].values()
+        if "seed" in given
+    ]
+    assert len(seeds) > 5
+    assert set(seeds) == {"fixed"}
+
+
 def test_every_node_is_found_under_the_names_of_its_relatives(object_info):
     for info in object_info.values():
         assert {"protect", "cloak", "glaze", "mist", "photoguard", "anti-dreambooth", "poison"} <= {
