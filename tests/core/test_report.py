@@ -63,7 +63,7 @@ def test_more_pairs_are_measured_at_once_than_windows_allows_on_a_command_line(p
         lengths.append(sum(map(len, command)))
         return run(command, **more)
 
-    monkeypatch.setattr(protect.subprocess, "run", measured)
+    monkeypatch.setattr(subprocess, "run", measured)
     pairs = [pair] * (40_000 // len(str(pair[0])) // 2)
     found = protect.measure(Host(Path(sys.executable), tmp_path), pairs)
     assert [record["max_abs_levels"] for record in found] == [7] * len(pairs)
