@@ -249,6 +249,21 @@ def test_what_a_method_made_is_named_after_its_code_and_clean_results_are_not(la
     assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [True, True, True, False]
 
 
+def test_what_was_purified_in_pixels_is_named_after_the_model_that_did_it(lab, monkeypatch):
+    cells = [Cell("TI", CLEAN, 0.0, purifier=purifier) for purifier in ("jpeg 75", "gridpure 20", "upscale 0.1")]
+    before = [lab.path(cell) for cell in cells]
+    monkeypatch.setattr("benchmarks.efficacy.lab._pixel_digest", lambda: "another")
+    assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [False, True, True]
+
+
+def test_pixel_purifiers_work_on_pictures_of_the_demo_worlds_size(lab, people):
+    cell = Cell("LoRA", CLEAN, 0.0, purifier="gridpure 1 1")
+    x = people[0].stolen[:1]
+    loot = lab.loot(cell, x)
+    assert loot.shape == x.shape
+    assert 20 < psnr_db(to_levels(x), to_levels(loot)) < 60
+
+
 def test_all_of_ours_that_a_method_of_the_field_imports_counts_as_its_code():
     used = set()
     for file in (ROOT / "benchmarks" / "baselines").glob("*.py"):
