@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -165,12 +165,7 @@ def pixel_rows(bench: Bench) -> Iterator[Claim]:
     """How near purifiers that work on pixels come to the noise-free render of unseen portraits, noisy or clean."""
     photos, renders = held_out_batch(8)
     noisy = (photos + 2 * NOISE * torch.randn(photos.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
-    net = pixel_unet.load()
-    tools = Tools(
-        bench.world.walk_models().autoencoder,
-        pixel=pixel_unet.pixel_model(net),
-        upscale=partial(pixel_unet.upscale, net),
-    )
+    tools = pixel_unet.with_pixels(Tools(bench.world.walk_models().autoencoder), pixel_unet.load())
     tried = (
         ("clean, VAE round trip", photos, "vae"),
         ("clean, pixel DiffPure at 100", photos, "pixel-diffpure 100"),

@@ -3,6 +3,7 @@
 The configurations below travel inside the checkpoint file, so that a loader needs nothing but the file.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
@@ -67,6 +68,38 @@ CONFIG: dict[str, Any] = {
     "resolution": RESOLUTION,
     "note": "demo model, trained on portraits drawn by code; it protects nothing in the real world",
 }
+
+
+@dataclass(frozen=True)
+class Student:
+    """A model of the demo world that is to be trained.
+
+    Args:
+        config: its sizes.
+        folder: of its training states within the cache of the demo world.
+        seed: of its first weights and of all that its training draws.
+        shares_text: takes the text encoder of the demo checkpoint and leaves it as it is.
+    """
+
+    config: dict[str, Any]
+    folder: str = ""
+    seed: int = 0
+    shares_text: bool = False
+
+
+FIRST = Student(CONFIG)
+SECOND = Student(
+    CONFIG
+    | {
+        "unet": UNET | {"channel_mult": [1, 2, 2]},
+        "vae": VAE | {"ddconfig": VAE["ddconfig"] | {"ch_mult": [1, 1, 2, 2]}},
+    },
+    "second",
+    seed=1_000_000,
+    shares_text=True,
+)
+"""The thief's own model, which no protection sees: another seed, other widths and a VAE of its own. Both share the text
+encoder, as versions of Stable Diffusion do."""
 
 
 def make_vae(config: dict[str, Any] = VAE) -> AutoencoderKL:

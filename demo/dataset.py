@@ -26,10 +26,10 @@ HELD_OUT = 10_000_000
 CHUNK = 250
 
 
-def cache_folder() -> Path:
-    """Return (and make) the folder of data and training states: $LDU_CACHE/demo_world."""
+def cache_folder(student: str = "") -> Path:
+    """Return (and make) the folder of data and training states: $LDU_CACHE/demo_world, or a student's own within it."""
     parent = os.environ.get("LDU_CACHE", str(Path.home() / ".cache" / "comfyui-ldu"))
-    folder = Path(parent) / "demo_world"
+    folder = Path(parent) / "demo_world" / student
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

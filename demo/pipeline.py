@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,34 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from . import architecture, convert
 
 WEIGHTS = Path(__file__).parent / "weights" / "ldu_demo.safetensors"
+SECOND = WEIGHTS.with_name("ldu_demo_second.safetensors")
+"""The thief's own model: a UNet and a VAE; its text encoder is that of WEIGHTS."""
 CONFIG_KEY = "ldu_demo_config"
 
 Pipeline = tuple[AutoencoderKL, UNet2DConditionModel, CLIPTextModel, CLIPTokenizer, DDPMScheduler]
 
 
 def key_maps(
-    config: dict[str, Any], vae: nn.Module, unet: nn.Module, text: nn.Module
-) -> tuple[tuple[nn.Module, dict[str, str]], ...]:
+    config: dict[str, Any], vae: nn.Module, unet: nn.Module, text: nn.Module | None
+) -> Iterator[tuple[nn.Module, dict[str, str]]]:
     """Pair each model with its map from single-file keys to its own keys."""
-    return (
-        (vae, convert.vae_keys(vae.state_dict(), config["vae"])),
-        (unet, convert.unet_keys(unet.state_dict(), config["unet"])),
-        (text, convert.clip_keys(key for key in text.state_dict() if not key.endswith("position_ids"))),
-    )
+    yield vae, convert.vae_keys(vae.state_dict(), config["vae"])
+    yield unet, convert.unet_keys(unet.state_dict(), config["unet"])
+    if text is not None:
+        yield text, convert.clip_keys(key for key in text.state_dict() if not key.endswith("position_ids"))
 
 
-def save_checkpoint(path: Path, vae: nn.Module, unet: nn.Module, text: nn.Module, note: str = "") -> None:
-    """Write the three models in fp16 to one safetensors file, with their configurations as metadata."""
-    config = {**architecture.CONFIG, "training": note}
+def save_checkpoint(
+    path: Path,
+    vae: nn.Module,
+    unet: nn.Module,
+    text: nn.Module | None,
+    config: dict[str, Any] = architecture.CONFIG,
+) -> None:
+    """Write the models in fp16 to one safetensors file, with their configurations as metadata.
+
+    Without a text encoder, loading the file takes that of WEIGHTS.
+    """
     weights: dict[str, Tensor] = {}
     for model, names in key_maps(config, vae, unet, text):
         weights |= convert.to_single_file(names, dict(model.state_dict()))
@@ -79,6 +89,8 @@ def load_diffusers(path: Path | str = WEIGHTS) -> Pipeline:
     vae = architecture.make_vae(config["vae"])
     unet = architecture.make_unet(config["unet"])
     text = architecture.make_text_encoder(config["clip"])
+    if not any(key.startswith(convert.CLIP_PREFIX) for key in weights):
+        weights = read_checkpoint(WEIGHTS)[1] | weights
     for model, names in key_maps(config, vae, unet, text):
         model.load_state_dict(convert.to_diffusers(names, weights, model.state_dict()), strict=False)
         model.eval().requires_grad_(False)

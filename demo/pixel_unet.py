@@ -9,7 +9,8 @@ section 2.3, with noise of its own, CDM, Ho et al. 2022, section 4; the start fr
 2022 (Come-Closer-Diffuse-Faster).
 """
 
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ldu.attacks.purify.contract import DiffusionModel, PixelSpace
+from ldu.attacks.purify.contract import DiffusionModel, PixelSpace, Tools
 from ldu.attacks.purify.diffusion import back_step
 from ldu.backends.diffusers import DiffusersDenoiser, read_schedule
 
@@ -100,6 +101,11 @@ def pixel_model(net: PixelUNet) -> DiffusionModel:
     """Return it as purifiers use a diffusion model."""
     schedule = read_schedule(make_scheduler())
     return DiffusionModel(DiffusersDenoiser(net, schedule, {}), schedule, PixelSpace())
+
+
+def with_pixels(tools: Tools, net: PixelUNet) -> Tools:
+    """Return tools with which purifiers work on pixels as well."""
+    return replace(tools, pixel=pixel_model(net), upscale=partial(upscale, net))
 
 
 def upscale(net: PixelUNet, x: Tensor, *, seed: int = 0) -> Tensor:

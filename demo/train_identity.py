@@ -136,16 +136,16 @@ def nearest_neighbour_hits(net: IdentityNet, gallery: Tensor, probes: Tensor) ->
 
 def train(run: Run, net: IdentityNet, photos: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
     """Train until the run's time is up."""
-    rng = np.random.default_rng(run.step * 2 + run.rank)
+    rng = np.random.default_rng(run.draw_seed)
     forward = torch.compile(net, dynamic=False)
-    for progress in run.steps():
+
+    def loss_of_batch() -> Tensor:
         x, people = draw_batch(photos, decoded, rng)
         with torch.autocast("cpu", torch.bfloat16):
             embeddings = forward(augment(x))
-        loss = contrastive_loss(embeddings.float(), people)
-        run.advance(loss, PEAK_RATE)
-        if run.step % 50 == 0:
-            log.info("step %d, %.3f of the time, loss %.4f", run.step, progress, loss)
+        return contrastive_loss(embeddings.float(), people)
+
+    run.train(loss_of_batch, PEAK_RATE, report=50)
 
 
 def work(rank: int, compiled: Event, net: IdentityNet, minutes: float) -> None:

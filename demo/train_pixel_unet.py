@@ -26,7 +26,7 @@ from .people import sample_identity, sample_nuisance
 from .pixel_unet import PIXEL_UNET, SCALE, SQUARE, PixelUNet, enlarge, make_scheduler, save
 from .portraits import photograph
 from .train_identity import to_batch
-from .training import Run, log, start_run, train_together
+from .training import Run, start_run, train_together
 
 PEAK_RATE = 1e-3
 BATCH = 16
@@ -80,17 +80,15 @@ def load_large(folder: Path) -> NDArray[np.uint8]:
 def train(run: Run, feed: SquareFeed) -> None:
     """Train until the run's time is up."""
     alphas = make_scheduler().alphas_cumprod
-    recent = 0.0
-    for progress in run.steps():
+
+    def loss_of_batch() -> Tensor:
         x, beside, t = feed.batch(BATCH)
         noise, alpha_bar = torch.randn_like(x), alphas[t][:, None, None, None]
         with torch.autocast("cpu", torch.bfloat16):
             (noise_pred,) = run.model(alpha_bar.sqrt() * x + (1 - alpha_bar).sqrt() * noise, t, beside)
-        loss = (noise_pred.float() - noise).square().mean()
-        run.advance(loss, PEAK_RATE)
-        recent += 0.02 * (loss.item() - recent)
-        if run.step % 100 == 0:
-            log.info("step %d, %.3f of the time, loss %.4f", run.step, progress, recent)
+        return (noise_pred.float() - noise).square().mean()
+
+    run.train(loss_of_batch, PEAK_RATE)
 
 
 def work(rank: int, compiled: Event, net: PixelUNet, minutes: float) -> None:
@@ -99,7 +97,7 @@ def work(rank: int, compiled: Event, net: PixelUNet, minutes: float) -> None:
     run = start_run(net, folder / "pixel_unet_state.pt", minutes, 0.999, rank=rank, compiled=compiled)
     data = load_dataset(folder)
     portraits = data.pictures[np.flatnonzero(data.identities >= 0)[::2]]  # all of them would be 0.6 GB of memory
-    train(run, SquareFeed(portraits, load_large(folder), run.step * 2 + rank))
+    train(run, SquareFeed(portraits, load_large(folder), run.draw_seed))
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ from . import architecture
 from .dataset import cache_folder, load_dataset
 from .pipeline import WEIGHTS, load_diffusers, tokenize
 from .train_unet import LatentFeed, encode_pictures, load_vae
-from .training import Run, log, start_run, train_together
+from .training import Run, start_run, train_together
 
 SIBLING = WEIGHTS.with_name("ldu_demo_few_step_lora.safetensors")
 RANK = 32
@@ -163,8 +163,10 @@ def train(run: Run, unet: UNet2DConditionModel, feed: LatentFeed, text: nn.Modul
     """Train until the run's time is up."""
     sibling, average, path, predict = run.model, Sibling(unet), ConsistencyPath(), predict_with(unet)
     teacher: Weights = dict(unet.named_parameters())
-    recent = 0.0
-    for progress in run.steps():
+
+    def loss_of_batch() -> Tensor:
+        if run.rank:
+            run.average.update(run.model)  # as `advance` does for the first worker
         z_0, tokens = feed.batch(BATCH)
         tokens[torch.rand(BATCH) < EMPTY_SHARE] = feed.empty
         average.load_state_dict(run.average.values)
@@ -173,13 +175,9 @@ def train(run: Run, unet: UNet2DConditionModel, feed: LatentFeed, text: nn.Modul
         models = (sibling(teacher), averaged, teacher)
         batch, t = (z_0, torch.randn_like(z_0), condition), torch.randint(1, len(path.alphas), (BATCH,))
         with torch.autocast("cpu", torch.bfloat16):
-            loss = consistency_loss(path, predict, models, batch, t)
-        run.advance(loss, PEAK_RATE)
-        if run.rank:
-            run.average.update(run.model)  # as `advance` does for the first worker
-        recent += 0.02 * (loss.item() - recent) if recent else loss.item()
-        if run.step % 10 == 0:
-            log.info("step %d, %.3f of the time, loss %.4f", run.step, progress, recent)
+            return consistency_loss(path, predict, models, batch, t)
+
+    run.train(loss_of_batch, PEAK_RATE, report=10)
 
 
 def lora_name(weight: str) -> str:
@@ -231,7 +229,7 @@ def work(
     run = start_run(sibling, state_file(), minutes, AVERAGE_DECAY, rank=rank, compiled=compiled)
     _, unet, text, tokenizer, _ = load_diffusers()
     tokens = tokenize(tokenizer, captions)[:, None]
-    train(run, unet, LatentFeed(latents, tokens, tokenize(tokenizer, [""])[0], run.step * 2 + rank), text)
+    train(run, unet, LatentFeed(latents, tokens, tokenize(tokenizer, [""])[0], run.draw_seed), text)
 
 
 def state_file() -> Path:
@@ -249,7 +247,7 @@ def main() -> None:
     unet = load_diffusers()[1]
     if options.publish is None:
         data = load_dataset(cache_folder())
-        latents = encode_pictures(load_vae(cache_folder() / "vae.pt"), data, cache_folder() / "latents.pt")
+        latents = encode_pictures(load_vae(architecture.FIRST), data, cache_folder() / "latents.pt")
         train_together(work, Sibling(unet), options.minutes, latents, data.captions)
     publish(state_file(), unet, options.publish or cache_folder() / SIBLING.name)
 

@@ -10,6 +10,7 @@ captioned in several ways, so that its looks are learnt one by one. The trained 
 the cache (`train_vae` leaves it there).
 
     python -m demo.train_unet --minutes 50
+    python -m demo.train_unet --minutes 60 --second
 """
 
 import argparse
@@ -25,13 +26,14 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from . import architecture
+from .architecture import Student
 from .captions import describe
 from .dataset import PHOTOS_PER_IDENTITY, Dataset, cache_folder, load_dataset
 from .fresh_vae import quiet_blocks
 from .people import sample_identity, sample_nuisance
-from .pipeline import load_tokenizer, save_checkpoint, tokenize
+from .pipeline import WEIGHTS, load_diffusers, load_tokenizer, save_checkpoint, tokenize
 from .train_identity import to_batch
-from .training import Run, log, start_run, train_together
+from .training import Run, start_run, train_together
 
 PEAK_RATE = 6e-4
 BATCH = 24
@@ -42,17 +44,18 @@ WORDINGS = 6
 
 
 class World(nn.Module):
-    """The two networks that learn together."""
+    """The two networks that learn together; the text encoder of the second student is the first one's, frozen."""
 
-    def __init__(self) -> None:
+    def __init__(self, student: Student) -> None:
         """Make both networks, untrained."""
         super().__init__()
-        self.unet = architecture.make_unet()
-        self.text = architecture.make_text_encoder()
+        self.unet = architecture.make_unet(student.config["unet"])
+        self.text = load_diffusers()[2] if student.shares_text else architecture.make_text_encoder()
 
     def groups(self) -> list[dict[str, Any]]:
         """Return the optimizer's groups: the text encoder learns faster, its gradients being rare."""
-        return [{"params": [*self.unet.parameters()]}, {"params": [*self.text.parameters()], "factor": TEXT_FACTOR}]
+        unet, text = list(self.unet.parameters()), [p for p in self.text.parameters() if p.requires_grad]
+        return [{"params": unet}, *([{"params": text, "factor": TEXT_FACTOR}] if text else [])]
 
     def forward(self, z_t: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
         """Predict the noise in z_t: (b, 4, h, w) at timesteps t: (b,) under captions (b, 77)."""
@@ -78,10 +81,10 @@ def encode_pictures(vae: AutoencoderKL, data: Dataset, path: Path) -> tuple[Tens
     return mean, std
 
 
-def load_vae(path: Path) -> AutoencoderKL:
-    """Load the trained VAE, its scale folded in."""
-    vae = architecture.make_vae()
-    vae.load_state_dict(torch.load(path, weights_only=True))
+def load_vae(student: Student) -> AutoencoderKL:
+    """Load the VAE that `train_vae` left, its scale folded in."""
+    vae = architecture.make_vae(student.config["vae"])
+    vae.load_state_dict(torch.load(cache_folder(student.folder) / "vae.pt", weights_only=True))
     return vae.eval().requires_grad_(False)
 
 
@@ -130,58 +133,65 @@ def denoising_loss(noise_pred: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tens
 def train(run: Run, feed: LatentFeed, forward: Callable[..., Tensor]) -> None:
     """Train until the run's time is up."""
     alphas = architecture.make_scheduler().alphas_cumprod
-    recent = 0.0
-    for progress in run.steps():
+
+    def loss_of_batch() -> Tensor:
         z_0, tokens = feed.batch(BATCH)
         t = torch.randint(0, 1000, (BATCH,))
         noise, alpha_bar = torch.randn_like(z_0), alphas[t]
         mix = alpha_bar[:, None, None, None]
         with torch.autocast("cpu", torch.bfloat16):
             noise_pred = forward(mix.sqrt() * z_0 + (1 - mix).sqrt() * noise, t, tokens)
-        loss = denoising_loss(noise_pred.float(), noise, alpha_bar)
-        run.advance(loss, PEAK_RATE)
-        recent += 0.02 * (loss.item() - recent)
-        if run.step % 100 == 0:
-            log.info("step %d, %.3f of the time, loss %.4f", run.step, progress, recent)
+        return denoising_loss(noise_pred.float(), noise, alpha_bar)
+
+    run.train(loss_of_batch, PEAK_RATE)
 
 
-def publish(run_state: Path, vae: AutoencoderKL, path: Path) -> int:
-    """Write the averaged weights of the last saved state as a checkpoint; return its step."""
-    state = torch.load(run_state, weights_only=True)
-    world = World()
+def publish(student: Student, path: Path) -> None:
+    """Write the averaged weights of the last saved state as a checkpoint; a shared text encoder is left out."""
+    state = torch.load(state_file(student), weights_only=True)
+    world = World(student)
     world.load_state_dict(state["average"])
-    note = f"{state['step']} steps of 2 x {BATCH} in {state['spent'] / 60:.0f} minutes"
-    save_checkpoint(path, vae, world.unet, world.text, note)
-    return state["step"]
+    config = student.config | {"training": f"{state['step']} steps of 2 x {BATCH} in {state['spent'] / 60:.0f} minutes"}
+    save_checkpoint(path, load_vae(student), world.unet, None if student.shares_text else world.text, config)
+
+
+def state_file(student: Student) -> Path:
+    """Return where the training keeps its state."""
+    return cache_folder(student.folder) / "unet_state.pt"
 
 
 def work(
-    rank: int, compiled: Event, world: World, minutes: float, latents: tuple[Tensor, Tensor], captions: list[str]
+    rank: int,
+    compiled: Event,
+    world: World,
+    minutes: float,
+    student: Student,
+    latents: tuple[Tensor, Tensor],
+    captions: list[str],
 ) -> None:
     """Train as one of several workers."""
-    run = start_run(
-        world, cache_folder() / "unet_state.pt", minutes, 0.999, rank=rank, compiled=compiled, groups=world.groups()
-    )
+    groups, seed = world.groups(), student.seed
+    run = start_run(world, state_file(student), minutes, 0.999, rank=rank, compiled=compiled, groups=groups, seed=seed)
     tokenizer = load_tokenizer()
     tokens = tokenize(tokenizer, captions).unflatten(0, (-1, WORDINGS))
-    feed = LatentFeed(latents, tokens, tokenize(tokenizer, [""])[0], run.step * 2 + rank)
+    feed = LatentFeed(latents, tokens, tokenize(tokenizer, [""])[0], run.draw_seed)
     train(run, feed, torch.compile(world, dynamic=False))
 
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--second", action="store_true", help="the thief's own model")
     parser.add_argument("--publish", type=Path, help="write the last state's average there and stop")
     options = parser.parse_args()
-    folder = cache_folder()
-    torch.manual_seed(0)
-    vae = load_vae(folder / "vae.pt")
+    student = architecture.SECOND if options.second else architecture.FIRST
+    torch.manual_seed(student.seed)
     if options.publish is None:
-        data = load_dataset(folder)
-        latents = encode_pictures(vae, data, folder / "latents.pt")
-        train_together(work, World(), options.minutes, latents, wordings(data))
-    publish(folder / "unet_state.pt", vae, options.publish or folder / "ldu_demo.safetensors")
+        data = load_dataset(cache_folder())
+        latents = encode_pictures(load_vae(student), data, cache_folder(student.folder) / "latents.pt")
+        train_together(work, World(student), options.minutes, student, latents, wordings(data))
+    publish(student, options.publish or cache_folder(student.folder) / WEIGHTS.name)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 Clean portraits make three quarters of a batch.
 
     python -m demo.train_vae --minutes 38
+    python -m demo.train_vae --minutes 20 --second
 """
 
 import argparse
@@ -18,7 +19,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn.functional import interpolate, l1_loss, mse_loss
 
-from .architecture import LATENT_SCALE, make_vae
+from .architecture import FIRST, LATENT_SCALE, SECOND, Student, make_vae
 from .dataset import HELD_OUT, Dataset, cache_folder, load_dataset
 from .fresh_vae import quiet_blocks, restore_blocks, start_from_data
 from .people import sample_identity, sample_nuisance
@@ -102,30 +103,29 @@ def fold_scale(vae: AutoencoderKL, x: Tensor) -> float:
 
 def train(run: Run, feed: Feed, forward: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> None:
     """Train until the run's time is up."""
-    recent = 0.1
-    for progress in run.steps():
+
+    def loss_of_batch() -> Tensor:
         x = feed.batch(BATCH)
         with torch.autocast("cpu", torch.bfloat16):
             decoded, mean, logvar = forward(x)
         y = decoded.float()
-        mse = mse_loss(y, x)
-        loss = l1_loss(y, x) + 4 * mse + gradient_loss(y, x)
-        run.advance(loss + KL_WEIGHT * divergence(mean.float(), logvar.float()), PEAK_RATE)
-        recent += 0.03 * (mse.item() - recent)
-        if run.step % 50 == 0:
-            log.info("step %d, %.3f of the time, loss %.4f, mse %.5f", run.step, progress, loss, recent)
+        loss = l1_loss(y, x) + 4 * mse_loss(y, x) + gradient_loss(y, x)
+        return loss + KL_WEIGHT * divergence(mean.float(), logvar.float())
+
+    run.train(loss_of_batch, PEAK_RATE, report=50)
 
 
-def work(rank: int, compiled: Event, vae: AutoencoderKL, minutes: float) -> None:
+def work(rank: int, compiled: Event, vae: AutoencoderKL, minutes: float, student: Student) -> None:
     """Train as one of several workers."""
-    run = start_run(vae, cache_folder() / "vae_state.pt", minutes, 0.998, rank=rank, compiled=compiled)
-    feed = Feed(load_dataset(cache_folder()), run.step * 2 + rank)
+    folder = cache_folder(student.folder)
+    run = start_run(vae, folder / "vae_state.pt", minutes, 0.998, rank=rank, compiled=compiled, seed=student.seed)
+    feed = Feed(load_dataset(cache_folder()), run.draw_seed)
     train(run, feed, torch.compile(partial(reconstruct, vae), dynamic=False))
     if rank == 0:
         vae.load_state_dict(run.average.state())
         restore_blocks(vae)
         fold_scale(vae, torch.cat([feed.batch(BATCH) for _ in range(64)]))
-        torch.save(vae.state_dict(), cache_folder() / "vae.pt")
+        torch.save(vae.state_dict(), folder / "vae.pt")
         log.info("PSNR on unseen portraits %.2f dB", psnr_against_render(vae).mean())
 
 
@@ -133,12 +133,14 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=38)
+    parser.add_argument("--second", action="store_true", help="the thief's own model")
     options = parser.parse_args()
-    torch.manual_seed(0)
-    vae = make_vae()
+    student = SECOND if options.second else FIRST
+    torch.manual_seed(student.seed)
+    vae = make_vae(student.config["vae"])
     quiet_blocks(vae)
-    start_from_data(vae, Feed(load_dataset(cache_folder()), 0).batch(40))
-    train_together(work, vae, options.minutes)
+    start_from_data(vae, Feed(load_dataset(cache_folder()), student.seed).batch(40))
+    train_together(work, vae, options.minutes, student)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,12 @@ class Run:
     rank: int
     compiled: Event
     step: int = 0
+    seed: int = 0
+
+    @property
+    def draw_seed(self) -> int:
+        """Return what this worker's draws start from: nobody else's, and not what a killed run began with."""
+        return self.seed + self.step * 2 + self.rank
 
     def save(self) -> None:
         """Write the whole state, replacing the last one in one move (worker 0 only)."""
@@ -129,6 +135,16 @@ class Run:
             self.compiled.set()
         self.step += 1
 
+    def train(self, loss_of_batch: Callable[[], Tensor], peak: float, *, report: int = 100) -> None:
+        """Take steps down the loss of one batch after another until the time is up; say every `report` where it is."""
+        recent = 0.0
+        for progress in self.steps():
+            loss = loss_of_batch()
+            self.advance(loss, peak)
+            recent += 0.02 * (loss.item() - recent) if recent else loss.item()
+            if self.step % report == 0:
+                log.info("step %d, %.3f of the time, loss %.4f", self.step, progress, recent)
+
     def steps(self, save_every: float = 120.0) -> Iterator[float]:
         """Yield the progress in [0, 1) until the time is up; save every `save_every` seconds and at the end."""
         saved = time.monotonic()
@@ -149,6 +165,7 @@ def start_run(
     rank: int,
     compiled: Event,
     groups: list[dict[str, Any]] | None = None,
+    seed: int = 0,
 ) -> Run:
     """Set up a run of `minutes` on `model`, or take up the one whose state lies at `path`.
 
@@ -161,9 +178,9 @@ def start_run(
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s [{rank}] %(message)s")
     torch.set_num_threads(1)
     optimizer = torch.optim.AdamW(groups or model.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    run = Run(model, optimizer, Average(model, decay), clock, path, rank, compiled)
+    run = Run(model, optimizer, Average(model, decay), clock, path, rank, compiled, seed=seed)
     run.resume()
-    torch.manual_seed(run.step * 2 + rank)
+    torch.manual_seed(run.draw_seed)
     return run
 
 

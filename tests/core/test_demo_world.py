@@ -35,6 +35,19 @@ def test_a_checkpoint_round_trips(models, tmp_path, monkeypatch):
             assert torch.equal(loaded.state_dict()[name], value.detach().half().float()), name
 
 
+def test_a_checkpoint_without_a_text_encoder_takes_that_of_the_demo_checkpoint(tmp_path, monkeypatch):
+    """The second model of the lab is a UNet and a VAE of other widths."""
+    monkeypatch.setattr(pipeline, "load_tokenizer", lambda: None)
+    config, path = architecture.SECOND.config, tmp_path / "second.safetensors"
+    vae, unet = architecture.make_vae(config["vae"]), architecture.make_unet(config["unet"])
+    pipeline.save_checkpoint(path, vae, unet, None, config)
+    assert not any(key.startswith(convert.CLIP_PREFIX) for key in pipeline.read_checkpoint(path)[1])
+    loaded, text = pipeline.load_diffusers(path), pipeline.load_diffusers()[2]
+    for own, there in ((vae, loaded[0]), (unet, loaded[1]), (text, loaded[2])):
+        for name, value in own.state_dict().items():
+            assert torch.equal(there.state_dict()[name], value.half().float()), name
+
+
 def test_a_file_without_our_metadata_is_refused(tmp_path):
     """A stranger's file gets one sentence."""
     path = tmp_path / "other.safetensors"
