@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from launch import LaunchError
 from launch.checks import run_checks
@@ -24,7 +24,7 @@ from launch.files import (
 from launch.folder import protect_folder
 from launch.host import Host, own_host, require_version
 from launch.options import protect_wishes, read_options, stress_wishes
-from launch.protect import Order, protect
+from launch.protect import ProtectOrder, protect
 from launch.result import in_words
 from launch.setup import prepare
 from launch.stress import DATA, PAGE, PICTURE, StressOrder, require_pictures, stress
@@ -114,15 +114,12 @@ def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list
         require_free(extra, [*inputs, *models], force=options.force)
 
 
-def _order(options: argparse.Namespace) -> Order:
-    return Order(
-        protect_wishes(options),
-        checkpoint=options.checkpoint,
-        rho=options.rho,
-        cpu=options.cpu,
-        force=options.force,
-        keep_log=options.keep_log,
-    )
+def _order(options: argparse.Namespace) -> ProtectOrder:
+    return ProtectOrder(rho=options.rho, wishes=protect_wishes(options), **_of_any_order(options))
+
+
+def _of_any_order(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("checkpoint", "cpu", "force", "keep_log")}
 
 
 def _keep_report(options: argparse.Namespace, content: object) -> None:
@@ -132,17 +129,8 @@ def _keep_report(options: argparse.Namespace, content: object) -> None:
 
 def _stress(options: argparse.Namespace) -> int:
     out = options.out or options.images[0].with_name(f"{options.images[0].stem}_stress")
-    order = StressOrder(
-        options.images,
-        options.protected,
-        out,
-        stress_wishes(options),
-        checkpoint=options.checkpoint,
-        cpu=options.cpu,
-        force=options.force,
-        keep_log=options.keep_log,
-        json=options.json,
-    )
+    wishes, shared = stress_wishes(options), _of_any_order(options)
+    order = StressOrder(options.images, options.protected, out, json=options.json, wishes=wishes, **shared)
     if options.checkpoint:
         require_safetensors(options.checkpoint)
     require_pictures(order)

@@ -14,7 +14,7 @@ from launch.files import Job, deliver, pictures_of
 from launch.graph import Graph, fill, load_workflow, numbers_of, use_checkpoint, use_folder, use_rho
 from launch.host import Host, probe
 from launch.private import link_file, link_model, private_folder
-from launch.protect import Order, device_name, keeping_log, measure, run_with_progress
+from launch.protect import ProtectOrder, device_name, keeping_log, measure, run_with_progress
 from launch.result import DEMO, JUDGE, NOT_KEPT, Report, compose, told_by, told_by_nodes
 from launch.server import serving
 from ldu.wording import DEMO_WARNING, say_bytes, say_losses
@@ -105,7 +105,7 @@ class Delivery:
                     link.replace(file)
 
 
-def protect_folder(job: Job, order: Order, host: Host) -> FolderReport:
+def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
     """Protect the pictures of a folder and return the report.
 
     Args:
@@ -141,7 +141,7 @@ def protect_folder(job: Job, order: Order, host: Host) -> FolderReport:
     return FolderReport(job, reports, told["pictures"], sample, seconds)
 
 
-def prepare_graph(job: Job, order: Order, base: Path) -> Graph:
+def prepare_graph(job: Job, order: ProtectOrder, base: Path) -> Graph:
     """Link the pictures and the models into the base directory, and fill the workflow with them."""
     name, pictures = job.source.name or "pictures", pictures_of(job)
     for picture in pictures:

@@ -23,14 +23,13 @@ from launch.server import Server, serving
 REPORT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('ldu.report', run_name='__main__')"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
-    """With what to protect.
+    """With what to run a workflow.
 
     Attributes:
-        wishes: Values for the workflow, by the option names of `graph.SETTINGS`.
+        wishes: Values for the workflow, by the names of its places.
         checkpoint: The user's own checkpoint; None for the demo model.
-        rho: A trained rho, which saves the training.
         cpu: Whether to leave a GPU alone.
         force: Whether existing files may be replaced.
         keep_log: Where the server's log is to be kept; None to drop it.
@@ -38,13 +37,23 @@ class Order:
 
     wishes: dict[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
-    rho: Path | None = None
     cpu: bool = False
     force: bool = False
     keep_log: Path | None = None
 
 
-def protect(jobs: list[Job], order: Order, host: Host) -> list[Report]:
+@dataclass(frozen=True)
+class ProtectOrder(Order):
+    """With what to protect.
+
+    Attributes:
+        rho: A trained rho, which saves the training.
+    """
+
+    rho: Path | None = None
+
+
+def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[Report]:
     """Protect the pictures of one subject, save them, and return one report for each.
 
     Raises:
@@ -68,7 +77,7 @@ def protect(jobs: list[Job], order: Order, host: Host) -> list[Report]:
     ]
 
 
-def prepare_graph(jobs: list[Job], order: Order, base: Path) -> Graph:
+def prepare_graph(jobs: list[Job], order: ProtectOrder, base: Path) -> Graph:
     """Put copies of the pictures and links to the models into the base directory, and fill the workflow with them."""
     graph = load_workflow("protect_with_trained_rho" if order.rho else "protect")
     names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]

@@ -6,7 +6,7 @@ is one folder: the gallery as a picture, the report as a page and as JSON, and t
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from launch.files import as_on_disk, deliver, is_picture, require_distinct, requ
 from launch.graph import SAVER, SETTINGS, Graph, Place, fill, links_to, load_workflow, numbers_of, use_checkpoint
 from launch.host import Host, probe
 from launch.private import link_model, private_folder
-from launch.protect import keeping_log, run_with_progress
+from launch.protect import Order, keeping_log, run_with_progress
 from launch.result import told_by
 from launch.server import serving
 
@@ -55,29 +55,19 @@ OF_CHECKPOINTS = {
 
 
 @dataclass(frozen=True)
-class StressOrder:
+class StressOrder(Order):
     """What to test.
 
     Attributes:
         originals: Photographs of one person or thing.
         protected: Their protected versions in the same order; empty to protect them first.
         out: The folder for what comes out.
-        wishes: Values for the workflow, by the names in PLACES.
-        checkpoint: The user's own checkpoint; None for the demo model.
-        cpu: Whether to leave a GPU alone.
-        force: Whether existing files may be replaced.
-        keep_log: Where the server's log is to be kept; None to drop it.
         json: Where the report's numbers are to be kept as well; None for nowhere else.
     """
 
     originals: list[Path]
     protected: list[Path]
     out: Path
-    wishes: dict[str, Any] = field(default_factory=dict)
-    checkpoint: Path | None = None
-    cpu: bool = False
-    force: bool = False
-    keep_log: Path | None = None
     json: Path | None = None
 
 

@@ -148,7 +148,7 @@ class TestFolder:
             "judges_word": "pet",
         }
         base = tmp_path / "base"
-        filled = folder.prepare_graph(job, folder.Order(wishes, Path("sd.safetensors")), base)
+        filled = folder.prepare_graph(job, folder.ProtectOrder(wishes=wishes, checkpoint=Path("sd.safetensors")), base)
         (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
         chosen = [node["inputs"][name] for name in ("folder", "save_in", "file_format", "quality")]
         assert chosen == ["me", "protected", "jpeg", 80]
@@ -161,14 +161,14 @@ class TestFolder:
 
     def test_a_trained_rho_takes_the_place_of_the_training(self, job, tmp_path):
         rho = make_safetensors(tmp_path / "my.safetensors", {})
-        filled = folder.prepare_graph(job, folder.Order({"strength": 2}, rho=rho), tmp_path / "base")
+        filled = folder.prepare_graph(job, folder.ProtectOrder(rho=rho, wishes={"strength": 2}), tmp_path / "base")
         assert not graph.nodes_of(filled, "LDU_TrainRho")
         (node,) = graph.nodes_of(filled, "LDU_ProtectFolder")
         assert filled[node["inputs"]["rho"][0]]["inputs"] == {"file": "my.safetensors"}
         assert "personalization" not in node["inputs"], "nothing is learnt then, and the shift is all there is"
         for name in ("train_steps", "refine_steps"):
             with pytest.raises(LaunchError, match=f"--{name.replace('_', '-')} has no effect"):
-                folder.prepare_graph(job, folder.Order({name: 2}, rho=rho), tmp_path / name)
+                folder.prepare_graph(job, folder.ProtectOrder(rho=rho, wishes={name: 2}), tmp_path / name)
 
     def test_each_file_is_handed_over_once_and_what_is_there_is_left(self, job, tmp_path):
         place = tmp_path / "place"
