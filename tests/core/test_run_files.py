@@ -91,7 +91,8 @@ class TestWhichFileGoesWhere:
         assert said("--rho", str(silent), "--subject", "animal") == []
 
     def test_only_safetensors_are_taken(self, tmp_path):
-        files.require_safetensors(make_safetensors(tmp_path / "good.safetensors", {}))
+        for name in ("good.safetensors", "GOOD.SAFETENSORS"):
+            files.require_safetensors(make_safetensors(tmp_path / name, {}))
         for content in (b"", b"\x80\x04.", struct.pack("<Q", 2**60), struct.pack("<Q", 99) + b"{}", b"PK\x03\x04" * 8):
             bad = tmp_path / "bad.safetensors"
             bad.write_bytes(content)
