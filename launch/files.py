@@ -1,7 +1,6 @@
 """Which file goes where, and the rules that keep what people already have safe."""
 
 import json
-import mimetypes
 import os
 import secrets
 import sys
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
+from ldu.naming import is_picture
 
 MARK = "_protected"  # in the names of files and folders that are made here
-# Endings that Python's table does not know on every system; what cannot be read is named, not passed over in silence.
-ALSO_PICTURES = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".qoi", ".tga", ".webp")
 HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 
@@ -72,7 +70,7 @@ def pictures_of(job: Job) -> list[Path]:
         LaunchError: There is none, or one is a link to a file in the target folder, which could be replaced there.
     """
     files = (path for path in job.source.rglob("*") if path.is_file() and not path.is_relative_to(job.target))
-    names = sorted(path.relative_to(job.source) for path in files if is_picture(path))
+    names = sorted(path.relative_to(job.source) for path in files if is_picture(path.name))
     names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not names:
         raise LaunchError(f"There is no picture in the folder {job.source}: put PNG, JPEG or WebP files there.")
@@ -159,13 +157,6 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
     finally:
         with suppress(OSError):
             unfinished.unlink()
-
-
-def is_picture(path: Path) -> bool:
-    """Tell by its ending whether a file is a picture."""
-    return path.suffix.lower() in ALSO_PICTURES or (mimetypes.guess_type(path.name, strict=False)[0] or "").startswith(
-        "image/"
-    )
 
 
 def _card(file: Path) -> dict[str, Any]:

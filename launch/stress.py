@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
-from launch.files import as_on_disk, deliver, is_picture, require_distinct, require_free
+from launch.files import as_on_disk, deliver, require_distinct, require_free
 from launch.graph import SAVER, SETTINGS, Graph, Place, fill, links_to, load_workflow, numbers_of, use_checkpoint
 from launch.host import Host, probe
 from launch.private import link_model, private_folder
 from launch.protect import Order, keeping_log, run_with_progress
 from launch.result import told_by
 from launch.server import serving
+from ldu.naming import is_picture
 
 WORKFLOW = "stress_test"
 GALLERY, REPORT_NODE, FOLDER_LOADER = "LDU_ThiefsGallery", "LDU_ProtectionReport", "LDU_LoadPictureFolder"
@@ -80,7 +81,7 @@ def require_pictures(order: StressOrder) -> None:
     for picture in (*order.originals, *order.protected):
         if not picture.is_file():
             raise LaunchError(f"There is no picture at {picture}.")
-        if not is_picture(picture):
+        if not is_picture(picture.name):
             raise LaunchError(f"{picture} does not end like a picture: give PNG, JPEG or WebP files.")
     if order.protected and len(order.protected) != len(order.originals):
         counts = f"{len(order.originals)} originals and {len(order.protected)} protected pictures"

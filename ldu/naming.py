@@ -1,5 +1,9 @@
-"""Under which names the protected pictures of a folder are saved. Standard library only: `launch` reads it as well."""
+"""Names of pictures: which files are some, and what protected ones are called.
 
+Standard library only: `launch` reads it as well.
+"""
+
+import mimetypes
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, count
@@ -7,6 +11,14 @@ from pathlib import PurePosixPath
 
 LONGEST = 240  # bytes of a name, which leaves room for a number and an ending on every usual file system
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}  # by the name of the format
+# Endings that Python's table does not know on every system; what cannot be read is named, not passed over in silence.
+ALSO_PICTURES = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".qoi", ".tga", ".webp")
+
+
+def is_picture(name: str) -> bool:
+    """Tell by its ending whether a file is a picture."""
+    kind, _ = mimetypes.guess_type(name, strict=False)
+    return (kind or "").startswith("image/") or name.lower().endswith(ALSO_PICTURES)
 
 
 def protected_names(names: Iterable[str], ending: str) -> dict[str, str]:

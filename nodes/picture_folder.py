@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadValueError
+from ..ldu.naming import is_picture
 from ..ldu.picture import PictureInfo, load_picture
 from .files import in_input_folder, transparency
 from .host import training_resolution
@@ -22,8 +23,6 @@ from .wording import ALIASES, CATEGORY
 # pyright: reportIncompatibleMethodOverride=false
 
 FOLDER_TOOLTIP = "A folder inside the input folder, of pictures of one subject; sub-folders belong to it."
-# As in launch/files.py: endings that Python's table does not know on every system.
-ALSO_PICTURES = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".qoi", ".tga", ".webp")
 Stamp = tuple[str, int, int]
 Loaded = tuple[Tensor, Tensor, PictureInfo]
 
@@ -138,10 +137,8 @@ def folder_inside_input(folder: str) -> Path:
 
 def pictures_in(folder: Path) -> list[str]:
     """Return the pictures of a folder and its sub-folders, sorted, as paths inside it; hidden ones are passed over."""
-    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    names = [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
-    known = set(folder_paths.filter_files_content_types(names, ["image"]))
-    return sorted(name for name in names if name in known or name.lower().endswith(ALSO_PICTURES))
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and is_picture(path.name)]
+    return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
 
 
 def stamps(folder: str) -> tuple[Stamp, ...]:

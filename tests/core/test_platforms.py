@@ -5,6 +5,7 @@ import asyncio
 import importlib.util
 import itertools
 import json
+import mimetypes
 import os
 import platform
 import shutil
@@ -200,7 +201,7 @@ def test_a_touchpad_does_not_zoom_as_far_with_each_small_move_as_a_mouse_wheel_w
 
 
 def test_no_picture_of_a_folder_is_passed_over_where_python_does_not_know_its_ending(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.mimetypes, "guess_type", lambda *_, **__: (None, None))
+    monkeypatch.setattr(mimetypes, "guess_type", lambda *_, **__: (None, None))
     source = tmp_path / "folder"
     source.mkdir()
     for name in ("a.webp", "b.JFIF", "c.avif", "notes.txt"):
