@@ -30,9 +30,8 @@ from launch.setup import prepare
 from launch.stress import DATA, PAGE, PICTURE, StressOrder, require_pictures, stress
 from launch.ui import serve
 from ldu.naming import ENDINGS
-from ldu.wording import UNPUBLISH
+from ldu.wording import UNPUBLISH, say_beside
 
-UNPROTECTED_BESIDE = "The unprotected original lies beside the protected file: take care to publish the right one."
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -73,8 +72,9 @@ def _protect(options: argparse.Namespace) -> int:
     reports = protect(jobs, _order(options), _host(options))
     warned = [f"{job.source} seems protected already, by its name." for job in jobs if seems_protected(job.source)]
     warned += _other_subject(options)
-    beside = [UNPROTECTED_BESIDE] if any(job.source.parent == job.target.parent for job in jobs) else []
-    tell("\n\n".join([*map(in_words, reports), "\n".join([*warned, *beside, UNPUBLISH])]))
+    if any(job.source.parent == job.target.parent for job in jobs):
+        warned.append(say_beside("original", "the protected file"))
+    tell("\n\n".join([*map(in_words, reports), "\n".join([*warned, UNPUBLISH])]))
     _keep_report(options, reports[0] if len(reports) == 1 else reports)
     return 0
 

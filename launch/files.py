@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
-from ldu.naming import is_picture
+from ldu.naming import MARK, is_picture
 
-MARK = "_protected"  # in the names of files and folders that are made here
 HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 

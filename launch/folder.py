@@ -17,10 +17,9 @@ from launch.private import link_file, link_model, private_folder
 from launch.protect import ProtectOrder, device_name, keeping_log, measure, run_with_progress
 from launch.result import DEMO, JUDGE, NOT_KEPT, Report, compose, told_by, told_by_nodes
 from launch.server import serving
-from ldu.wording import DEMO_WARNING, say_bytes, say_losses
+from ldu.wording import DEMO_WARNING, SAVED, THERE, say_bytes, say_losses
 
 SAVE_IN = "protected"
-SAVED, THERE = "saved", "there already"
 JUDGED = ("The first picture", "The same after an upload that recompresses it")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ldu.naming import ENDINGS
+from ldu.naming import ENDINGS, MARK
 
 # What the pictures show: the word to start from, and another for the thief that judges the result.
 SUBJECTS = {"person": "face", "object": "thing", "art": "painting", "animal": "pet"}
@@ -80,9 +80,7 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
         "images", nargs="+", type=Path, metavar="IMAGE", help="pictures of one subject, or one folder of them"
     )
     files = parser.add_argument_group("files")
-    files.add_argument(
-        "--out", type=Path, metavar="FILE|DIR", help="default: NAME_protected beside the picture or folder"
-    )
+    files.add_argument("--out", type=Path, metavar="FILE|DIR", help=f"default: NAME{MARK} beside the picture or folder")
     _add_kept(files, report="save the report (several pictures: a list of them)")
     files.add_argument("--format", choices=list(ENDINGS), help="of the saved files (png); the others break the budget")
     files.add_argument("--quality", type=quality, help="of jpeg and webp, 1..100 (90)")

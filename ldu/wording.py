@@ -7,6 +7,13 @@ UNPUBLISH = (
     "other unprotected pictures of the same subject, learns from those."
 )
 
+SAVED, THERE, LEFT_OUT = "saved", "there already", "left out"  # what became of a picture of a folder
+
+
+def say_beside(original: str, saved: str) -> str:
+    """Say that an unprotected original lies beside what was saved."""
+    return f"The unprotected {original} lies beside {saved}: take care to publish the right one."
+
 
 def say_bytes(count: int) -> str:
     """Say a file's size as file managers do, in thousands of bytes."""

@@ -13,10 +13,9 @@ from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import ENDINGS, protected_names
 from ..ldu.picture import load_picture
 from ..ldu.saved_file import FileFormat, require_holds
-from ..ldu.wording import UNPUBLISH, say_bytes
+from ..ldu.wording import LEFT_OUT, SAVED, THERE, UNPUBLISH, say_bytes
 from .picture_folder import folder_inside_input, pictures_in
 
-SAVED, THERE, LEFT_OUT = "saved", "there already", "left out"
 RECOMPRESSED = 16  # levels on average, by which no usual JPEG or WebP moves a picture
 
 

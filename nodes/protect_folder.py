@@ -13,13 +13,14 @@ from torch import Tensor
 from ..ldu.errors import BadFileError, BadImageError
 from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
-from ..ldu.naming import ENDINGS
+from ..ldu.naming import ENDINGS, MARK
 from ..ldu.picture import Picture, load_picture
 from ..ldu.refine import RefineConfig
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
+from ..ldu.wording import LEFT_OUT, SAVED, THERE
 from .estimate import GOES_ON, Pace, Teller
-from .folder_tasks import LEFT_OUT, SAVED, THERE, Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
+from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .folder_walk import FolderWalk
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
 from .images import require_one_mask, to_image
@@ -63,7 +64,7 @@ class ProtectFolder(io.ComfyNode):
                 seed_input("Key of the shift; any number, another one gives another shift."),
                 io.String.Input(
                     "save_in",
-                    default="%folder%_protected",
+                    default=f"%folder%{MARK}",
                     tooltip="Folder inside the output folder; %folder% is the name of the folder of originals.",
                 ),
                 io.Combo.Input("file_format", options=list(ENDINGS), default="png", tooltip=FORMAT_TOOLTIP),

@@ -12,12 +12,12 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import LduError, MismatchError
-from ..ldu.naming import ENDINGS, shortened
+from ..ldu.naming import ENDINGS, MARK, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.platform_check import after_platform
 from ..ldu.saved_file import FileFormat, as_uint8, require_holds, save_picture, say_file
 from ..ldu.shapes import Levels
-from ..ldu.wording import UNPUBLISH
+from ..ldu.wording import UNPUBLISH, say_beside
 from .host import may_embed_metadata
 from .images import to_image, to_levels
 from .known_pictures import KNOWN, is_known, remember
@@ -55,7 +55,7 @@ class SaveProtected(io.ComfyNode):
                 ),
                 io.String.Input(
                     "filename_prefix",
-                    default="%name%_protected",
+                    default=f"%name%{MARK}",
                     tooltip="Name inside the output folder, with subfolders if wanted; %name% is the original's name, "
                     "with its sub-folder if it comes from Load Picture Folder.",
                 ),
@@ -202,7 +202,7 @@ class Writer:
         if self.platform_check and original is not None:
             said.append(str(after_platform(original, seen)))
         if (beside := _unprotected_beside(path, info)) is not None:
-            said.append(f"The unprotected {beside} lies beside it: take care to publish the right one.")
+            said.append(say_beside(beside, "it"))
         return Written(path, seen, said)
 
 
