@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from benchmarks.hosting import Host, load, picture, running
+from benchmarks.full_size import load, picture
+from benchmarks.hosting import Host, running
 from benchmarks.speed import Peak, seconds_of, trained_rho
 from benchmarks.table import print_table, provenance
 from demo.pipeline import WEIGHTS

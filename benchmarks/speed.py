@@ -22,7 +22,8 @@ import psutil
 import torch
 from torch import Tensor
 
-from benchmarks.hosting import GiB, Host, Loaded, load, picture, running
+from benchmarks.full_size import GiB, Loaded, load, picture
+from benchmarks.hosting import Host, running
 from benchmarks.table import print_table, provenance
 from demo.pipeline import WEIGHTS
 from ldu.statistics import bootstrap_interval

@@ -3,71 +3,35 @@
 It boots when these tests are collected, so that they can import the host's modules like any others.
 """
 
-import asyncio
-import importlib
 import shutil
-import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from launch.setup import present_host
+from benchmarks.hosting import COMFYUI, boot
 
-ROOT = Path(__file__).parent.parent.parent
-COMFYUI = present_host().comfyui
-
-
-def boot(base):
-    """Bring up ComfyUI on the CPU with all its nodes and the pack, without a server, and return its `nodes` module."""
-    for folder in ("models/checkpoints", "models/embeddings", "custom_nodes", "input", "output", "temp", "user"):
-        (base / folder).mkdir(parents=True, exist_ok=True)
-    sys.path.insert(0, str(COMFYUI))
-    argv = sys.argv
-    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
-    import comfy.cli_args
-
-    sys.argv = argv
-    import nodes
-
-    asyncio.run(nodes.init_builtin_extra_nodes())
-    assert asyncio.run(nodes.load_custom_node(str(ROOT), module_parent="custom_nodes")), "the host refused the pack"
-    return nodes
-
-
-if (COMFYUI / "main.py").is_file():
-    BASE = Path(tempfile.mkdtemp(prefix="ldu-host-"))
-    NODES = boot(BASE)
-else:
-    collect_ignore_glob = ["test_*.py"]
+HOST = boot(Path(tempfile.mkdtemp(prefix="ldu-host-")), cpu=True) if (COMFYUI / "main.py").is_file() else None
+collect_ignore_glob = [] if HOST else ["test_*.py"]
 
 
 def pytest_report_header():
     """Say so when there is no host to test in."""
-    if not (COMFYUI / "main.py").is_file():
-        return f"host tests left out: no ComfyUI at {COMFYUI}; set COMFYUI_DIR or run `python run.py test`"
-    return None
+    left_out = f"host tests left out: no ComfyUI at {COMFYUI}; set COMFYUI_DIR or run `python run.py test`"
+    return None if HOST else left_out
 
 
 def pytest_sessionfinish():
     """Remove the host's base directory."""
-    shutil.rmtree(BASE, ignore_errors=True)
+    if HOST:
+        shutil.rmtree(HOST.base, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def host():
     """The host's `nodes` module, its node classes, the pack's modules by name, and the base directory."""
-    package = str(ROOT).replace(".", "_x_")
-
-    def module(name):
-        return importlib.import_module(f"{package}.{name}")
-
-    return SimpleNamespace(nodes=NODES, module=module, base=BASE, classes=NODES.NODE_CLASS_MAPPINGS)
+    return HOST
 
 
 @pytest.fixture(scope="module")

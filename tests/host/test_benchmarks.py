@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import folder_memory, hosting, inversion, protect_photos, speed, stress_test, table
+from benchmarks import folder_memory, full_size, inversion, protect_photos, speed, stress_test, table
 from demo.pipeline import WEIGHTS
 
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"the demo checkpoint {WEIGHTS.name} is not there")
@@ -30,7 +30,7 @@ def test_the_walk_with_its_record_comes_back_on_the_demo_checkpoint(capsys):
 def test_protecting_evaluates_the_model_as_often_as_the_stock_sampler_it_is_compared_with(host, capsys):
     options = argparse.Namespace(size="demo", k=2, depth=0.5, repeats=1, no_training=False)
     with torch.inference_mode():
-        speed.measure(hosting.Host(host.nodes), options, torch.device("cpu"))
+        speed.measure(host, options, torch.device("cpu"))
     rows = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     evaluations = {row[0].strip(): row[1].strip() for row in rows[2:5]}
     assert evaluations == {
@@ -43,7 +43,7 @@ def test_protecting_evaluates_the_model_as_often_as_the_stock_sampler_it_is_comp
 @needs_weights
 def test_the_memory_of_folders_is_measured_for_each_size_of_folder(host):
     with torch.inference_mode():
-        rows = list(folder_memory.measure(hosting.Host(host.nodes), [1, 2], 64, 1))
+        rows = list(folder_memory.measure(host, [1, 2], 64, 1))
     assert [row[0] for row in rows] == ["1", "2"]
     assert all(len(row) == len(folder_memory.HEAD) and float(row[2]) > float(row[3]) for row in rows)
     made = {count: len(list((host.base / "output" / f"of_{count}_protected").iterdir())) for count in (1, 2)}
@@ -55,7 +55,7 @@ def test_the_full_sizes_are_those_of_the_published_checkpoints(host, size):
     import comfy.ldm.modules.diffusionmodules.openaimodel as unet
 
     del host
-    config = {"sd15": hosting.SD15, "sdxl": hosting.SDXL}[size] | {"device": "meta", "dtype": torch.float16}
+    config = {"sd15": full_size.SD15, "sdxl": full_size.SDXL}[size] | {"device": "meta", "dtype": torch.float16}
     if size == "sd15":
         config |= {"num_heads": 8}
     parameters = sum(weight.numel() for weight in unet.UNetModel(**config).parameters())
