@@ -68,10 +68,19 @@ def fit_mask(mask: Tensor, levels: Levels) -> Mask:
         MismatchError: if there is neither one mask for all pictures nor one for each.
     """
     masks = _planes(mask)
-    if len(masks) not in (1, len(levels)):
-        raise MismatchError(f"There are {len(masks)} masks for {len(levels)} pictures; give one, or one for each.")
+    require_one_or_each(len(masks), len(levels))
     _require_something(masks)
     return resize_mask(masks, levels)
+
+
+def require_one_or_each(masks: int, pictures: int) -> None:
+    """Refuse a number of masks that is neither 1 nor that of the pictures.
+
+    Raises:
+        MismatchError: with both numbers.
+    """
+    if masks not in (1, pictures):
+        raise MismatchError(f"There are {masks} masks for {pictures} pictures: give one, or one for each.")
 
 
 def mask_of_each(mask: Mask | None, count: int) -> Sequence[Mask | None]:

@@ -327,6 +327,12 @@ def test_the_mask_reaches_training(models, train, host):
         train(model, vae, picture(), [mask * 0], conditioning=tiny.conditioning("sd1"))
 
 
+def test_masks_of_another_count_than_the_pictures_are_refused(models, train, errors):
+    model, _, vae = models["sd1"]
+    with pytest.raises(errors.MismatchError, match="2 masks for 1 pictures"):
+        train(model, vae, picture(), [torch.ones(2, 64, 72)], conditioning=tiny.conditioning("sd1"))
+
+
 def test_progress_and_a_preview_of_the_protected_picture_are_shown(models, train, monkeypatch):
     seen = []
     monkeypatch.setattr(
