@@ -1,5 +1,5 @@
 import { api } from "../../../scripts/api.js";
-import { whenThereIsOutput, fit } from "./outputs.js";
+import { MARGIN, whenThereIsOutput, fit } from "./outputs.js";
 import { translated } from "./translate.js";
 import { notches } from "./wheel.js";
 
@@ -9,7 +9,6 @@ import { notches } from "./wheel.js";
 
 const NAME = "compare";
 const HEIGHT = 220; // units; more if the node is taller
-const MARGIN = 10; // units that the front end leaves around a widget's box
 const FARTHEST = 32; // times
 const STEP = 1.25; // times for each notch of the wheel
 

@@ -1,5 +1,7 @@
 import { app } from "../../../scripts/app.js";
 
+export const MARGIN = 10; // units that the front end leaves free on each side of a widget's box
+
 // Have show(node, output) called for each node of a kind that has something to show: after it ran, when another tab
 // or a finished job was opened, and when undo made the nodes anew.
 export function whenThereIsOutput(name, isOfKind, show) {

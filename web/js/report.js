@@ -1,11 +1,10 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { whenThereIsOutput, fit } from "./outputs.js";
+import { MARGIN, whenThereIsOutput, fit } from "./outputs.js";
 
 // A node of this pack that has something to say after it ran says it on itself, in a box as tall as its text.
 
 const NAME = "said";
-const MARGIN = 10; // units that the front end leaves free on each side of such a box
 const STYLE = {
   boxSizing: "border-box",
   width: "100%",
