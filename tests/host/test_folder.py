@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from . import tiny_models as tiny
-from .test_protect import protect, write_picture
+from .node_by_node import protect
+from .picture_files import write_picture
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
 SETTINGS = {"budget": 6.0, "strength": 1.0, "seed": 0, "save_in": "%folder%_protected", "quality": 90}

@@ -9,7 +9,7 @@ from launch import PACK
 from tools.export_locales import GRAPHS, NODES, SOURCE, TRANSLATIONS, compare, flatten, read
 from tools.graph_words import graph_words
 
-from .test_words import KEPT_AS_THEY_ARE, OWN_SCRIPT
+from .languages import KEPT_AS_THEY_ARE, OWN_SCRIPT
 
 NAMES = {"LDU", "LDU Protect", "LDU Stress Test", "LDU DreamBooth-LoRA Attack", "ρ", "clip", "vae"}
 FORMATS = re.compile(r"^#+ |\*\*|\n\n", flags=re.MULTILINE)

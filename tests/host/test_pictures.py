@@ -13,34 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from .picture_files import colours, folder, put_input, random_image
+
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 pytestmark = pytest.mark.usefixtures("executor_mode")
-
-
-def folder(kind):
-    import folder_paths  # on sys.path once the host is up
-
-    return Path(folder_paths.get_directory_by_type(kind))
-
-
-def random_image(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, shape, generator=generator) / 255
-
-
-def put_input(name, pixels, **options):
-    path = Path(folder("input"), name)
-    Image.fromarray(pixels).save(path, **options)
-    return path
 
 
 def saved_path(output):
     (saved,) = output.ui["images"]
     return Path(folder("output"), saved["subfolder"], saved["filename"])
-
-
-def colours(height=24, width=17, channels=3):
-    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
 def test_a_loaded_picture_has_the_levels_alpha_and_name_of_its_file(call):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from .test_pictures import colours, folder, put_input, random_image
+from .picture_files import colours, folder, put_input, random_image
 
 pytestmark = pytest.mark.usefixtures("executor_mode")
 

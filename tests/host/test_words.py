@@ -8,13 +8,13 @@ from pathspec import GitIgnoreSpec
 from launch import PACK
 from tools.export_locales import GRAPHS, LOCALES, NODES, SOURCE, TRANSLATIONS, compare, definitions, flatten, read
 
+from .languages import KEPT_AS_THEY_ARE, OWN_SCRIPT
+
 DOCS = PACK / "web" / "docs"
 LANGUAGES = (SOURCE, *TRANSLATIONS)
 HEADINGS = {"en": ("Inputs", "Outputs"), "zh": ("输入", "输出"), "ja": ("入力", "出力")}
-OWN_SCRIPT = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 READ_AS_FORMULA = re.compile(r"[{}@|]")  # by the front end, whose messages may hold variables, links and plurals
 USUAL = re.compile(r"\d to -?\d|\d (?:and|or) (?:\d|more)|\d for .*\d|any number")  # a range, values to choose from
-KEPT_AS_THEY_ARE = re.compile(r"\d+(?:\.\d+)?|S\*|z_T|ρ|%name%")
 
 
 @pytest.fixture(scope="module")
