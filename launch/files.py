@@ -49,7 +49,7 @@ def plan_folder(folder: Path, out: Path | None) -> Job:
     """Decide where the protected versions of a folder's pictures go: beside it, or where the user says.
 
     Raises:
-        LaunchError: They would lie among the originals, or where a file is.
+        LaunchError: They would lie among the originals, where a file is, or where nothing can be saved.
     """
     source = folder.resolve()
     if out is None and not source.name:
@@ -59,6 +59,7 @@ def plan_folder(folder: Path, out: Path | None) -> Job:
         raise LaunchError(f"{target} holds the originals: choose another folder for what is saved.")
     if target.exists() and not target.is_dir():
         raise LaunchError(f"{target} is a file, but a folder's name is needed.")
+    require_writable(target)
     return Job(source, target)
 
 
@@ -96,7 +97,7 @@ def as_on_disk(name: str) -> str:
 
 
 def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
-    """Refuse a target that is an input, or that exists and may not be replaced."""
+    """Refuse a target that is an input, that exists and may not be replaced, or that cannot be written."""
     if target.exists() and any(target.samefile(path) for path in inputs):
         raise LaunchError(f"{target} is one of the inputs, and an input is never written over: choose another name.")
     if target.is_dir():
@@ -107,6 +108,24 @@ def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
         raise LaunchError(f"{target.parent} is a file, but a folder is needed to save {target.name} in.")
     if not target.parent.is_dir() and not target.parent.parent.is_dir():
         raise LaunchError(f"There is no folder {target.parent} to save {target.name} in: make it first.")
+    require_writable(target.parent)
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse, before any work, a folder that nothing can be saved in; the nearest one there decides if it is missing.
+
+    A file is made and removed: what permissions say is not the whole truth on network drives and under Windows.
+    """
+    places = (folder.absolute(), *folder.absolute().parents)
+    nearest = next((place for place in places if place.exists()), folder)
+    probe = _unfinished(nearest)
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise LaunchError(
+            f"Nothing can be saved in {nearest} ({error.strerror}): choose another folder, or allow writing there."
+        ) from error
 
 
 def require_safetensors(file: Path) -> None:
@@ -144,7 +163,7 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
     Raises:
         LaunchError: The target has come into being meanwhile, or cannot be written.
     """
-    unfinished = target.with_name(f".ldu-{secrets.token_hex(8)}.part")
+    unfinished = _unfinished(target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(content)
@@ -156,6 +175,10 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def _unfinished(folder: Path) -> Path:
+    return folder / f".ldu-{secrets.token_hex(8)}.part"
 
 
 def _card(file: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The door and people's files: which goes where, and what is never written over."""
 
+import errno
 import json
 import struct
 from pathlib import Path
@@ -53,6 +54,38 @@ class TestWhichFileGoesWhere:
             files.plan(twins, tmp_path, force=False)
         with pytest.raises(LaunchError, match="Several pictures are saved in a folder"):
             files.plan(twins, tmp_path / "one.png", force=False)
+
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            "protect me.png --out closed/new.png",
+            "protect me.png --json closed/new.json",
+            "protect album --out closed/new",
+            "stress me.png --out closed/new",
+            "stress me.png --keep-log closed/new.txt",
+        ],
+    )
+    def test_a_folder_that_cannot_be_written_is_told_of_before_any_work(self, tmp_path, monkeypatch, capsys, typed):
+        def refused(path):  # acted out, for permissions do not bind root, who may run this
+            if path.parent.name == "closed":
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(door, "_host", pytest.fail)
+        for name in ("album", "closed"):
+            (tmp_path / name).mkdir()
+        make_file(tmp_path / "me.png")
+        monkeypatch.setattr(Path, "touch", refused)
+        monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+        assert door.main(typed.split()) == 1
+        said = f"Nothing can be saved in {tmp_path / 'closed'} (Permission denied)"
+        assert capsys.readouterr().err == f"{said}: choose another folder, or allow writing there.\n"
+
+    def test_looking_whether_a_folder_can_be_written_leaves_nothing_there(self, tmp_path):
+        files.require_writable(tmp_path / "new" / "below")
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(LaunchError, match=r"Nothing can be saved in .*file \("):
+            files.require_writable(make_file(tmp_path / "file") / "below")
 
     def test_a_delivery_is_complete_or_absent(self, tmp_path):
         target = tmp_path / "new" / "target"
@@ -122,6 +155,8 @@ class TestFolder:
                 files.plan_folder(tmp_path / "me", out)
         with pytest.raises(LaunchError, match="is a file, but a folder's name is needed"):
             files.plan_folder(tmp_path / "me", make_file(tmp_path / "file"))
+        with pytest.raises(LaunchError, match="Nothing can be saved in"):
+            files.plan_folder(tmp_path / "me", tmp_path / "file" / "below")
 
     def test_pictures_of_sub_folders_are_found_and_nothing_else(self, job, tmp_path):
         assert [name.as_posix() for name in files.pictures_of(job)] == ["a.jpg", "b.png", "sub/c.webp"]
