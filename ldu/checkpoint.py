@@ -171,7 +171,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _require_readable(path: Path) -> None:
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         raise BadFileError(f"Weights are read from .safetensors files only, but {path.name} came.")
     if not path.is_file():
         raise BadFileError(f"There is no file {path.name}.")

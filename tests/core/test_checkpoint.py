@@ -61,6 +61,10 @@ def test_rho_and_card_come_back_as_they_were(rho, saved):
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
 
+def test_an_ending_in_capitals_is_the_same_ending(saved):
+    assert load_rho(saved.rename(saved.with_suffix(".SAFETENSORS")))[1] == CARD
+
+
 def test_no_unfinished_file_is_left_when_writing_fails(rho, tmp_path):
     with pytest.raises(TypeError):
         save_rho(
