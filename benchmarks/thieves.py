@@ -6,7 +6,8 @@ All three minimise the model's own noise-prediction loss on the latents of the p
     LoRA         over low-rank additions to the UNet's attention                (Hu et al. 2022, section 4)
 
 Steps and learning rates of `DEMO` are the smallest that succeed on clean pictures of the demo world; a real checkpoint
-takes those of the field (`REAL`). Each has a second setting that differs in all that a protection may have counted on.
+takes those of the field (`REAL`). Each has a second setting that differs in all that a protection may have counted on,
+and a third that differs in the model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import torch
 from peft import LoraConfig
 from torch import Tensor
 
-from benchmarks.world import World, draw_noise
+from benchmarks.world import World, draw_noise, with_article
 from ldu.backends.diffusers import TextEncoder
 from ldu.budget import resize
 from ldu.losses import draw_sigmas, with_prior
@@ -45,6 +46,7 @@ class Thief:
         initial: the word that TI starts from.
         t_range: the part of the timesteps that it trains on.
         crop: share of the pictures' side that it keeps, about their middle, and enlarges.
+        elsewhere: works on another checkpoint than the one that protections know.
     """
 
     kind: str
@@ -60,6 +62,16 @@ class Thief:
     initial: str = "person"
     t_range: tuple[float, float] = (0.0, 1.0)
     crop: float = 1.0
+    elsewhere: bool = False
+
+    def of(self, subject: str) -> "Thief":
+        """Return the thief of pictures that show something else than a person."""
+
+        def say(text: str) -> str:
+            return text.replace("a person", with_article(subject)).replace("person", subject)
+
+        named = {name: say(getattr(self, name)) for name in ("prompt", "class_prompt", "initial")}
+        return replace(self, **named)
 
 
 DESCRIBED = "a photo of a person with S*"
@@ -91,12 +103,24 @@ MISMATCH = {
     "t_range": (0.2, 1.0),
 }
 """What a thief of the second setting does otherwise."""
+MISMATCH_OF_THINGS = {"prompt": "a picture of S* person", "class_prompt": "a picture of a person", "initial": "thing"}
+"""What it says of subjects that are no persons."""
 
 
-def thieves_for(*, demo: bool) -> dict[str, Thief]:
-    """Return the thieves of a checkpoint by name, "NAME, mismatch" in the second setting."""
-    own = DEMO if demo else REAL
-    return own | {f"{name}, mismatch": replace(thief, **MISMATCH) for name, thief in own.items()}
+ELSEWHERE = ", another model"
+
+
+def thieves_for(*, demo: bool, subject: str = "person") -> dict[str, Thief]:
+    """Return the thieves of a checkpoint by name, with ", mismatch" in the second setting, ELSEWHERE in the third.
+
+    Args:
+        demo: whether it is a model of the demo world.
+        subject: the word for what the pictures show.
+    """
+    own = {name: thief.of(subject) for name, thief in (DEMO if demo else REAL).items()}
+    other = MISMATCH if subject == "person" else MISMATCH | MISMATCH_OF_THINGS
+    mismatched = {f"{name}, mismatch": replace(thief, **other).of(subject) for name, thief in own.items()}
+    return own | mismatched | {name + ELSEWHERE: replace(thief, elsewhere=True) for name, thief in own.items()}
 
 
 def condition_with(world: World, token: Tensor, prompt: str) -> Tensor:

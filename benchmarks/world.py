@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from benchmarks import single_file
 from demo import pipeline
 from demo.architecture import RESOLUTION
 from demo.fresh_vae import blocks_are_identities, quiet_blocks
@@ -38,6 +39,8 @@ class World:
         scheduler: the configuration of its scheduler, from which samplers are made.
         resolution: its training resolution in pixels.
         emphasis: the weight of each noise level in the loss that it was trained with, beside the usual one.
+        demo: whether it is a model of the demo world, on which thieves and surrogates work as is usual there.
+        subject: the word for what the pictures show, in every prompt.
     """
 
     vae: AutoencoderKL
@@ -48,6 +51,17 @@ class World:
     scheduler: dict[str, Any]
     resolution: int
     emphasis: Callable[[Tensor], Tensor] = torch.ones_like
+    demo: bool = False
+    subject: str = "person"
+
+    @property
+    def class_prompt(self) -> str:
+        """The prompt of the class that pictures belong to."""
+        return f"a photo of {with_article(self.subject)}"
+
+    def personal_prompt(self, word: str) -> str:
+        """Return the prompt of one subject, whom a word names."""
+        return f"a photo of {word} {self.subject}"
 
     @property
     def device(self) -> torch.device:
@@ -138,16 +152,24 @@ def compute_on(device: torch.device, *, bf16: bool) -> None:
     torch.set_autocast_cache_enabled(False)  # no context ends here: kept casts would go stale while a thief trains
 
 
-def load_world(checkpoint: Path = pipeline.WEIGHTS, device: torch.device | None = None) -> World:
+def with_article(word: str) -> str:
+    """Return "a" or "an" and the word."""
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def load_world(
+    checkpoint: Path = pipeline.WEIGHTS, device: torch.device | None = None, *, subject: str = "person"
+) -> World:
     """Load the demo checkpoint, or any SD1.x or SD2.x checkpoint in one safetensors file; None = `usual_device`."""
     emphasis: Callable[[Tensor], Tensor] = torch.ones_like
-    try:
+    demo = pipeline.is_demo(checkpoint)
+    if demo:
         vae, unet, text, tokenizer, scheduler = pipeline.load_diffusers(checkpoint)
         resolution, emphasis = RESOLUTION, _demo_emphasis
         if blocks_are_identities(vae):
             quiet_blocks(vae)  # the same function at half the work
-    except ValueError:  # no demo checkpoint
-        parts: Any = StableDiffusionPipeline.from_single_file(str(checkpoint), safety_checker=None)
+    else:
+        parts: Any = single_file.load(checkpoint)
         vae, unet, text, tokenizer, scheduler = (
             parts.vae,
             parts.unet,
@@ -160,7 +182,8 @@ def load_world(checkpoint: Path = pipeline.WEIGHTS, device: torch.device | None 
     for model in models:
         model.to(device or usual_device()).eval().requires_grad_(False)
     config: dict[str, Any] = dict(scheduler.config)
-    return World(vae, unet, text, tokenizer, read_schedule(scheduler), config, resolution, emphasis)
+    schedule = read_schedule(scheduler)
+    return World(vae, unet, text, tokenizer, schedule, config, resolution, emphasis, demo, subject)
 
 
 def _demo_emphasis(sigma: Tensor) -> Tensor:

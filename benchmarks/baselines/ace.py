@@ -11,9 +11,10 @@ in [-1, 1]. Left out: one LoRA epoch before each fifty.
 import torch
 from torch import Tensor
 
-from benchmarks.baselines.errors import PROMPT, draw, noised, predict_noise
+from benchmarks.baselines.errors import draw, noised, predict_noise
 from benchmarks.baselines.pgd import LossOf, climb, publish, reaching
 from benchmarks.baselines.target import target_picture
+from benchmarks.thieves import MARKER
 from benchmarks.world import World
 
 STRIDE = 5e-3 / (8 / 255)
@@ -21,7 +22,7 @@ STRIDE = 5e-3 / (8 / 255)
 
 def objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     """Return minus the distance of noise_pred to the target's latent."""
-    condition = world.condition([PROMPT]).detach()  # a constant
+    condition = world.condition([world.personal_prompt(MARKER)]).detach()  # a constant
     with torch.no_grad():
         target = world.encode(target_picture(x)).float()
 

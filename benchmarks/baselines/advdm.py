@@ -10,7 +10,7 @@ and 100 steps as in xavihart/Diff-Protect 59d7ca0 and in DiffAdvPerturbationBenc
 import torch
 from torch import Tensor
 
-from benchmarks.baselines.errors import CLASS_PROMPT, denoising_loss
+from benchmarks.baselines.errors import denoising_loss
 from benchmarks.baselines.pgd import LossOf, climb, publish, reaching
 from benchmarks.world import World
 
@@ -20,7 +20,7 @@ STRIDE = 1 / 16
 def objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     """Return the denoising error under the class prompt."""
     del x
-    return denoising_loss(world, world.unet, CLASS_PROMPT, generator)
+    return denoising_loss(world, world.unet, world.class_prompt, generator)
 
 
 def protect(world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator) -> Tensor:

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from benchmarks.baselines.errors import PROMPT, denoising_loss
+from benchmarks.baselines.errors import denoising_loss
 from benchmarks.baselines.pgd import LossOf, climb, publish, reaching
-from benchmarks.baselines.surrogate import STEP_BATCH, STEP_RATE, THIEF, fine_tuned
+from benchmarks.baselines.surrogate import STEP_BATCH, fine_tuned, step_rate, thief_of
+from benchmarks.thieves import MARKER
 from benchmarks.world import World
 
 STRIDE = 5e-3 / 5e-2
@@ -33,8 +34,9 @@ Objective = Callable[[Module], LossOf]
 
 def fsmg_objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     """Return the denoising error of a fully trained surrogate; trains it."""
-    unet = fine_tuned(world, world.unet, x, steps=THIEF.steps, rate=THIEF.learning_rate, generator=generator)
-    return denoising_loss(world, unet, PROMPT, generator)
+    thief = thief_of(world)
+    unet = fine_tuned(world, world.unet, x, steps=thief.steps, rate=thief.learning_rate, generator=generator)
+    return denoising_loss(world, unet, world.personal_prompt(MARKER), generator)
 
 
 def fsmg(world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator) -> Tensor:
@@ -46,14 +48,14 @@ def fsmg(world: World, x: Tensor, *, budget_levels: float, steps: int, generator
 def aspl_objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     """Return the denoising error under the thief's prompt, of the pretrained model."""
     del x
-    return denoising_loss(world, world.unet, PROMPT, generator)
+    return denoising_loss(world, world.unet, world.personal_prompt(MARKER), generator)
 
 
 def aspl(world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator) -> Tensor:
     """Train the surrogate and raise its error in turns."""
 
     def objective(unet: Module) -> LossOf:
-        return denoising_loss(world, unet, PROMPT, generator)
+        return denoising_loss(world, unet, world.personal_prompt(MARKER), generator)
 
     return alternate(world, x, objective, budget_levels=budget_levels, steps=steps, generator=generator)
 
@@ -62,10 +64,10 @@ def alternate(
     world: World, x: Tensor, objective: Objective, *, budget_levels: float, steps: int, generator: torch.Generator
 ) -> Tensor:
     """Return the pictures after ASPL's rounds with any objective of the surrogate."""
-    unet, pictures, stride = world.unet, x, reaching(STRIDE, steps)
+    unet, pictures, stride, rate = world.unet, x, reaching(STRIDE, steps), step_rate(world)
 
     def trained(start: Module, seen: Tensor) -> Module:
-        return fine_tuned(world, start, seen, steps=TRAIN_STEPS, rate=STEP_RATE, batch=STEP_BATCH, generator=generator)
+        return fine_tuned(world, start, seen, steps=TRAIN_STEPS, rate=rate, batch=STEP_BATCH, generator=generator)
 
     for done in range(0, steps, PICTURE_STEPS):
         count = min(PICTURE_STEPS, steps - done)

@@ -23,7 +23,6 @@ from ldu.losses import noise_prediction_loss
 from ldu.model import Denoiser
 from ldu.train import TrainConfig
 
-PROMPT_TEMPLATE, START = "a photo of S* person", "person"
 INVERSION = InversionConfig()
 DRAWS = TrainConfig.draws
 STRIDE = 1 / 16
@@ -35,10 +34,12 @@ def personalizer(
 ) -> Denoiser:
     """Return the denoiser under "a photo of S* person", S* fitted to the clean pictures (None = INVERSION)."""
     encoder = TextEncoder(world.text, world.tokenizer)
-    bind = world.bind(PROMPT_TEMPLATE)
+    bind = world.bind(world.personal_prompt("S*"))
     with torch.no_grad():
         latents = [world.encode(one[None]).float() for one in x]
-    token = fit_token(bind, latents, world.schedule, encoder.initial(START), config or INVERSION, generator=generator)
+    token = fit_token(
+        bind, latents, world.schedule, encoder.initial(world.subject), config or INVERSION, generator=generator
+    )
     with torch.no_grad():
         return bind(token)
 

@@ -10,9 +10,6 @@ from torch import Tensor
 from benchmarks.baselines.pgd import LossOf
 from benchmarks.world import World, draw_noise
 
-PROMPT = "a photo of sks person"
-CLASS_PROMPT = "a photo of a person"
-
 
 def draw(world: World, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw t (n,), uniform over the training timesteps, and noise like z_0."""

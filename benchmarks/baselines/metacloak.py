@@ -19,13 +19,13 @@ from torch.nn import Module
 from torch.nn.functional import interpolate
 
 from benchmarks.baselines.blur import gaussian_blur
-from benchmarks.baselines.errors import PROMPT, denoising_loss
+from benchmarks.baselines.errors import denoising_loss
 from benchmarks.baselines.pgd import LossOf, climb, publish, reaching
-from benchmarks.baselines.surrogate import STEP_BATCH, THIEF, fine_tuned
+from benchmarks.baselines.surrogate import STEP_BATCH, fine_tuned, thief_of
+from benchmarks.thieves import MARKER
 from benchmarks.world import World
 
 STRIDE = 1 / 10
-RATE = THIEF.learning_rate
 MEMBERS, TURNS, PICTURE_STEPS, TRAIN_STEPS = 6, 2, 6, 2
 BLUR_WIDTH, SMALLEST_CROP = 7, 0.85
 
@@ -45,7 +45,7 @@ def transformed(x: Tensor, generator: torch.Generator) -> Tensor:
 
 def robust_loss(world: World, unet: Module, generator: torch.Generator) -> LossOf:
     """Return the error of a surrogate on transformed pictures; each call draws the transformation."""
-    loss_of = denoising_loss(world, unet, PROMPT, generator)
+    loss_of = denoising_loss(world, unet, world.personal_prompt(MARKER), generator)
     return lambda pictures: loss_of(transformed(pictures, generator))
 
 
@@ -58,16 +58,17 @@ def objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
 def stages(world: World, x: Tensor, generator: torch.Generator) -> list[Module]:
     """Return the pool of surrogates, the pretrained model first."""
     pool: list[Module] = [world.unet]
-    steps = THIEF.steps // (MEMBERS - 1)
+    thief = thief_of(world)
+    steps, rate = thief.steps // (MEMBERS - 1), thief.learning_rate
     for _ in range(MEMBERS - 1):
-        pool.append(fine_tuned(world, pool[-1], x, steps=steps, rate=RATE, generator=generator))
+        pool.append(fine_tuned(world, pool[-1], x, steps=steps, rate=rate, generator=generator))
     return pool
 
 
 def protect(world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator) -> Tensor:
     """Raise the robust error of each member in turn, and let it adapt."""
     pool, pictures, stride = stages(world, x, generator), x, reaching(STRIDE, steps)
-    unet = pool[0]
+    unet, rate = pool[0], thief_of(world).learning_rate
     for turn, done in enumerate(range(0, steps, PICTURE_STEPS)):
         if turn % TURNS == 0:
             unet = pool[turn // TURNS % MEMBERS]
@@ -75,6 +76,6 @@ def protect(world: World, x: Tensor, *, budget_levels: float, steps: int, genera
         pictures = climb(x, loss_of, steps=count, budget_levels=budget_levels, stride=stride, start=pictures)
         if turn % TURNS < TURNS - 1:  # the last turn's training would be thrown away
             unet = fine_tuned(
-                world, unet, pictures, steps=TRAIN_STEPS, rate=RATE, batch=STEP_BATCH, generator=generator
+                world, unet, pictures, steps=TRAIN_STEPS, rate=rate, batch=STEP_BATCH, generator=generator
             )
     return publish(x, pictures, budget_levels)

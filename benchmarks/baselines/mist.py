@@ -11,7 +11,7 @@ their mean; random start, step 1/16 of the budget, 100 steps.
 import torch
 from torch import Tensor
 
-from benchmarks.baselines.errors import CLASS_PROMPT, denoising_errors
+from benchmarks.baselines.errors import denoising_errors
 from benchmarks.baselines.pgd import LossOf, climb, publish, random_start, reaching
 from benchmarks.baselines.target import target_picture
 from benchmarks.world import World
@@ -22,7 +22,7 @@ WEIGHT = 1e4 / (4 * 64 * 64)
 
 def objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     """Return the fused loss."""
-    condition = world.condition([CLASS_PROMPT]).detach()  # a constant
+    condition = world.condition([world.class_prompt]).detach()  # a constant
     with torch.no_grad():
         target = world.encode(target_picture(x))
 

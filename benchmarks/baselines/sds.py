@@ -11,7 +11,7 @@ no target.
 import torch
 from torch import Tensor
 
-from benchmarks.baselines.errors import CLASS_PROMPT, denoising_loss, draw, noised, predict_noise
+from benchmarks.baselines.errors import denoising_loss, draw, noised, predict_noise
 from benchmarks.baselines.pgd import LossOf, climb, publish, reaching
 from benchmarks.world import World
 
@@ -21,12 +21,12 @@ STRIDE = 1 / 16
 def objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     """Return what the distilled gradient stands for: the denoising error under the class prompt."""
     del x
-    return denoising_loss(world, world.unet, CLASS_PROMPT, generator)
+    return denoising_loss(world, world.unet, world.class_prompt, generator)
 
 
 def distilled(world: World, generator: torch.Generator) -> LossOf:
     """Return a number without meaning whose gradient in the pictures is (dE/dx)^T (noise_pred - noise)."""
-    condition = world.condition([CLASS_PROMPT]).detach()  # a constant
+    condition = world.condition([world.class_prompt]).detach()  # a constant
 
     def loss_of(pictures: Tensor) -> Tensor:
         z_0 = world.encode(pictures)

@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import Module
 
 from benchmarks.baselines.anti_dreambooth import STRIDE, alternate, aspl_objective
-from benchmarks.baselines.errors import PROMPT, noised, predict_noise
+from benchmarks.baselines.errors import noised, predict_noise
 from benchmarks.baselines.pgd import LossOf, within
+from benchmarks.thieves import MARKER
 from benchmarks.world import LEVEL, World, draw_noise
 
 TRIES, NEIGHBOURHOOD, KEPT, ROUNDS = 5, 20, 100, 50
@@ -45,7 +46,7 @@ def choose_timesteps(world: World, x: Tensor, *, budget_levels: float, generator
     """Return which timesteps each picture keeps, (n, 1000) booleans."""
     count = world.schedule.train_timesteps
     allowed = torch.ones(len(x), count, dtype=torch.bool)
-    condition, pictures, limit = world.condition([PROMPT]).detach(), x, budget_levels * LEVEL
+    condition, pictures, limit = world.condition([world.personal_prompt(MARKER)]).detach(), x, budget_levels * LEVEL
     for _ in range(ROUNDS):
         if not (crowded := allowed.sum(1) > KEPT).any():
             break
@@ -77,7 +78,7 @@ def _slope(world: World, x: Tensor, t: Tensor, condition: Tensor, generator: tor
 
 def interference(world: World, unet: Module, x: Tensor, allowed: Tensor, generator: torch.Generator) -> LossOf:
     """Return error and feature distance of a surrogate; each call draws t of those allowed, and noise."""
-    condition = world.condition([PROMPT]).detach()  # a constant
+    condition = world.condition([world.personal_prompt(MARKER)]).detach()  # a constant
     with torch.no_grad():
         clean = world.encode(x)
 

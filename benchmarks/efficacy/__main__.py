@@ -8,20 +8,37 @@ Every cell's result is a file: a run that was interrupted goes on where it stopp
 
 import argparse
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.efficacy import curve, perceptual, survival
-from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, purified, quick, row, sweep
+from benchmarks.efficacy import curve, perceptual, quality, survival, transferred
+from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, purified, quick, row, sweep, transfer
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
+from benchmarks.efficacy.photographs import PRESETS, PhotoJudge
 from benchmarks.efficacy.run import measure
-from benchmarks.efficacy.tables import HEAD, WORST_HEAD, Result, read, self_checks, tables, worst_rows, write_json
+from benchmarks.efficacy.subjects import folders_of
+from benchmarks.efficacy.tables import (
+    HEAD,
+    WORST_HEAD,
+    Result,
+    more_rows,
+    read,
+    self_checks,
+    tables,
+    worst_rows,
+    write_json,
+)
 from benchmarks.table import print_table, provenance
+from benchmarks.thieves import ELSEWHERE
 from demo.pipeline import WEIGHTS, is_demo
 from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
+from ldu.errors import LduError
+
+SUITES = ("row", "quick", "field", "purifiers", "transfer", "diffpure", "full")
 
 
 def purifiers_for(checkpoint: Path) -> list[str]:
@@ -30,6 +47,14 @@ def purifiers_for(checkpoint: Path) -> list[str]:
     if lacking:
         print(f"- left out, for want of a model of pixels beside this checkpoint: {', '.join(lacking)}")
     return [line for line in STRESS_SUITE if line not in lacking]
+
+
+def without_other_models(cells: list[Cell]) -> list[Cell]:
+    """Leave out thieves who have another model, and say so."""
+    kept = [cell for cell in cells if not cell.thief.endswith(ELSEWHERE)]
+    if len(kept) < len(cells):
+        print(f"- left out, for want of a second checkpoint (--other FILE): {len(cells) - len(kept)} cells")
+    return kept
 
 
 def suite(name: str, people: int, checkpoint: Path) -> list[Cell]:
@@ -41,6 +66,8 @@ def suite(name: str, people: int, checkpoint: Path) -> list[Cell]:
         return field(METHODS, people or 4)
     if name == "diffpure":
         return sweep(people or 4)
+    if name == "transfer":
+        return transfer(people or 4)
     if name == "row":
         return row()
     return quick(people or 2)
@@ -57,7 +84,12 @@ def show(lab: Lab, cells: Iterable[Cell], folder: Path, ours: str) -> None:
     print("\n**Worst case: each person after the purifier that helped the thief most**\n")
     print_table(WORST_HEAD, worst_rows(results, ours))
     show_survival(results, ours)
-    print()
+    show_transfer(results)
+    head, more = more_rows(results)
+    if more:
+        print("\n**Other measures of what thieves drew**\n")
+        print_table(head, more)
+    print(f"\n- judged by {lab.judge.name}")
     for sentence, holds in self_checks(results):
         print(f"- {'holds' if holds else 'FAILS'}: {sentence}")
     show_visibility(lab, results)
@@ -77,6 +109,13 @@ def show_survival(results: list[Result], ours: str) -> None:
         print("\n".join(["", *(f"- {sentence}" for sentence in survival.verdicts(of_thief, ours))]))
 
 
+def show_transfer(results: list[Result]) -> None:
+    """Print, where thieves worked on a model that no protection knows, how much of each effect was left there."""
+    if rows := list(transferred.rows(results)):
+        print("\n**What is left of the effect where the thief has another model**\n")
+        print_table(transferred.HEAD, rows)
+
+
 def show_visibility(lab: Lab, results: list[Result]) -> None:
     """Print the measures of visibility that can be taken here, and say which cannot."""
     measures, lacking = perceptual.available(min(lab.person(results[0].cell.person).stolen.shape[-2:]))
@@ -94,13 +133,30 @@ def show_sweep(results: list[Result], picture: Path) -> None:
     print(f"\nCurves: {picture}")
 
 
-def main() -> None:
-    """Run from the command line."""
+def chosen(cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
+    """Return the cells of a suite that the command asks for, of people who are there."""
+    there = len(folders_of(options.data)) if options.data else None
+    asked = {
+        "person": range(there) if there else None,
+        "method": {"clean", *options.methods.split(",")} if options.methods else None,
+        "thief": re.split(",(?! )", options.thieves) if options.thieves else None,  # some names have ", " in them
+        "purifier": options.purifiers.split(",") if options.purifiers else None,
+    }
+    for name, values in asked.items():
+        cells = [cell for cell in cells if values is None or getattr(cell, name) in values]
+    return at_equal_ssim(cells, options.ssim) if options.ssim else cells
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line and refuse what cannot be run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=("row", "quick", "field", "purifiers", "diffpure", "full"), default="quick")
+    parser.add_argument("--suite", choices=SUITES, default="quick")
     parser.add_argument("--people", type=int, default=0, help="fewer or more people than the suite has")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
+    parser.add_argument("--other", type=Path, help="the checkpoint of thieves who have another model")
     parser.add_argument("--data", type=Path, help="people as PERSON/set_A, set_B, set_C")
+    parser.add_argument("--preset", choices=PRESETS, default="celeba-hq", help="what the pictures of --data show")
+    parser.add_argument("--quality", default="", help=f"also {','.join(quality.NAMES)}, some of them; needs pyiqa")
     parser.add_argument("--tuning", action="store_true", help="the people that no table uses")
     parser.add_argument("--methods", help="only these, separated by commas; clean is always there")
     parser.add_argument("--ours", choices=OURS, default=OURS[0], help="which of ours the others are compared with")
@@ -112,18 +168,33 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fp32", action="store_true", help="no bfloat16")
     options = parser.parse_args()
-    use = "tuning" if options.tuning else "table"
-    setup = Setup(options.checkpoint, options.out, options.data, use, options.seed, not options.fp32)
-    cells = suite(options.suite, options.people, options.checkpoint)
-    if options.methods:
-        chosen = {"clean", *options.methods.split(",")}
-        cells = [cell for cell in cells if cell.method in chosen]
-    if options.thieves:
-        cells = [cell for cell in cells if cell.thief in options.thieves.split(",")]
-    if options.ssim:
-        cells = at_equal_ssim(cells, options.ssim)
-    if options.purifiers:
-        cells = [cell for cell in cells if cell.purifier in options.purifiers.split(",")]
+    options.quality = tuple(filter(None, options.quality.split(",")))
+    try:
+        quality.require(options.quality)
+        if options.data:
+            folders_of(options.data)
+            PhotoJudge(PRESETS[options.preset].faces).require()
+    except (LduError, ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
+    return options
+
+
+def main() -> None:
+    """Run from the command line."""
+    options = read_options()
+    setup = Setup(
+        options.checkpoint,
+        options.out,
+        options.data,
+        "tuning" if options.tuning else "table",
+        options.seed,
+        not options.fp32,
+        other=options.other,
+        preset=options.preset,
+        quality=options.quality,
+    )
+    cells = chosen(suite(options.suite, options.people, options.checkpoint), options)
+    cells = cells if setup.elsewhere else without_other_models(cells)
     print(provenance(options.checkpoint))
     measure(setup, cells, options.workers)
     lab = Lab(setup)

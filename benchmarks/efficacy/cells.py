@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
+from benchmarks.thieves import ELSEWHERE
+
 CLEAN = "clean"
 BEST_BASELINE = "aspl"
 """The baseline that did most at equal PSNR when all were run on the tuning people."""
@@ -26,6 +28,8 @@ SWEEP = (15, 50, 100, 150, 250)
 """Timesteps of 1000 to which DiffPure diffuses, as the paper's own sweep has them."""
 
 MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
+TRANSFERRED = ("LoRA", "DreamBooth")
+"""Thieves whose second self works on a model that no protection knows."""
 
 
 @dataclass(frozen=True, order=True)
@@ -131,6 +135,17 @@ def sweep(people: int = 4) -> list[Cell]:
     return _with_lora(methods, ("none", *(f"diffpure {timestep}" for timestep in SWEEP)), people)
 
 
+def transfer(people: int = 4) -> list[Cell]:
+    """Return the cells that tell what is left where the thief has another model: ours, its parts and a pixel attack."""
+    methods = ("advdm", "ldu", "ldu_protect", "ldu_slope")
+    return [
+        Cell(thief + model, method, budget, psnr_db, person=person)
+        for thief, model, person, (method, budget, psnr_db) in product(
+            TRANSFERRED, ("", ELSEWHERE), range(people), _beside_clean(methods)
+        )
+    ]
+
+
 def _beside_clean(methods: Iterable[str]) -> tuple[tuple[str, float, float], ...]:
     """Return clean pictures and each method at equal PSNR: its name, budget and PSNR."""
     return (CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods)
@@ -152,6 +167,7 @@ def full(methods: Iterable[str], purifiers: Iterable[str], people: int = 20) -> 
         people: how many for the main tables.
     """
     cells = [*_all_methods(list(methods), people), *_all_purifiers(list(purifiers), people), *_curves(8)]
+    cells += transfer(8)
     return list(dict.fromkeys(cells))
 
 

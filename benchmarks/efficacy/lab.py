@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.baselines.cost import Cost
-from benchmarks.efficacy import code
+from benchmarks.efficacy import code, quality
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
+from benchmarks.efficacy.photographs import PRESETS, PhotoJudge
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
 from benchmarks.efficacy.visible import SCALES, as_visible_as
 from benchmarks.table import digest
 from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
 from benchmarks.world import World, load_world, usual_device
 from demo import pixel_unet
-from demo.pipeline import is_demo
+from demo.pipeline import SECOND, is_demo
 from ldu.attacks.purify.contract import DiffusionModel, Purify, Tools
 from ldu.attacks.purify.grid import GridPure
 from ldu.attacks.purify.recipe import build, parse
@@ -56,6 +57,9 @@ class Setup:
         seed: of thieves, methods and purifiers.
         bf16: compute in bfloat16 where autocast allows it.
         device: where the models run; results of another kind of device are not mixed in.
+        other: the checkpoint of thieves who work on another one than protections know; the demo world brings its own.
+        preset: what the pictures of `data` show, a name of PRESETS.
+        quality: names of `quality.NAMES`, taken of what thieves draw.
     """
 
     checkpoint: Path
@@ -65,16 +69,24 @@ class Setup:
     seed: int = 0
     bf16: bool = True
     device: torch.device = field(default_factory=usual_device)
+    other: Path | None = None
+    preset: str = "celeba-hq"
+    quality: tuple[str, ...] = ()
 
     @cached_property
     def thieves(self) -> dict[str, Thief]:
         """The thieves of the checkpoint by name."""
-        return thieves_for(demo=is_demo(self.checkpoint))
+        return thieves_for(demo=is_demo(self.checkpoint), subject=PRESETS[self.preset].subject)
+
+    @property
+    def elsewhere(self) -> Path | None:
+        """The checkpoint of thieves who work on another one, if there is one."""
+        return self.other or (SECOND if is_demo(self.checkpoint) else None)
 
     @property
     def results(self) -> Path:
         """Return the folder of this setup's results."""
-        own = (self.thieves, self.data, self.use, self.seed, self.bf16, self.device.type)
+        own = (self.thieves, self.data, self.use, self.seed, self.bf16, self.device.type, self.preset, self.quality)
         settings = repr((*own, GENERATIONS, code.digest_of(code.BENCH)))
         name = hashlib.sha256((digest(self.checkpoint) + settings).encode()).hexdigest()[:12]
         return self.folder / name
@@ -86,18 +98,28 @@ class Lab:
     def __init__(self, setup: Setup) -> None:
         """Prepare; nothing is loaded yet."""
         self.setup = setup
-        self._priors: dict[str, Tensor] = {}
+        self._priors: dict[tuple[str, bool], Tensor] = {}
         (setup.results / "protected").mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def world(self) -> World:
         """The checkpoint."""
-        return load_world(self.setup.checkpoint, self.setup.device)
+        return self._load(self.setup.checkpoint)
 
     @cached_property
-    def judge(self) -> Judge:
-        """The identity network."""
-        return Judge()
+    def elsewhere(self) -> World:
+        """The checkpoint that protections do not know."""
+        if self.setup.elsewhere is None:
+            raise ValueError("A thief with another model needs its checkpoint: --other FILE.")
+        return self._load(self.setup.elsewhere)
+
+    def _load(self, checkpoint: Path) -> World:
+        return load_world(checkpoint, self.setup.device, subject=PRESETS[self.setup.preset].subject)
+
+    @cached_property
+    def judge(self) -> Judge | PhotoJudge:
+        """Who measures the effect: the demo world's identity network knows its drawn people, and nobody else."""
+        return Judge() if self.setup.data is None else PhotoJudge(PRESETS[self.setup.preset].faces)
 
     @cached_property
     def _people(self) -> dict[int, Person]:
@@ -106,10 +128,14 @@ class Lab:
         return dict(enumerate(people_of_folder(self.setup.data, self.world.resolution)))
 
     def _prior(self, thief: Thief) -> Tensor:
-        if thief.class_prompt not in self._priors:
+        key = (thief.class_prompt, thief.elsewhere)
+        if key not in self._priors:
             generator = torch.Generator().manual_seed(self.setup.seed)
-            self._priors[thief.class_prompt] = prior_pictures(self.world, thief, PRIOR, generator=generator)
-        return self._priors[thief.class_prompt]
+            self._priors[key] = prior_pictures(self._world_of(thief), thief, PRIOR, generator=generator)
+        return self._priors[key]
+
+    def _world_of(self, thief: Thief) -> World:
+        return self.elsewhere if thief.elsewhere else self.world
 
     @cached_property
     def _tools(self) -> Tools:
@@ -117,8 +143,7 @@ class Lab:
         given = Tools(models.autoencoder, DiffusionModel(models.walker, models.schedule, models.autoencoder))
         if not is_demo(self.setup.checkpoint):
             return given
-        net = pixel_unet.load().to(self.setup.device)
-        return replace(given, pixel=pixel_unet.pixel_model(net), upscale=partial(pixel_unet.upscale, net))
+        return pixel_unet.with_pixels(given, pixel_unet.load().to(self.setup.device))
 
     def _purifier(self, line: str) -> Purify:
         purify = build(parse(line)[0], self._tools)
@@ -172,7 +197,9 @@ class Lab:
         """Return the file of a cell's result."""
         of_methods = "" if cell.method == CLEAN else f"_{code.of_method(cell.method)}"
         of_pixels = f"_{_pixel_digest()}" if parse(cell.purifier)[0].needs & PIXELS else ""
-        return self.setup.results / f"{cell.name}{of_methods}{of_pixels}.json"
+        other = self.setup.elsewhere if self.setup.thieves[cell.thief].elsewhere else None
+        of_model = f"_{digest(other)[:8]}" if other else ""
+        return self.setup.results / f"{cell.name}{of_methods}{of_pixels}{of_model}.json"
 
     def run(self, cells: Sequence[Cell]) -> None:
         """Run cells of one thief and write their results; a token thief learns all of them as one batch."""
@@ -181,7 +208,8 @@ class Lab:
         sets = torch.stack([self.loot(cell, x) for cell, x in zip(cells, published, strict=True)])
         started = time.monotonic()
         prior = self._prior(thief) if thief.kind == "DreamBooth" else sets[:0, 0]
-        drawn = steal(self.world, sets, prior, thief, prompts=[thief.prompt], count=GENERATIONS, seed=self.setup.seed)
+        world, prompts = self._world_of(thief), [thief.prompt]
+        drawn = steal(world, sets, prior, thief, prompts=prompts, count=GENERATIONS, seed=self.setup.seed)
         seconds = (time.monotonic() - started) / len(cells)
         for cell, x, generations in zip(cells, published, drawn, strict=True):
             self._write(cell, x, generations, seconds)
@@ -190,6 +218,7 @@ class Lab:
         person, path = self.person(cell.person), self.path(cell)
         seen = measure_visibility(to_levels(person.stolen).round(), to_levels(published).round())
         effect = self.judge.effect(generations, person.seen)
+        effect.more.update(quality.measure(self.setup.quality, generations))
         np.savez_compressed(path.with_suffix(".npz"), published=to_bytes(published), drawn=to_bytes(generations[:KEPT]))
         found = {"cell": asdict(cell), "visibility": asdict(seen), "effect": asdict(effect), "seconds": seconds}
         made = self.protected(cell.method, cell.budget_levels, cell.person)

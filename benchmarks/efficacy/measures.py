@@ -1,4 +1,4 @@
-"""What is read off a protected picture and off what a thief draws after learning it.
+"""What is read off a protected picture and off what a thief draws after learning it, in the demo world.
 
 Visibility, from the 8-bit picture: max|delta| in levels, PSNR, SSIM (`ldu.metrics`).
 Effect, on generations g of a person whose clean photos are p:
@@ -11,7 +11,7 @@ A full covariance of 200 features from 16 pictures would mostly measure the samp
 Source: ISM and FDFR, Le et al. 2023 (Anti-DreamBooth), section 5.1; Fréchet, Heusel et al. 2017, eq. 6.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -36,15 +36,19 @@ class Effect:
         identity: mean cosine with the person, 1 = the same, about 0 = somebody else.
         no_face: share of generations without a face, 0 to 1.
         frechet: distance to the person's clean photos, 0 or more.
+        more: other measures that could be taken, by name.
     """
 
     identity: float
     no_face: float
     frechet: float
+    more: dict[str, float] = field(default_factory=dict)
 
 
 class Judge:
     """The identity network and the face detector on its features; both frozen."""
+
+    name = "the identity network of the demo world"
 
     @cached_property
     def net(self):  # noqa: ANN201  (IdentityNet; a cached property hides it)
@@ -89,13 +93,17 @@ class Judge:
 
     def frechet(self, x: Tensor, photos: Tensor) -> float:
         """Return the diagonal Fréchet distance of two sets of pictures."""
-        a, b = self.features(x) / self._spread, self.features(photos) / self._spread
-        return ((a.mean(0) - b.mean(0)).square() + (a.std(0) - b.std(0)).square()).sum().item()
+        return diagonal_frechet(self.features(x) / self._spread, self.features(photos) / self._spread)
 
     def effect(self, generations: Tensor, seen: Tensor) -> Effect:
         """Measure what a thief drew against clean photos of the person."""
         no_face = 1 - self.faces(generations).float().mean().item()
         return Effect(self.similarity(generations, seen).mean().item(), no_face, self.frechet(generations, seen))
+
+
+def diagonal_frechet(a: Tensor, b: Tensor) -> float:
+    """Return the Fréchet distance of two sets of features (n, d) and (m, d), each seen as a diagonal Gaussian."""
+    return ((a.mean(0) - b.mean(0)).square() + (a.std(0) - b.std(0)).square()).sum().item()
 
 
 def _with_constant(features: Tensor) -> Tensor:

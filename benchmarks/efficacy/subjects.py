@@ -20,12 +20,12 @@ from demo.portraits import photograph
 from demo.train_identity import to_batch
 from ldu.attacks.thief import thief_view
 from ldu.budget import to_pixels
+from ldu.naming import is_picture
 from ldu.picture import load_picture
 
 PHOTOS = 4
 FIRST = {"table": HELD_OUT + 500, "tuning": HELD_OUT + 800}
 """Where the demo people of the tables start, and those that methods and thieves are tuned on."""
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,25 @@ def drawn_people(count: int, *, use: str = "table", first: int = 0, seen: int = 
         yield Person(f"{use}-{number}", sets[0], sets[1], sets[2], photos[PHOTOS:])
 
 
-def people_of_folder(folder: Path, resolution: int) -> Iterator[Person]:
+def folders_of(data: Path) -> list[Path]:
+    """Return the folder of each person in the layout of Anti-DreamBooth.
+
+    Raises:
+        ValueError: something else lies there; with what is missing.
+    """
+    people = sorted(path for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
+    if not people:
+        raise ValueError(f"There is nobody in {data}: it should hold PERSON/set_A, set_B and set_C.")
+    for folder in (person / f"set_{letter}" for person in people for letter in "ABC"):
+        count = len(_pictures(folder)) if folder.is_dir() else 0
+        if count < PHOTOS:
+            raise ValueError(f"{folder} holds {count} pictures, and {PHOTOS} are needed.")
+    return people
+
+
+def people_of_folder(data: Path, resolution: int) -> Iterator[Person]:
     """Read people from a folder in the layout of Anti-DreamBooth, as a thief loads them."""
-    for person in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for person in folders_of(data):
         reference, stolen, clean = (_read(person / f"set_{letter}", resolution) for letter in "ABC")
         yield Person(person.name, reference, stolen, clean, torch.cat([stolen, clean]))
 
@@ -68,6 +84,9 @@ def _photos(seed: int, count: int) -> Tensor:
 
 
 def _read(folder: Path, resolution: int) -> Tensor:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    views = [thief_view(load_picture(path).levels, resolution).round() for path in files[:PHOTOS]]
-    return to_pixels(torch.cat(views))
+    views = [thief_view(load_picture(path).as_batch(), resolution) for path in _pictures(folder)[:PHOTOS]]
+    return to_pixels(torch.cat(views).round())
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if is_picture(path.name))

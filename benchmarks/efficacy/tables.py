@@ -5,6 +5,7 @@ difference to one of our methods (above 0 for identity, below 0 for Fréchet: ou
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -67,6 +68,18 @@ def tables(results: Sequence[Result], ours: str = OURS[0]) -> Iterator[tuple[str
         yield f"{thief}, purifier: {purifier}{some}", list(_rows(list(group), ours))
 
 
+def more_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of other measures of what thieves drew, as far as they were taken."""
+    names = sorted({name for r in results for name in r.found["effect"].get("more", ())})
+    key = lambda r: (*condition(r.cell), r.cell.budget_levels, r.cell.label)  # noqa: E731
+    rows = []
+    for (thief, purifier, _, _, label), group in groupby(sorted(results, key=key), key=key):
+        taken = [r.found["effect"].get("more", {}) for r in group]
+        values = (with_interval([more[name] for more in taken if name in more]) for name in names)
+        rows.append([thief, purifier, label, str(len(taken)), *values])
+    return ["thief", "purifier", "method", "n", *names], rows if names else []
+
+
 def _order(result: Result) -> tuple[Any, ...]:
     cell = result.cell
     return (*condition(cell), cell.budget_levels, cell.visibility, cell.method, cell.person)
@@ -82,7 +95,7 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
     same = {r.cell.person: r for r in ours if r.cell.visibility == cell.visibility}
     paired = [(r, same[r.cell.person]) for r in rows if r.cell.person in same and r not in ours]
     identity, frechet = [r.identity for r in rows], [r.frechet for r in rows]
-    no_face = 100 * sum(r.found["effect"]["no_face"] for r in rows) / len(rows)
+    no_face = [100 * r.found["effect"]["no_face"] for r in rows]
     return [
         cell.label,
         str(len(rows)),
@@ -93,13 +106,13 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
         with_interval([a.identity - b.identity for a, b in paired]),
         with_interval(frechet, 0),
         with_interval([a.frechet - b.frechet for a, b in paired], 0),
-        f"{no_face:.0f}",
+        _average(no_face, 0),
         f"{max(identity):.2f}",
     ]
 
 
 def _average(values: Sequence[float | None], digits: int = 1) -> str:
-    there = [value for value in values if value is not None]
+    there = [value for value in values if value is not None and not math.isnan(value)]
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks.baselines.controls import INVERSION, PROMPT_TEMPLATE, START
+from benchmarks.baselines.controls import INVERSION
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy.code import digest_of
 from benchmarks.efficacy.subjects import Person, drawn_people
@@ -111,13 +111,14 @@ class Bench:
     @cache  # noqa: B019  (one bench lives as long as the process)
     def _case(self, number: int) -> Case:
         settings, person = self.settings, self._person(number)
-        token = self._token("trained", number, person, PROMPT_TEMPLATE, replace(INVERSION, ti_steps=settings.ti_steps))
+        prompt = self.world.personal_prompt("S*")
+        token = self._token("trained", number, person, prompt, replace(INVERSION, ti_steps=settings.ti_steps))
         config = TrainConfig(
             budget_levels=settings.budget_levels, train_steps=settings.steps, evaluate_every=0, seed=number
         )
         return Case(
             world=self.world,
-            surrogate=self._surrogate(PROMPT_TEMPLATE, token),
+            surrogate=self._surrogate(prompt, token),
             token=token,
             photos=[photo.to(self.world.device) for photo in to_levels(person.stolen).round().split(1)],
             config=config,
@@ -150,7 +151,7 @@ class Bench:
             x = person.stolen if use == "trained" else person.clean
             with torch.no_grad():
                 latents = [self.world.encode(one[None]).float() for one in x]
-            start = TextEncoder(self.world.text, self.world.tokenizer).initial(START)
+            start = TextEncoder(self.world.text, self.world.tokenizer).initial(self.world.subject)
             generator = torch.Generator().manual_seed(number + (0 if use == "trained" else 1000))
             bind = self.world.bind(prompt)
             token = fit_token(bind, latents, self.world.schedule, start, config, generator=generator)

@@ -6,7 +6,6 @@ the training.
 
 import torch
 
-from benchmarks.baselines.errors import CLASS_PROMPT
 from benchmarks.efficacy.ours import train_shift
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.world import World
@@ -28,7 +27,7 @@ def train_on_others(world: World, rho: ShiftUNet, config: TrainConfig, count: in
     """Train rho on one photo each of `count` people."""
     models = world.walk_models()
     with torch.no_grad():
-        adversary = world.denoiser(world.condition([CLASS_PROMPT]))
+        adversary = world.denoiser(world.condition([world.class_prompt]))
     surrogate = Surrogate(models.walker, models.autoencoder, models.schedule, models.resolution, adversary)
     people = drawn_people(count, use="tuning", first=FIRST, seen=0)
     photos = [to_levels(person.stolen[:1]).round().to(world.device) for person in people]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.baselines.controls import PROMPT_TEMPLATE, STRIDE, error_of_file
+from benchmarks.baselines.controls import STRIDE, error_of_file
 from benchmarks.baselines.pgd import climb, publish, reaching
 from benchmarks.efficacy import ours, published
 from benchmarks.levers.case import Case
@@ -68,7 +68,7 @@ def targeted(case: Case) -> list[Levels]:
 
 def refitted(case: Case) -> list[Levels]:
     """Fit the token again to the pictures as they are, from where it stood, REFITS times in all."""
-    bind, token = case.world.bind(PROMPT_TEMPLATE), case.token
+    bind, token = case.world.bind(case.world.personal_prompt("S*")), case.token
     every = max(1, case.config.train_steps // (REFITS + 1))
 
     def again(latents: Sequence[LatentOfAnySize]) -> Denoiser:

@@ -59,11 +59,17 @@ class FaceIdentity:
 
     def __call__(self, picture: Levels) -> Tensor | None:
         """Return the unit vector of the largest face of (1, 3, h, w), or None if there is no face."""
+        face = self.largest(picture)
+        return None if face is None else face[0]
+
+    def largest(self, picture: Levels) -> tuple[Tensor, float] | None:
+        """Return the unit vector of the largest face and the detector's confidence in it, 0 to 1, or None."""
         rgb = picture[0].movedim(0, -1).round().clamp(0, WHITE).byte().cpu().numpy()
         faces = self._app.get(np.ascontiguousarray(rgb[..., ::-1]))
         if not faces:
             return None
-        return torch.from_numpy(np.asarray(max(faces, key=_area).normed_embedding, dtype=np.float32))
+        face = max(faces, key=_area)
+        return torch.from_numpy(np.asarray(face.normed_embedding, dtype=np.float32)), float(face.det_score)
 
 
 def _area(face: Any) -> float:  # noqa: ANN401  (a face of insightface)

@@ -16,6 +16,7 @@ from benchmarks.baselines.blur import gaussian_blur  # noqa: E402
 from benchmarks.baselines.cost import counted  # noqa: E402
 from benchmarks.baselines.pgd import climb, publish, within  # noqa: E402
 from benchmarks.baselines.target import target_picture  # noqa: E402
+from benchmarks.thieves import DEMO  # noqa: E402
 from benchmarks.world import LEVEL  # noqa: E402
 from demo.architecture import make_scheduler  # noqa: E402
 from ldu.attacks.textual_inversion import InversionConfig  # noqa: E402
@@ -98,8 +99,9 @@ class Run:
 def shortened():
     """Surrogates and personalizers of a few steps, so that a minute is not spent on them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.baselines.anti_dreambooth.THIEF", replace(surrogate.THIEF, steps=3))
-        patch.setattr(metacloak, "THIEF", replace(surrogate.THIEF, steps=5))
+        for name, steps in (("anti_dreambooth", 3), ("metacloak", 5)):
+            thief = replace(DEMO["DreamBooth"], steps=steps)
+            patch.setattr(f"benchmarks.baselines.{name}.thief_of", lambda world, thief=thief: thief)
         patch.setattr(controls, "INVERSION", InversionConfig(ti_steps=2))
         patch.setattr(simac, "KEPT", 950)
         patch.setattr(blurguard, "FIT_STEPS", 5)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torchvision.models import get_model, get_model_weights
 
 pytest.importorskip("diffusers", reason="needs the extra eval")
@@ -18,7 +19,7 @@ pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code, curve, perceptual, survival
+from benchmarks.efficacy import code, curve, perceptual, survival, transferred
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
@@ -152,8 +153,15 @@ def test_a_thief_of_the_second_setting_differs_in_all_that_a_protection_may_coun
             assert {key for key in own if own[key] != other[key]} == set(thieves.MISMATCH)
 
 
+def test_a_thief_of_the_third_setting_differs_in_the_model_alone():
+    for demo in (True, False):
+        found = thieves.thieves_for(demo=demo)
+        for name in ("TI", "TI x4", "DreamBooth", "LoRA"):
+            assert found[name + thieves.ELSEWHERE] == replace(found[name], elsewhere=True)
+
+
 def test_every_thief_of_the_suites_exists():
-    cells = [*plan.quick(), *plan.row(), *plan.full(METHODS, ["none"], people=1)]
+    cells = [*plan.quick(), *plan.row(), *plan.transfer(), *plan.full(METHODS, ["none"], people=1)]
     assert {cell.thief for cell in cells} <= set(thieves.thieves_for(demo=True))
 
 
@@ -254,6 +262,52 @@ def test_what_was_purified_in_pixels_is_named_after_the_model_that_did_it(lab, m
     before = [lab.path(cell) for cell in cells]
     monkeypatch.setattr("benchmarks.efficacy.lab._pixel_digest", lambda: "another")
     assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [False, True, True]
+
+
+def test_a_thief_with_another_model_steals_on_that_model(lab, people, monkeypatch):
+    seen = {}
+
+    def steal(world, sets, prior, thief, **_):
+        seen[thief.elsewhere] = world
+        return torch.zeros(len(sets), 1, 3, 128, 128)
+
+    monkeypatch.setattr("benchmarks.efficacy.lab.steal", steal)
+    monkeypatch.setitem(lab._people, 0, people[0])
+    for thief in ("LoRA", "LoRA" + thieves.ELSEWHERE):
+        lab.run([Cell(thief, CLEAN, 0.0)])
+    assert (seen[False], seen[True]) == (lab.world, lab.elsewhere)
+    x = people[0].stolen
+    one, other = (world.decode(world.encode(x)) for world in (lab.world, lab.elsewhere))
+    assert min(psnr_db(to_levels(x), to_levels(found)) for found in (one, other)) > 24
+    assert not torch.allclose(lab.world.encode(x), lab.elsewhere.encode(x), atol=0.5)
+
+
+def test_what_was_stolen_on_another_model_is_named_after_it(lab, monkeypatch, tmp_path):
+    cells = Cell("LoRA", CLEAN, 0.0), Cell("LoRA" + thieves.ELSEWHERE, CLEAN, 0.0)
+    before = [lab.path(cell) for cell in cells]
+    (tmp_path / "other.safetensors").write_bytes(b"other")
+    lab.setup = replace(lab.setup, other=tmp_path / "other.safetensors")
+    assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [False, True]
+
+
+def test_a_real_checkpoint_brings_no_other_model(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "real.safetensors")
+    lab = Lab(Setup(tmp_path / "real.safetensors", tmp_path))
+    with pytest.raises(ValueError, match="--other FILE"):
+        _ = lab.elsewhere
+
+
+def test_what_is_kept_on_another_model_is_counted_beside_clean_pictures_stolen_there(lab):
+    found = {"": {CLEAN: (0.7, 50), "advdm": (0.3, 110)}, thieves.ELSEWHERE: {CLEAN: (0.5, 60), "advdm": (0.4, 80)}}
+    cells = [cell for cell in plan.transfer(3) if cell.method in (CLEAN, "advdm") and cell.thief.startswith("LoRA")]
+    for cell in cells:
+        write(lab, cell, *found[cell.thief.removeprefix("LoRA")][cell.method])
+    identity, frechet = (dict(zip(transferred.HEAD, row, strict=True)) for row in transferred.rows(read(lab, cells)))
+    assert (identity["thief"], identity["method"], identity["n"]) == ("LoRA", "advdm 16 at 26 dB", "3")
+    assert identity["the model that it knew"] == "0.40 [0.40, 0.40]"
+    assert identity["another model"] == "0.10 [0.10, 0.10]"
+    assert identity["another minus half of the known"] == "-0.10 [-0.10, -0.10]"
+    assert frechet["another minus half of the known"] == "-10 [-10, -10]"
 
 
 def test_pixel_purifiers_work_on_pictures_of_the_demo_worlds_size(lab, people):

@@ -55,4 +55,4 @@ def make_world(side):
         vae.encoder.conv_out.weight.mul_(20)
     scheduler = make_scheduler()
     schedule = read_schedule(scheduler)
-    return World(vae, unet, text, tiny_tokenizer(length=77), schedule, dict(scheduler.config), side)
+    return World(vae, unet, text, tiny_tokenizer(length=77), schedule, dict(scheduler.config), side, demo=True)
