@@ -27,8 +27,8 @@ from ldu.backends.insightface import NAME, FaceIdentity
 from ldu.budget import to_levels
 
 CLIP = "openai/clip-vit-base-patch32"
-SCALE = 1000
-"""Embeddings are of unit length, and their distances small."""
+SCALE = 10
+"""Embeddings are of unit length: so their distances are read as easily as those of the demo world."""
 
 
 @dataclass(frozen=True)
