@@ -94,7 +94,7 @@ def load(path: Path) -> StableDiffusionPipeline:
     Raises:
         ValueError: the file is no SD1.x or SD2.x checkpoint.
     """
-    width, velocity = _look_into(path)
+    width, velocity = look_into(path)
     configs, schedule = FAMILIES[width], dict[str, Any](SCHEDULE | {"steps_offset": 1})
     if velocity:
         configs = configs | {"unet": configs["unet"] | {"sample_size": 96}}
@@ -117,8 +117,12 @@ def load(path: Path) -> StableDiffusionPipeline:
         )
 
 
-def _look_into(path: Path) -> tuple[int, bool]:
-    """Return the width of a checkpoint's text condition, and whether it predicts velocity."""
+def look_into(path: Path) -> tuple[int, bool]:
+    """Return the width of a checkpoint's text condition, and whether it predicts velocity.
+
+    Raises:
+        ValueError: the file is no SD1.x or SD2.x checkpoint.
+    """
     with safe_open(path, framework="pt") as file:
         there = set(file.keys())
         width = file.get_slice(CONTEXT).get_shape()[1] if CONTEXT in there else 0

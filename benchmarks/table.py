@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -88,5 +89,11 @@ def commit() -> str:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file; a large one is read once, unless it changes."""
+    now = path.stat()
+    return _digest(path, now.st_mtime_ns, now.st_size)
+
+
+@cache
+def _digest(path: Path, *_: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -155,6 +156,23 @@ def compute_on(device: torch.device, *, bf16: bool) -> None:
 def with_article(word: str) -> str:
     """Return "a" or "an" and the word."""
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def require_checkpoint(path: Path) -> None:
+    """Refuse a file that `load_world` could not load, without loading it.
+
+    Raises:
+        ValueError: with what it is.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no checkpoint at {path}.")
+    try:
+        if not pipeline.is_demo(path):
+            single_file.look_into(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path.name} is no safetensors file: give an SD1.x or SD2.x checkpoint of one file."
+        ) from error
 
 
 def load_world(

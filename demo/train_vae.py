@@ -131,7 +131,7 @@ def work(rank: int, compiled: Event, vae: AutoencoderKL, minutes: float, student
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=38)
     parser.add_argument("--second", action="store_true", help="the thief's own model")
     options = parser.parse_args()

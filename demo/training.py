@@ -1,4 +1,4 @@
-"""Share what the three trainings have in common: a clock that drives the schedule, an average, a state file.
+"""Share what the trainings have in common: a clock that drives the schedule, an average, a state file.
 
 The learning rate follows the wall clock, not the step count: a run gets a number of minutes and ends
 annealed whatever else the machine is doing. A killed run goes on from its last state.

@@ -29,7 +29,7 @@ def objective(world: World, x: Tensor, generator: torch.Generator) -> LossOf:
     def loss_of(pictures: Tensor) -> Tensor:
         z_0 = world.encode(pictures)
         t, noise = draw(world, z_0, generator)
-        return -(predict_noise(world.unet, noised(world, z_0, t, noise), t, condition) - target).square().mean()
+        return -(predict_noise(world, world.unet, noised(world, z_0, t, noise), t, condition) - target).square().mean()
 
     return loss_of
 

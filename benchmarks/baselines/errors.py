@@ -23,9 +23,16 @@ def noised(world: World, z_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     return mix.sqrt() * z_0 + (1 - mix).sqrt() * noise
 
 
-def predict_noise(unet: torch.nn.Module, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-    """Return the network's noise_pred (n, 4, h, w) in float32 under one condition (1, 77, width)."""
-    return unet(z_t, t.to(z_t.device), condition.expand(len(z_t), -1, -1)).sample.float()
+def predict_noise(world: World, unet: torch.nn.Module, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+    """Return noise_pred (n, 4, h, w) in float32 under one condition (1, 77, width), by a network of this world.
+
+    Of a velocity v it is sqrt(alpha_bar_t) v + sqrt(1 - alpha_bar_t) z_t (Salimans & Ho 2022, appendix D).
+    """
+    predicted = unet(z_t, t.to(z_t.device), condition.expand(len(z_t), -1, -1)).sample.float()
+    if world.schedule.prediction != "v":
+        return predicted
+    mix = world.alpha_bar[t][:, None, None, None]
+    return mix.sqrt() * predicted + (1 - mix).sqrt() * z_t
 
 
 def denoising_errors(
@@ -33,7 +40,7 @@ def denoising_errors(
 ) -> tuple[Tensor, Tensor]:
     """Return the error of each latent, (n,), for one draw of t and noise each, and the timesteps."""
     t, noise = draw(world, z_0, generator)
-    noise_pred = predict_noise(unet, noised(world, z_0, t, noise), t, condition)
+    noise_pred = predict_noise(world, unet, noised(world, z_0, t, noise), t, condition)
     return (noise_pred - noise).square().mean((1, 2, 3)), t
 
 

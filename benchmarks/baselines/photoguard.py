@@ -42,7 +42,7 @@ def edit(world: World, x: Tensor, condition: Tensor, generator: torch.Generator)
     times = [round(STRENGTH * len(world.alpha_bar) * (EDIT_STEPS - i) / EDIT_STEPS) - 1 for i in range(EDIT_STEPS)]
     z = noised(world, z_0, torch.tensor(times[:1]).expand(len(x)), draw_noise(z_0, generator))
     for t, alpha_bar in zip(times, [*world.alpha_bar[times[1:]], torch.tensor(1.0)], strict=True):
-        noise_pred = predict_noise(world.unet, z, torch.tensor([t]).expand(len(x)), condition)
+        noise_pred = predict_noise(world, world.unet, z, torch.tensor([t]).expand(len(x)), condition)
         estimate = (z - (1 - world.alpha_bar[t]).sqrt() * noise_pred) / world.alpha_bar[t].sqrt()
         z = alpha_bar.sqrt() * estimate + (1 - alpha_bar).sqrt() * noise_pred
     return world.decode(z)

@@ -32,7 +32,7 @@ def distilled(world: World, generator: torch.Generator) -> LossOf:
         z_0 = world.encode(pictures)
         with torch.no_grad():
             t, noise = draw(world, z_0, generator)
-            error = predict_noise(world.unet, noised(world, z_0, t, noise), t, condition) - noise
+            error = predict_noise(world, world.unet, noised(world, z_0, t, noise), t, condition) - noise
         return (z_0 * error).sum()
 
     return loss_of

@@ -72,7 +72,9 @@ def _slope(world: World, x: Tensor, t: Tensor, condition: Tensor, generator: tor
     x = x.detach().requires_grad_()  # a fresh leaf: the slope is taken here alone
     z_0 = world.encode(x)
     noise = draw_noise(z_0, generator)
-    error = (predict_noise(world.unet, noised(world, z_0, t, noise), t, condition) - noise).square().mean((1, 2, 3))
+    error = (
+        (predict_noise(world, world.unet, noised(world, z_0, t, noise), t, condition) - noise).square().mean((1, 2, 3))
+    )
     return torch.autograd.grad(error.sum(), x)[0]
 
 
@@ -85,9 +87,9 @@ def interference(world: World, unet: Module, x: Tensor, allowed: Tensor, generat
     def loss_of(pictures: Tensor) -> Tensor:
         t, noise = _pick(allowed, generator), draw_noise(clean, generator)
         with torch.no_grad(), recorded(unet) as wanted:
-            predict_noise(unet, noised(world, clean, t, noise), t, condition)
+            predict_noise(world, unet, noised(world, clean, t, noise), t, condition)
         with recorded(unet) as found:
-            noise_pred = predict_noise(unet, noised(world, world.encode(pictures), t, noise), t, condition)
+            noise_pred = predict_noise(world, unet, noised(world, world.encode(pictures), t, noise), t, condition)
         apart = torch.stack([(a - b).float().square().mean() for a, b in zip(found, wanted, strict=True)]).mean()
         return (noise_pred - noise).square().mean() + FEATURE_WEIGHT * apart
 

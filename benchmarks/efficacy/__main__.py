@@ -17,7 +17,7 @@ from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, pu
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
-from benchmarks.efficacy.photographs import PRESETS, PhotoJudge
+from benchmarks.efficacy.photographs import DEFAULT_PRESET, PRESETS, PhotoJudge
 from benchmarks.efficacy.run import measure
 from benchmarks.efficacy.subjects import folders_of
 from benchmarks.efficacy.tables import (
@@ -33,6 +33,8 @@ from benchmarks.efficacy.tables import (
 )
 from benchmarks.table import print_table, provenance
 from benchmarks.thieves import ELSEWHERE
+from benchmarks.world import require_checkpoint
+from demo.architecture import RESOLUTION
 from demo.pipeline import WEIGHTS, is_demo
 from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
@@ -155,7 +157,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
     parser.add_argument("--other", type=Path, help="the checkpoint of thieves who have another model")
     parser.add_argument("--data", type=Path, help="people as PERSON/set_A, set_B, set_C")
-    parser.add_argument("--preset", choices=PRESETS, default="celeba-hq", help="what the pictures of --data show")
+    parser.add_argument("--preset", choices=PRESETS, default=DEFAULT_PRESET, help="what the pictures of --data show")
     parser.add_argument("--quality", default="", help=f"also {','.join(quality.NAMES)}, some of them; needs pyiqa")
     parser.add_argument("--tuning", action="store_true", help="the people that no table uses")
     parser.add_argument("--methods", help="only these, separated by commas; clean is always there")
@@ -168,15 +170,24 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fp32", action="store_true", help="no bfloat16")
     options = parser.parse_args()
-    options.quality = tuple(filter(None, options.quality.split(",")))
+    options.quality = tuple(sorted(set(filter(None, options.quality.split(",")))))
     try:
-        quality.require(options.quality)
-        if options.data:
-            folders_of(options.data)
-            PhotoJudge(PRESETS[options.preset].faces).require()
+        _require(options)
     except (LduError, ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     return options
+
+
+def _require(options: argparse.Namespace) -> None:
+    """Refuse what could not be run to its end, before any work is done."""
+    for checkpoint in filter(None, (options.checkpoint, options.other)):
+        require_checkpoint(checkpoint)
+    quality.require(options.quality, side=RESOLUTION if is_demo(options.checkpoint) else 512)
+    if options.data:
+        folders_of(options.data)
+        PhotoJudge(PRESETS[options.preset].faces).require()
+    elif options.preset != DEFAULT_PRESET:
+        raise ValueError("--preset says what the pictures of --data show: give both.")
 
 
 def main() -> None:

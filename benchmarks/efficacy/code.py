@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmarks.table import ROOT
 
 BENCH = (
-    *("benchmarks/thieves.py", "benchmarks/world.py", "benchmarks/efficacy/measures.py"),
+    *("benchmarks/thieves.py", "benchmarks/world.py", "benchmarks/single_file.py", "benchmarks/efficacy/measures.py"),
+    *("benchmarks/efficacy/photographs.py", "benchmarks/efficacy/quality.py"),
     *("benchmarks/efficacy/subjects.py", "ldu/attacks/purify", "ldu/backends", "ldu/losses.py", "ldu/schedule.py"),
     *("demo/people.py", "demo/portraits.py", "demo/face.py", "demo/head.py", "demo/canvas.py", "demo/behind.py"),
 )
@@ -24,7 +25,7 @@ OURS = (
     *("benchmarks/efficacy/ours.py", "benchmarks/efficacy/published.py"),
 )
 """What decides how ours and its controls do."""
-ELSEWHERE = (
+BESIDE = (
     *("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py", "ldu/saved_file.py", "ldu/naming.py"),
     *("ldu/flatness.py", "ldu/platform_check.py", "ldu/whole_file.py"),
 )
@@ -54,7 +55,7 @@ class _Wordless(ast.NodeTransformer):
 
 
 def _files(parts: Iterable[str], root: Path) -> list[Path]:
-    left_out = [root / name for name in ELSEWHERE]
+    left_out = [root / name for name in BESIDE]
     there = [
         file for part in parts for file in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
     ]

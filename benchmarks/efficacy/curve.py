@@ -7,7 +7,7 @@ from statistics import fmean
 from PIL import Image
 
 from benchmarks.efficacy.cells import CLEAN, SWEEP
-from benchmarks.efficacy.tables import Result
+from benchmarks.efficacy.tables import MEASURES, Result
 from benchmarks.plot import Axis, Colour, Panel, Sheet
 from benchmarks.table import with_interval
 
@@ -25,15 +25,13 @@ def effect_rows(results: Sequence[Result]) -> Iterator[list[str]]:
     Identity lost and Fréchet distance gained, so above 0 means protected; mean over people with a 95 % interval.
     """
     clean = {(r.cell.purifier, r.cell.person): r for r in results if r.cell.method == CLEAN}
-    signs = {"identity": -1, "frechet": 1}
     for label, rows in _curves([r for r in results if r.cell.method != CLEAN]).items():
-        for measure, digits in (("identity", 2), ("frechet", 0)):
+        for field, name, digits, protects in MEASURES:
             effects: dict[int, list[float]] = {step: [] for step in (0, *SWEEP)}
             for r in rows:
                 same = clean[r.cell.purifier, r.cell.person]
-                gain = getattr(r, measure) - getattr(same, measure)
-                effects[timestep(r.cell.purifier)].append(signs[measure] * gain)
-            yield [label, measure, *(with_interval(values, digits) for values in effects.values())]
+                effects[timestep(r.cell.purifier)].append(protects * (getattr(r, field) - getattr(same, field)))
+            yield [label, name, *(with_interval(values, digits) for values in effects.values())]
 
 
 def draw_sweep(results: Sequence[Result]) -> Image.Image:

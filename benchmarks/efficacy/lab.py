@@ -24,7 +24,7 @@ from benchmarks.efficacy import code, quality
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
-from benchmarks.efficacy.photographs import PRESETS, PhotoJudge
+from benchmarks.efficacy.photographs import DEFAULT_PRESET, PRESETS, PhotoJudge
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
 from benchmarks.efficacy.visible import SCALES, as_visible_as
 from benchmarks.table import digest
@@ -70,7 +70,7 @@ class Setup:
     bf16: bool = True
     device: torch.device = field(default_factory=usual_device)
     other: Path | None = None
-    preset: str = "celeba-hq"
+    preset: str = DEFAULT_PRESET
     quality: tuple[str, ...] = ()
 
     @cached_property
@@ -86,8 +86,8 @@ class Setup:
     @property
     def results(self) -> Path:
         """Return the folder of this setup's results."""
-        own = (self.thieves, self.data, self.use, self.seed, self.bf16, self.device.type, self.preset, self.quality)
-        settings = repr((*own, GENERATIONS, code.digest_of(code.BENCH)))
+        own = (self.thieves, self.data, self.use, self.seed, self.bf16, self.device.type)
+        settings = repr((*own, PRESETS[self.preset], self.quality, GENERATIONS, code.digest_of(code.BENCH)))
         name = hashlib.sha256((digest(self.checkpoint) + settings).encode()).hexdigest()[:12]
         return self.folder / name
 
@@ -111,7 +111,7 @@ class Lab:
         """The checkpoint that protections do not know."""
         if self.setup.elsewhere is None:
             raise ValueError("A thief with another model needs its checkpoint: --other FILE.")
-        return self._load(self.setup.elsewhere)
+        return replace(self._load(self.setup.elsewhere), resolution=self.world.resolution)  # pictures have one size
 
     def _load(self, checkpoint: Path) -> World:
         return load_world(checkpoint, self.setup.device, subject=PRESETS[self.setup.preset].subject)

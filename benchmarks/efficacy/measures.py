@@ -2,7 +2,7 @@
 
 Visibility, from the 8-bit picture: max|delta| in levels, PSNR, SSIM (`ldu.metrics`).
 Effect, on generations g of a person whose clean photos are p:
-    identity    mean cosine of the identity network's embeddings of g and p      (the field's ISM)
+    identity    mean cosine of the identity network's embeddings of g and p      (akin to the field's ISM)
     no face     share of g in which a linear detector finds no portrait           (the field's FDFR)
     Fréchet     distance of diagonal Gaussians over the network's pooled features, each divided by its spread
                 over clean portraits, between g and p                             (the field's FID)
@@ -33,14 +33,14 @@ class Effect:
     """What the thief got.
 
     Args:
-        identity: mean cosine with the person, 1 = the same, about 0 = somebody else.
-        no_face: share of generations without a face, 0 to 1.
+        identity: mean cosine with the subject, 1 = the same; of faces about 0 = somebody else.
+        no_face: share of generations without a face, 0 to 1; None where nobody looked for faces.
         frechet: distance to the person's clean photos, 0 or more.
         more: other measures that could be taken, by name.
     """
 
     identity: float
-    no_face: float
+    no_face: float | None
     frechet: float
     more: dict[str, float] = field(default_factory=dict)
 

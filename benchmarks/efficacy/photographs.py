@@ -1,7 +1,7 @@
 """What is read off what a thief draws after learning photographs, for those who have the weights.
 
-    identity    mean cosine of ArcFace's embeddings of g and p, where there is a face (the field's ISM); of CLIP's where
-                the pictures show no persons (CLIP-I)
+    identity    cosine of ArcFace's embedding of g and the mean one of p, over those with a face (the field's ISM; 0
+                where none has one); mean cosine of CLIP's where the pictures show no persons (CLIP-I)
     no face     share of g in which SCRFD finds no face                               (the field's FDFR)
     face score  mean confidence of SCRFD in the largest face, 0 where there is none   (the field's SDS)
     Fréchet     distance of diagonal Gaussians over CLIP's embeddings, times SCALE, between g and p
@@ -12,7 +12,6 @@ Source: ISM and FDFR, Le et al. 2023 (Anti-DreamBooth), section 5.1; CLIP-I, Rui
 a Fréchet distance of CLIP's features, Kynkäänniemi et al. 2023.
 """
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +49,8 @@ PRESETS = {
     "dreambooth": Preset("object", faces=False),
     "wikiart": Preset("painting", faces=False),
 }
+
+DEFAULT_PRESET = "celeba-hq"
 
 
 @dataclass
@@ -113,12 +114,12 @@ class PhotoJudge:
         drawn, clean = self.features(generations), self.features(seen)
         frechet = diagonal_frechet(SCALE * drawn, SCALE * clean)
         if not self.faces:
-            return Effect((drawn @ clean.T).mean().item(), math.nan, frechet)
+            return Effect((drawn @ clean.T).mean().item(), None, frechet)
         found, photos = self._faces(generations), [vector for vector, _ in self._faces(seen)]
         if not photos:
             raise ValueError("No face is found in the clean photos: choose --preset dreambooth for what is no person.")
-        similarity = [(torch.stack(photos) @ vector).mean().item() for vector, _ in found]
-        identity = sum(similarity) / len(found) if found else 0.0
+        person = functional.normalize(torch.stack(photos).mean(0), dim=0)
+        identity = sum((person @ vector).item() for vector, _ in found) / max(1, len(found))
         score = sum(confidence for _, confidence in found) / len(generations)
         return Effect(identity, 1 - len(found) / len(generations), frechet, {"face score": score})
 

@@ -1,8 +1,8 @@
 """Measures of quality without a reference, of what a thief drew; for those who have installed pyiqa.
 
-    BRISQUE    statistics of natural scenes, low = good        Mittal et al. 2012
-    CLIP-IQA   CLIP between a good and a bad photo, 0 to 1     Wang et al. 2023
-    LIQE       vision and language, 1 to 5                     Zhang et al. 2023
+    BRISQUE    statistics of natural scenes, low = good              Mittal et al. 2012
+    CLIP-IQA   CLIP between a good and a bad photo, 0 to 1 = good    Wang et al. 2023
+    LIQE       vision and language, 1 to 5 = good                    Zhang et al. 2023
 pyiqa fetches the weights of what is asked for where they are missing. Its licence, PolyForm Noncommercial, is why
 nothing else here uses it.
 """
@@ -18,19 +18,24 @@ from torch import Tensor
 
 NAMES = {"brisque": "BRISQUE", "clipiqa": "CLIP-IQA", "liqe": "LIQE"}
 """What they are called in the tables, by pyiqa's names."""
+SMALLEST_OF_LIQE = 224  # pixels
 
 
-def require(names: Sequence[str]) -> None:
-    """Refuse measures that cannot be taken.
+def require(names: Sequence[str], *, side: int) -> None:
+    """Refuse measures that cannot be taken of pictures with this side, and load the others.
 
     Raises:
-        ValueError: an unknown name, or no pyiqa.
+        ValueError: an unknown name, no pyiqa, or pictures that are too small.
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise ValueError(f"There is no measure of quality named {unknown[0]!r}: choose from {', '.join(NAMES)}.")
     if names and find_spec("pyiqa") is None:
         raise ValueError("Measures of quality need pyiqa, which is not installed here: pip install pyiqa.")
+    if "liqe" in names and side < SMALLEST_OF_LIQE:
+        raise ValueError(f"LIQE needs pictures of {SMALLEST_OF_LIQE} pixels, and these have {side}: leave it out.")
+    for name in names:
+        _metric(name)
 
 
 def measure(names: Sequence[str], x: Tensor) -> dict[str, float]:
@@ -42,4 +47,4 @@ def measure(names: Sequence[str], x: Tensor) -> dict[str, float]:
 @cache
 def _metric(name: str) -> Callable[[Tensor], Tensor]:
     library: Any = import_module("pyiqa")
-    return library.create_metric(name)
+    return library.create_metric(name, device=torch.device("cpu"))  # where the pictures are

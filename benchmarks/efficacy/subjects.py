@@ -60,7 +60,7 @@ def folders_of(data: Path) -> list[Path]:
     Raises:
         ValueError: something else lies there; with what is missing.
     """
-    people = sorted(path for path in data.iterdir() if path.is_dir()) if data.is_dir() else []
+    people = [path for path in _shown(data) if path.is_dir()] if data.is_dir() else []
     if not people:
         raise ValueError(f"There is nobody in {data}: it should hold PERSON/set_A, set_B and set_C.")
     for folder in (person / f"set_{letter}" for person in people for letter in "ABC"):
@@ -89,4 +89,9 @@ def _read(folder: Path, resolution: int) -> Tensor:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if is_picture(path.name))
+    return [path for path in _shown(folder) if is_picture(path.name)]
+
+
+def _shown(folder: Path) -> list[Path]:
+    """Return what lies in a folder, sorted, without what file managers and notebooks leave there."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))

@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 from statistics import fmean
-from typing import NamedTuple
 
 from benchmarks.efficacy.cells import CLEAN
-from benchmarks.efficacy.tables import Result
+from benchmarks.efficacy.tables import MEASURES, Measure, Result
 from benchmarks.table import with_interval
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.statistics import bootstrap_interval
@@ -15,16 +14,6 @@ from ldu.statistics import bootstrap_interval
 Triple = tuple[Result, Result, Result]
 
 
-class Measure(NamedTuple):
-    """One of the two effects; where ours protects better, "other minus ours" has the sign of `better`."""
-
-    field: str
-    name: str
-    digits: int
-    better: int
-
-
-MEASURES = (Measure("identity", "identity", 2, 1), Measure("frechet", "Fréchet", 0, -1))
 COMPARED = ("clean", "other", "ours", "other minus ours")
 HEAD = ("purifier", "other", "n", *(f"{measure.name}: {of}" for measure, of in product(MEASURES, COMPARED)))
 
@@ -53,7 +42,7 @@ def verdicts(results: Sequence[Result], ours: str) -> Iterator[str]:
         for (purifier, other), triples in compared.items():
             if other == label and purifier != "none":
                 low, high = bootstrap_interval(_differences(triples, measure))
-                found[measure.better * ((low > 0) - (high < 0))] += 1
+                found[measure.protects * ((high < 0) - (low > 0))] += 1
         yield (
             f"{label}, {measure.name}: of {found.total()} purifiers ours leads after {found[1]}, "
             f"ties after {found[0]} and trails after {found[-1]}"

@@ -5,12 +5,11 @@ difference to one of our methods (above 0 for identity, below 0 for Fréchet: ou
 """
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.efficacy.cells import CLEAN, OURS, Cell
 from benchmarks.efficacy.lab import Lab
@@ -30,6 +29,18 @@ HEAD = (
     "no face %",
     "worst identity",
 )
+
+
+class Measure(NamedTuple):
+    """One of the two effects: falling identity protects (-1), and a rising Fréchet distance (1)."""
+
+    field: str
+    name: str
+    digits: int
+    protects: int
+
+
+MEASURES = (Measure("identity", "identity", 2, -1), Measure("frechet", "Fréchet", 0, 1))
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
     same = {r.cell.person: r for r in ours if r.cell.visibility == cell.visibility}
     paired = [(r, same[r.cell.person]) for r in rows if r.cell.person in same and r not in ours]
     identity, frechet = [r.identity for r in rows], [r.frechet for r in rows]
-    no_face = [100 * r.found["effect"]["no_face"] for r in rows]
+    no_face = [None if share is None else 100 * share for share in (r.found["effect"]["no_face"] for r in rows)]
     return [
         cell.label,
         str(len(rows)),
@@ -112,7 +123,7 @@ def _row(rows: Sequence[Result], ours: Sequence[Result]) -> list[str]:
 
 
 def _average(values: Sequence[float | None], digits: int = 1) -> str:
-    there = [value for value in values if value is not None and not math.isnan(value)]
+    there = [value for value in values if value is not None]
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
 
 
@@ -140,7 +151,7 @@ def _worst(rows: Sequence[Result]) -> dict[int, Result]:
 def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:
     """Say what the instrument must fulfil and whether it does, as far as the cells allow.
 
-    The limits: a thief succeeds on clean pictures (identity above .35), and random noise does nothing to
+    The limits: a thief succeeds on clean pictures (identity of faces above .35), and random noise does nothing to
     identity that the interval of its paired difference to clean could tell.
     """
     checks = []
@@ -148,7 +159,8 @@ def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:
         plain = [r for r in results if r.cell.thief == thief and r.cell.purifier == "none" and r.cell.share == 1]
         clean = {r.cell.person: r.identity for r in plain if r.cell.method == CLEAN}
         noise = [r for r in plain if r.cell.method.startswith("noise") and r.cell.person in clean]
-        if clean:
+        faces = all(r.found["effect"]["no_face"] is not None for r in plain)
+        if clean and faces:  # what CLIP calls alike may be any two pictures
             mean = sum(clean.values()) / len(clean)
             checks.append((f"{thief} succeeds on clean pictures: identity {mean:.2f} above .35", mean > 0.35))
         if len(noise) > 1:

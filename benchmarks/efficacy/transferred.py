@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from benchmarks.efficacy.cells import CLEAN
-from benchmarks.efficacy.tables import Result
+from benchmarks.efficacy.tables import MEASURES, Result
 from benchmarks.table import with_interval
 from benchmarks.thieves import ELSEWHERE
 
@@ -12,7 +12,6 @@ HEAD = (
     *("thief", "method", "n", "effect on", "the model that it knew", "another model"),
     "another minus half of the known",
 )
-SIGNS = (("identity", -1, 2), ("frechet", 1, 0))
 
 
 def rows(results: Sequence[Result]) -> Iterator[list[str]]:
@@ -33,9 +32,9 @@ def rows(results: Sequence[Result]) -> Iterator[list[str]]:
         ]
         if not both:
             continue
-        for measure, sign, digits in SIGNS:
-            effects = [[sign * (getattr(r, measure) - getattr(clean, measure)) for r, clean in pair] for pair in both]
+        for field, name, digits, protects in MEASURES:
+            effects = [[protects * (getattr(r, field) - getattr(clean, field)) for r, clean in pair] for pair in both]
             known, other = zip(*effects, strict=True)
             kept = [b - a / 2 for a, b in effects]
             shown = (with_interval(values, digits) for values in (known, other, kept))
-            yield [thief, label, str(len(both)), measure, *shown]
+            yield [thief, label, str(len(both)), name, *shown]

@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="needs the extra eval")
 
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402  (PyTorch has no public name for it)
 
-from benchmarks.baselines import METHODS, blurguard, controls, metacloak, sds, simac, surrogate  # noqa: E402
+from benchmarks.baselines import METHODS, blurguard, controls, errors, metacloak, sds, simac, surrogate  # noqa: E402
 from benchmarks.baselines.blur import gaussian_blur  # noqa: E402
 from benchmarks.baselines.cost import counted  # noqa: E402
 from benchmarks.baselines.pgd import climb, publish, within  # noqa: E402
@@ -198,6 +198,29 @@ def test_score_distillations_slope_is_the_encoders_alone(world, x):
 
 
 ROUNDS = -(-STEPS // 6)
+
+
+def test_surrogates_of_a_real_checkpoint_take_the_steps_of_the_papers(world):
+    assert surrogate.step_rate(world) == pytest.approx(3e-5)
+    assert surrogate.step_rate(replace(world, demo=False)) == pytest.approx(5e-7)
+
+
+def test_the_noise_that_a_velocity_model_predicts_is_read_off_its_velocity(world):
+    generator = torch.Generator().manual_seed(0)
+    z_0, t = torch.randn(2, 4, 2, 2, generator=generator), torch.tensor([100, 800])
+    noise = torch.randn(z_0.shape, generator=generator)
+    mix = world.alpha_bar[t][:, None, None, None]
+    velocity = mix.sqrt() * noise - (1 - mix).sqrt() * z_0
+
+    def knows_all(z_t, timesteps, condition):
+        return SimpleNamespace(sample=velocity)
+
+    faster = replace(world, schedule=replace(world.schedule, prediction="v"))
+    z_t = errors.noised(faster, z_0, t, noise)
+    found = errors.predict_noise(faster, knows_all, z_t, t, torch.zeros(1, 77, 32))
+    assert torch.allclose(found, noise, atol=1e-5)
+
+
 THEFT, STEP = 4, 2  # denoiser evaluations of one training step of a thief and of a surrogate in ASPL's rounds
 STATED = {  # forwards, backwards, encodes, decodes of STEPS steps on PICTURES pictures
     "noise_sign": (0, 0, 0, 0),

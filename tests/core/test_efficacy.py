@@ -269,11 +269,16 @@ def test_a_thief_with_another_model_steals_on_that_model(lab, people, monkeypatc
 
     def steal(world, sets, prior, thief, **_):
         seen[thief.elsewhere] = world
-        return torch.zeros(len(sets), 1, 3, 128, 128)
+        return torch.zeros(len(sets), 2, 3, 128, 128)
+
+    def prior_pictures(world, thief, count, **_):
+        assert world is (lab.elsewhere if thief.elsewhere else lab.world)
+        return torch.zeros(count, 3, 128, 128)
 
     monkeypatch.setattr("benchmarks.efficacy.lab.steal", steal)
+    monkeypatch.setattr("benchmarks.efficacy.lab.prior_pictures", prior_pictures)
     monkeypatch.setitem(lab._people, 0, people[0])
-    for thief in ("LoRA", "LoRA" + thieves.ELSEWHERE):
+    for thief in ("DreamBooth", "DreamBooth" + thieves.ELSEWHERE):
         lab.run([Cell(thief, CLEAN, 0.0)])
     assert (seen[False], seen[True]) == (lab.world, lab.elsewhere)
     x = people[0].stolen

@@ -90,6 +90,8 @@ def test_faces_are_compared_where_there_are_some_and_counted_where_not(insightfa
     judge.require()
     effect = judge.effect(flat(RED, BLUE, BLACK, BLACK), flat(RED, RED))
     assert effect.identity == pytest.approx(0.5)  # of the two faces, one is the person's
+    both = judge.effect(flat(RED, RED), flat(RED, BLUE))  # the cosine with the mean of two embeddings at right angles
+    assert both.identity == pytest.approx(math.sqrt(0.5))
     assert effect.no_face == pytest.approx(0.5)
     assert effect.more == {"face score": pytest.approx(0.75 / 2)}
     assert judge.effect(flat(BLACK, BLACK), flat(RED, RED)).identity == 0.0
@@ -107,7 +109,7 @@ def test_subjects_without_a_face_are_judged_by_clip_alone(clip):
     same, other = (judge.effect(flat(colour, colour), flat(RED, RED)) for colour in (RED, BLUE))
     assert same.identity == pytest.approx(1, abs=1e-5)
     assert other.identity < 0.99
-    assert math.isnan(same.no_face)
+    assert same.no_face is None
 
 
 def test_photos_without_a_face_are_refused(insightface, clip):
@@ -165,12 +167,14 @@ def test_a_preset_changes_every_prompt_and_the_person_is_the_usual_one():
 
 
 def test_a_set_of_too_few_photos_is_refused_and_named(photos):
-    (photos / "vase" / "set_B" / "3.png").unlink()
+    (photos / "vase" / "set_B" / "3.png").rename(photos / "vase" / "set_B" / "._3.png")
     with pytest.raises(ValueError, match="set_B holds 3 pictures, and 4 are needed"):
         folders_of(photos)
 
 
 def test_photographs_are_read_as_a_thief_loads_them(photos):
+    (photos / "__MACOSX").mkdir()
+    (photos / ".ipynb_checkpoints").mkdir()
     people = list(people_of_folder(photos, 128))
     assert [person.name for person in people] == ["dog", "vase"]
     assert people[0].stolen.shape == (4, 3, 128, 128)
@@ -183,7 +187,7 @@ def test_photographs_are_read_as_a_thief_loads_them(photos):
 def pyiqa(monkeypatch):
     """The library as it is called; its measure is the mean brightness."""
     library = ModuleType("pyiqa")
-    library.create_metric = lambda name: lambda x: x.mean((1, 2, 3))
+    library.create_metric = lambda name, device: lambda x: x.mean((1, 2, 3))
     library.__spec__ = type(sys.__spec__)("pyiqa", None)
     monkeypatch.setitem(sys.modules, "pyiqa", library)
     quality._metric.cache_clear()
@@ -193,20 +197,30 @@ def pyiqa(monkeypatch):
 
 @pytest.mark.usefixtures("pyiqa")
 def test_measures_of_quality_are_taken_of_what_thieves_draw_and_shown(tmp_path, monkeypatch):
-    quality.require(("brisque", "liqe"))
-    lab = Lab(Setup(WEIGHTS, tmp_path, quality=("brisque", "liqe")))
+    quality.require(("brisque", "clipiqa"), side=128)
+    lab = Lab(Setup(WEIGHTS, tmp_path, quality=("brisque", "clipiqa")))
     monkeypatch.setattr("benchmarks.efficacy.lab.steal", lambda world, sets, *_, **__: sets[:, :2] * 0 + 0.5)
     cells = [Cell("LoRA", CLEAN, 0.0, person=person) for person in range(2)]
     for cell in cells:
         lab.run([cell])
     head, rows = more_rows(read(lab, cells))
-    assert head[-2:] == ["BRISQUE", "LIQE"]
+    assert head[-2:] == ["BRISQUE", "CLIP-IQA"]
     assert rows == [["LoRA", "none", "clean", "2", "0.75 [0.75, 0.75]", "0.75 [0.75, 0.75]"]]
+
+
+@pytest.mark.usefixtures("pyiqa")
+def test_a_measure_that_needs_larger_pictures_is_refused():
+    with pytest.raises(ValueError, match="LIQE needs pictures of 224 pixels, and these have 128"):
+        quality.require(("liqe",), side=128)
+    quality.require(("liqe",), side=512)
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (["--other", "missing.safetensors"], "There is no checkpoint at missing.safetensors"),
+        (["--checkpoint", __file__], "test_photographs.py is no safetensors file"),
+        (["--preset", "wikiart"], "--preset says what the pictures of --data show: give both"),
         (["--quality", "beauty"], "no measure of quality named 'beauty': choose from brisque, clipiqa, liqe"),
         (["--quality", "liqe"], "need pyiqa, which is not installed here"),
         (["--data", "nowhere"], "There is nobody in nowhere: it should hold PERSON/set_A, set_B and set_C"),
@@ -214,6 +228,7 @@ def test_measures_of_quality_are_taken_of_what_thieves_draw_and_shown(tmp_path, 
 )
 def test_what_is_missing_is_said_in_one_sentence_and_nothing_is_begun(given, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "pyiqa", None)  # as where it is not installed
     monkeypatch.setattr(sys, "argv", ["efficacy", *given])
     with pytest.raises(SystemExit):
         main()

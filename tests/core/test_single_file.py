@@ -56,7 +56,7 @@ def test_sd2_tells_by_its_weights_whether_it_predicts_velocity(tmp_path, spread,
     path = tmp_path / "sd2.safetensors"
     bias = spread * torch.randn(640, generator=torch.Generator().manual_seed(0))
     save_file({single_file.CONTEXT: torch.zeros(4, 1024), single_file.TELLING: bias}, path)
-    assert single_file._look_into(path) == (1024, velocity)
+    assert single_file.look_into(path) == (1024, velocity)
 
 
 @pytest.mark.parametrize("weights", [{"a": torch.zeros(1)}, {single_file.CONTEXT: torch.zeros(4, 2048)}])
