@@ -26,12 +26,12 @@ def effect_rows(results: Sequence[Result]) -> Iterator[list[str]]:
     """
     clean = {(r.cell.purifier, r.cell.person): r for r in results if r.cell.method == CLEAN}
     for label, rows in _curves([r for r in results if r.cell.method != CLEAN]).items():
-        for field, name, digits, protects in MEASURES:
+        for measure in MEASURES:
             effects: dict[int, list[float]] = {step: [] for step in (0, *SWEEP)}
             for r in rows:
                 same = clean[r.cell.purifier, r.cell.person]
-                effects[timestep(r.cell.purifier)].append(protects * (getattr(r, field) - getattr(same, field)))
-            yield [label, name, *(with_interval(values, digits) for values in effects.values())]
+                effects[timestep(r.cell.purifier)].append(measure.effect(r, same))
+            yield [label, measure.name, *(with_interval(values, measure.digits) for values in effects.values())]
 
 
 def draw_sweep(results: Sequence[Result]) -> Image.Image:

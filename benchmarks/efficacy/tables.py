@@ -39,6 +39,10 @@ class Measure(NamedTuple):
     digits: int
     protects: int
 
+    def effect(self, result: "Result", clean: "Result") -> float:
+        """Return how far a result lies beside that of clean pictures, above 0 = protected."""
+        return self.protects * (getattr(result, self.field) - getattr(clean, self.field))
+
 
 MEASURES = (Measure("identity", "identity", 2, -1), Measure("frechet", "Fréchet", 0, 1))
 

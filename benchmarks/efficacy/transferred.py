@@ -32,9 +32,9 @@ def rows(results: Sequence[Result]) -> Iterator[list[str]]:
         ]
         if not both:
             continue
-        for field, name, digits, protects in MEASURES:
-            effects = [[protects * (getattr(r, field) - getattr(clean, field)) for r, clean in pair] for pair in both]
+        for measure in MEASURES:
+            effects = [[measure.effect(*of_model) for of_model in models] for models in both]
             known, other = zip(*effects, strict=True)
             kept = [b - a / 2 for a, b in effects]
-            shown = (with_interval(values, digits) for values in (known, other, kept))
-            yield [thief, label, str(len(both)), name, *shown]
+            shown = (with_interval(values, measure.digits) for values in (known, other, kept))
+            yield [thief, label, str(len(both)), measure.name, *shown]
