@@ -1,20 +1,27 @@
 """Refine a protected picture in its pixels, against the same loss and within the same budget.
 
-    loss     = loss_personalize(E(purify(compose(x, residual))))                  as `train` has it
+    z        = E(purify(compose(x, residual)))                                 what a thief trains on, as `train` has it
+    slope_z  = d loss(z, S*) / dz - contrast * c * d loss(z, empty) / dz
+    slope    = dz/d residual applied to slope_z
     residual <- clip(residual + length * w m / rms(m), -b, b), shrunk until rms(residual / w) <= r
-with m the running mean of w * d loss / d residual, r the wanted visibility and w how well a place hides a change; or
-without a limit to visibility
-    residual <- clip(residual + length * sign(d loss / d residual), -b, b)
+with loss(z, prompt) the personalization loss, c such that at a contrast of 1 slope_z is at right angles to the slope
+under the empty prompt, m the running mean of w * slope, r the wanted visibility and w how well a place hides
+a change; or without a limit to visibility
+    residual <- clip(residual + length * sign(slope), -b, b)
 Signed steps use all of the budget everywhere. The others spend a given visibility where it counts most; for that r
 should be well below the budget. Both work at the working size, on the shift's own residual: where r leaves no room,
 pixels take the shift's place as far as that raises the loss.
     w = min(1, flat + s / 12)        s: standard deviation of the picture's grey levels within 5 x 5 pixels
+Nearly all of what makes a picture hard for the personalizer makes it hard for any prompt. A thief learns the person
+through that, spoilt. What is left at a contrast of 1 lowers p(S* | z), the classifier that a conditional diffusion model
+implies: the thief learns somebody else.
 The shift of z_T reaches only what the decoder can paint; pixels also reach the directions that the encoder amplifies.
 At the picture's own size the refinement is added to the change that is there.
 
 Source: what hides a change, the texture masking of Chou & Li 1995, simplified; projected gradient descent in
 L-infinity and in L2, Madry et al. 2018, section 2.1; its momentum, Dong et al. 2018, eq. 6; on a diffusion loss, AdvDM
-(Liang et al. 2023).
+(Liang et al. 2023); the implied classifier, Ho & Salimans 2022 (Classifier-Free Guidance), section 3.2, and Li et al.
+2023 (Diffusion Classifier); the projection, Yu et al. 2020 (Gradient Surgery), section 2.3.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,10 +33,11 @@ from torch.nn import functional
 
 from .budget import compose, resize, resize_mask, to_working_size, whole_budget
 from .errors import BadValueError, MismatchError
-from .losses import require_finite
+from .losses import noise_prediction_loss, require_finite
+from .model import Denoiser
 from .schedule import Weighting
-from .shapes import Levels, Mask, Resized
-from .train import Purifier, Surrogate, published_loss
+from .shapes import Latent, Levels, Mask, Resized
+from .train import Purifier, Surrogate, published_latent
 
 _FIRST_STRIDE = 1 / 4  # of the budget, or of r; steps get shorter, so that few reach the border and still settle
 _LAST_STRIDE = 1 / 32
@@ -48,6 +56,8 @@ class RefineConfig:
         visibility: largest RMS of the residual at the working size, as a share of the budget; 0 = no such limit, and
             signed steps instead of those along the slope.
         flat: how much change a flat area takes beside a busy one, above 0 to 1; it is seen there first.
+        contrast: how much of the slope that the loss under the empty prompt shares is taken out, 0 to 1. With 0 a thief
+            learns spoilt pictures, with 1 somebody else.
         refine_steps: gradient steps; 0 leaves the picture as it is.
         draws: draws of t and noise per step.
         weighting: how much each noise level counts in the loss.
@@ -56,11 +66,12 @@ class RefineConfig:
 
     budget_levels: float = 10.0
     visibility: float = 0.5
-    flat: float = 0.25
+    flat: float = 0.5
     refine_steps: int = 60
     draws: int = 2
     weighting: Weighting = "velocity"
     seed: int = 0
+    contrast: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -77,6 +88,11 @@ class RefineConfig:
         if not 0 < self.flat <= 1:
             raise BadValueError(
                 f"Flat areas take a share of the change, above 0 to 1, but {self.flat} came; with 1 they take it all."
+            )
+        if not 0 <= self.contrast <= 1:
+            raise BadValueError(
+                f"The contrast is a share of what is hard for any prompt, 0 to 1, but {self.contrast} came; "
+                "with 0 all of that counts."
             )
 
 
@@ -125,25 +141,36 @@ class Refinement:
         rule = _AlongSlope(reach, hiding(self._working, self._config.flat)) if reach else _Signed(bound)
         for step in range(steps):
             change = self._change.detach().requires_grad_()  # a new step: the slope is taken at this point alone
-            loss = self._loss(change)
+            loss, slope = self._slope(change)
             require_finite(loss, "refinement's loss", step)
-            (slope,) = torch.autograd.grad(loss, change)
             length = rule.reach * (_FIRST_STRIDE + (_LAST_STRIDE - _FIRST_STRIDE) * step / steps)
             whole = self._start + change.detach() + length * rule.direction(slope)  # a result
             self._change = rule.held(whole.clamp(-bound, bound)) - self._start
             yield loss.item()
 
-    def _loss(self, change: Tensor) -> Tensor:
+    def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the personalizer's loss with a change of the working picture, and where to step."""
         own = change if self._mask_at_work is None else change * self._mask_at_work
         published = compose(self._working, self._start + own, self._config.budget_levels)
-        return published_loss(
-            self._surrogate,
-            published,
-            draws=self._config.draws,
-            weighting=self._config.weighting,
-            purifiers=self._purifiers,
-            generator=self._generator,
-        )
+        z_0 = published_latent(self._surrogate, published, self._purifiers, self._generator)
+        drawn = self._generator.get_state()
+        loss, slope = self._loss_and_slope(self._surrogate.adversary, z_0)
+        if self._config.contrast:
+            self._generator.set_state(drawn)
+            _, common = self._loss_and_slope(self._surrogate.walker, z_0)
+            share = (slope * common).sum() / common.square().sum().clamp(min=_TINY)
+            slope = slope - self._config.contrast * share * common
+        return loss, torch.autograd.grad(z_0, change, slope)[0]
+
+    def _loss_and_slope(self, denoiser: Denoiser, z_0: Latent) -> tuple[Tensor, Latent]:
+        """Return a denoiser's loss on a latent (1, c, h, w) and its gradient there."""
+        z_0 = z_0.detach().requires_grad_()  # the encoder is passed once, for the sum of what is found here
+        config, schedule = self._config, self._surrogate.schedule
+        drawn = z_0.expand(config.draws, -1, -1, -1)
+        loss = noise_prediction_loss(
+            denoiser, drawn, schedule, generator=self._generator, weighting=config.weighting
+        ).mean()
+        return loss.detach(), torch.autograd.grad(loss, z_0)[0]
 
     @property
     def refined(self) -> Levels:

@@ -270,12 +270,19 @@ def published_loss(
     generator: torch.Generator,
 ) -> Tensor:
     """Return loss_personalize of a published picture (1, 3, h, w), purified as a thief might; differentiable."""
+    z_0 = published_latent(surrogate, published, purifiers, generator).expand(draws, -1, -1, -1)
+    schedule, adversary = surrogate.schedule, surrogate.adversary
+    return noise_prediction_loss(adversary, z_0, schedule, generator=generator, weighting=weighting).mean()
+
+
+def published_latent(
+    surrogate: Surrogate, published: Levels, purifiers: Sequence[Purifier], generator: torch.Generator
+) -> LatentOfAnySize:
+    """Return what a thief trains on: a published picture (1, 3, h, w), purified and encoded; differentiable."""
     x = to_pixels(published)
     if purifiers:
         x = purifiers[int(torch.randint(len(purifiers), (1,), generator=generator))](x, generator)
-    z_0 = recomputed(surrogate.autoencoder.encode, x).expand(draws, -1, -1, -1)
-    schedule, adversary = surrogate.schedule, surrogate.adversary
-    return noise_prediction_loss(adversary, z_0, schedule, generator=generator, weighting=weighting).mean()
+    return recomputed(surrogate.autoencoder.encode, x)
 
 
 def thief_loss(surrogate: Surrogate, levels: Levels, *, draws: int, seed: int = 0) -> list[float]:

@@ -52,8 +52,10 @@ class FolderWalk:
         if not self.refine_steps:
             return shifted
         models = self.model, self.vae, self.personalization
-        settings = self.budget, self.refine_steps, self.seed, RefineConfig.visibility, RefineConfig.flat
-        (refined,) = self._run(RefinePixels, *models, to_image(shifted), *settings, original, None, self.mask)
+        usual = RefineConfig.visibility, RefineConfig.flat, RefineConfig.contrast
+        settings = self.budget, self.refine_steps, self.seed, *usual
+        beside = original, None, self.mask, self.conditioning
+        (refined,) = self._run(RefinePixels, *models, to_image(shifted), *settings, *beside)
         return split_pictures([refined])[0]
 
     def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401

@@ -57,16 +57,16 @@ class RefinePixels(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=60,
+                    default=RefineConfig.refine_steps,
                     min=0,
                     max=10000,
-                    tooltip="Gradient steps, each two evaluations of the model: 20 to 100 is usual. "
-                    "0 = the picture stays as it is.",
+                    tooltip="Gradient steps, each two evaluations of the model, with a contrast four: 20 to 100 is "
+                    "usual. 0 = the picture stays as it is.",
                 ),
                 seed_input(),
                 io.Float.Input(
                     "visibility",
-                    default=0.5,
+                    default=RefineConfig.visibility,
                     min=0.0,
                     max=1.0,
                     step=0.05,
@@ -76,12 +76,22 @@ class RefinePixels(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "flat_areas",
-                    default=0.25,
+                    default=RefineConfig.flat,
                     min=0.05,
                     max=1.0,
                     step=0.05,
                     tooltip="How much change flat areas take beside busy ones, which hide it: 0.2 to 0.5 is usual. "
-                    "1 = alike everywhere: protects more and leaves stains. Without a visibility it has no effect.",
+                    "1 = alike everywhere, which leaves stains. Without a visibility it has no effect.",
+                ),
+                io.Float.Input(
+                    "contrast",
+                    default=RefineConfig.contrast,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="What a thief shall learn. 1 = somebody else: the change aims only at what tells your "
+                    "subject from any other picture. 0 = spoilt pictures: any error of the model counts; this takes "
+                    "half the time. Between them, both.",
                 ),
                 io.Image.Input(
                     "original",
@@ -94,6 +104,12 @@ class RefinePixels(io.ComfyNode):
                 ),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
+                ),
+                io.Conditioning.Input(
+                    "walk_conditioning",
+                    optional=True,
+                    tooltip="The empty prompt, the same as for Invert to z_T: what the contrast tells the subject "
+                    "from. Zeros if nothing is connected.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The refined picture in whole levels.")],
@@ -111,13 +127,20 @@ class RefinePixels(io.ComfyNode):
         seed: int,
         visibility: float,
         flat_areas: float,
+        contrast: float,
         original: Tensor | None = None,
         purifiers: Sequence[Recipe] | None = None,
         mask: Tensor | None = None,
+        walk_conditioning: list[Any] | None = None,
     ) -> io.NodeOutput:
         """Refine each picture of a batch."""
         config = RefineConfig(
-            budget_levels=budget, visibility=visibility, flat=flat_areas, refine_steps=steps, seed=seed
+            budget_levels=budget,
+            visibility=visibility,
+            flat=flat_areas,
+            refine_steps=steps,
+            seed=seed,
+            contrast=contrast,
         )
         alone = original is None
         original = image if alone else original
@@ -132,8 +155,8 @@ class RefinePixels(io.ComfyNode):
         teller.begin(model, vae, shape)
         with training_session(model, vae, shape) as (session, coder):
             adversary = session.bind(normal(conditioning))
-            # only purifiers walk here, and those that diffuse do so under the empty prompt
-            walker = session.bind(normal(default_conditioning(model, None))) if purifiers else adversary
+            walks = bool(purifiers or contrast)  # some purifiers diffuse
+            walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
             chosen = to_train_against(purifiers, surrogate)
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))

@@ -56,6 +56,19 @@ def test_a_change_that_is_there_is_kept_and_counts_towards_the_budget(surrogate,
     assert (found - picture).mean() > (refined(surrogate, picture) - picture).mean()
 
 
+def test_a_contrast_raises_what_the_subject_loses_beside_any_picture(surrogate, picture):
+    general = replace(surrogate, adversary=GaussianDenoiser(surrogate.schedule, mean=0.2, spread=0.1))
+    surrogate = replace(surrogate, walker=general.adversary)
+
+    def margin(found):
+        return sum(thief_loss(surrogate, found, draws=16)) - sum(thief_loss(general, found, draws=16))
+
+    config = replace(CONFIG, visibility=0.5, flat=1, weighting="own")
+    plain, told = (refined(surrogate, picture, config=replace(config, contrast=share)) for share in (0, 1))
+    assert margin(told) > margin(plain) > margin(picture)
+    assert sum(thief_loss(surrogate, plain, draws=16)) > sum(thief_loss(surrogate, told, draws=16))
+
+
 def test_flat_areas_change_less_than_busy_ones(surrogate, picture):
     half_flat = picture.clone()
     half_flat[..., :50] = 128
@@ -119,5 +132,7 @@ def test_what_cannot_be_refined_is_refused(surrogate, picture):
         RefineConfig(visibility=-1)
     with pytest.raises(BadValueError, match="share of the change"):
         RefineConfig(flat=0)
+    with pytest.raises(BadValueError, match="contrast"):
+        RefineConfig(contrast=2)
     with pytest.raises(NonFiniteError, match="refinement's loss"):
         refined(surrogate, picture, purifiers=[lambda x, generator: x / 0])

@@ -26,9 +26,12 @@ def parts():
 
 @pytest.fixture
 def refine(host):
-    def run(parts, original, image, *, budget=10.0, steps=3, seed=0, visibility=0.0, flat_areas=1.0, **options):
+    def run(
+        parts, original, image, *, budget=10.0, steps=3, seed=0, visibility=0.0, flat_areas=1.0, contrast=0.0, **options
+    ):
         node = host.classes["LDU_RefinePixels"]
-        return node.execute(*parts, image, budget, steps, seed, visibility, flat_areas, original, **options)
+        settings = budget, steps, seed, visibility, flat_areas, contrast
+        return node.execute(*parts, image, *settings, original, **options)
 
     return run
 
@@ -68,6 +71,19 @@ def test_a_mask_a_purifier_and_a_seed_reach_the_refinement(host, parts, refine):
     assert not torch.equal(plain, refine(parts["sd1"], original, shifted(original), seed=1).args[0])
     recipes = host.module("ldu.attacks.purify.recipe").parse("noise 0.1")
     assert not torch.equal(plain, refine(parts["sd1"], original, shifted(original), purifiers=recipes).args[0])
+
+
+def test_a_contrast_takes_off_the_loss_of_the_empty_prompt(host, parts, refine):
+    original, (model, vae, condition) = picture(), parts["sd1"]
+    plain = refine(parts["sd1"], original, shifted(original))
+    told = refine(parts["sd1"], original, shifted(original), contrast=0.5)
+    assert json.loads(told.ui["ldu"][0])["nfe"] == {"refine": 2 * json.loads(plain.ui["ldu"][0])["nfe"]["refine"]}
+    assert not torch.equal(told.args[0], plain.args[0])
+    other = [[condition[0][0] * 2, {}]]
+    elsewhere = refine((model, vae, condition), original, shifted(original), contrast=0.5, walk_conditioning=other)
+    assert not torch.equal(told.args[0], elsewhere.args[0])
+    with pytest.raises(host.module("ldu.errors").UnsupportedModelError, match="empty prompt"):
+        refine(parts["sdxl"], original, shifted(original), contrast=1.0)
 
 
 def test_the_models_stay_as_they_were(host, parts, refine):

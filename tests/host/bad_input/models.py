@@ -153,6 +153,7 @@ MODELS = [
     ),
     Case("Refine in Pixels", "a visibility of 2", "share of the budget", refine(visibility=2.0)),
     Case("Refine in Pixels", "flat areas of 0", "share of the change", refine(flat_areas=0.0)),
+    Case("Refine in Pixels", "a contrast of 2", "share of what is hard", refine(contrast=2.0)),
     Case("Refine in Pixels", "a budget of 300", "0 to 255", refine(budget=300.0)),
     Case("Refine in Pixels", "three masks for one picture", "3 masks", refine(mask=torch.ones(3, 64, 72))),
     Case("Refine in Pixels", "a mask that is black", "nothing would be protected", refine(mask=torch.zeros(1, 64, 72))),
