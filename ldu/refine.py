@@ -1,20 +1,20 @@
 """Refine a protected picture in its pixels, against the same loss and within the same budget.
 
-    z        = E(purify(compose(x, residual)))                                 what a thief trains on, as `train` has it
+    z        = E(purify(compose(x, residual)))                    what a thief trains on, as `train` has it
     slope_z  = d loss(z, S*) / dz - contrast * c * d loss(z, empty) / dz
     slope    = dz/d residual applied to slope_z
     residual <- clip(residual + length * w m / rms(m), -b, b), shrunk until rms(residual / w) <= r
-with loss(z, prompt) the personalization loss, c such that at a contrast of 1 slope_z is at right angles to the slope
-under the empty prompt, m the running mean of w * slope, r the wanted visibility and w how well a place hides
-a change; or without a limit to visibility
+with loss(z, prompt) the personalization loss, c such that at a contrast of 1 slope_z is at right angles to that under
+the empty prompt, m the running mean of w * slope, r the wanted visibility and w how well a place hides a change; or
+without a limit to visibility
     residual <- clip(residual + length * sign(slope), -b, b)
 Signed steps use all of the budget everywhere. The others spend a given visibility where it counts most; for that r
 should be well below the budget. Both work at the working size, on the shift's own residual: where r leaves no room,
 pixels take the shift's place as far as that raises the loss.
     w = min(1, flat + s / 12)        s: standard deviation of the picture's grey levels within 5 x 5 pixels
-Nearly all of what makes a picture hard for the personalizer makes it hard for any prompt. A thief learns the person
-through that, spoilt. What is left at a contrast of 1 lowers p(S* | z), the classifier that a conditional diffusion model
-implies: the thief learns somebody else.
+Nearly all that makes a picture hard for the personalizer makes it hard under any prompt, and a thief learns the person
+through that, spoilt. What is left at a contrast of 1 lowers p(S* | z), the classifier that the model implies: the thief
+learns somebody else.
 The shift of z_T reaches only what the decoder can paint; pixels also reach the directions that the encoder amplifies.
 At the picture's own size the refinement is added to the change that is there.
 

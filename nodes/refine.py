@@ -89,9 +89,9 @@ class RefinePixels(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="What a thief shall learn. 1 = somebody else: the change aims only at what tells your "
-                    "subject from any other picture. 0 = spoilt pictures: any error of the model counts; this takes "
-                    "half the time. Between them, both.",
+                    tooltip="What a thief shall learn, 0 to 1. 1 = somebody else: the change aims only at what tells "
+                    "your subject from any other picture. 0 = spoilt pictures: any error of the model counts; this "
+                    "takes half as long. Between them, both.",
                 ),
                 io.Image.Input(
                     "original",
