@@ -1,4 +1,4 @@
-"""Refine in Pixels: raise the same loss further by steps on the pixels."""
+"""Refine in Pixels: let a thief learn somebody else by steps on the pixels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,10 +42,10 @@ class RefinePixels(io.ComfyNode):
             display_name="Refine in Pixels",
             category=CATEGORY,
             search_aliases=[*ALIASES, "pgd", "advdm", "hybrid"],
-            description="Raises the personalizer's loss further by small steps on the pixels, within the same budget "
-            "and about as visible. Stronger than the shift alone. Connect the picture before the shift as original; "
-            "one that the shift left unchanged is given back as it is. Without an original the image itself is "
-            "refined.",
+            description="Lets a thief learn somebody else, or spoilt pictures, by small steps on the pixels, within "
+            "the same budget and about as visible. Stronger than the shift alone. Connect the picture before the shift "
+            "as original; one that the shift left unchanged is given back as it is. Without an original the image "
+            "itself is refined.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
