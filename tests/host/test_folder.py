@@ -91,10 +91,11 @@ def test_with_a_personalization_every_picture_comes_out_as_from_refine_in_pixels
     output, _ = run(personalization=personalization, refine_steps=2)
     told = json.loads(output.ui["ldu"][0])
     assert told["refine_steps"] == 2
-    assert told["nfe"]["refine"] == 3 * 2 * 2
-    models, settings = (tiny.model("sd1"), tiny.vae("sd1"), personalization), (6.0, 2, 0, 0.5, 0.25)
+    assert told["nfe"]["refine"] == 3 * 2 * 2 * 2  # pictures, steps, draws, prompts
+    models, settings = (tiny.model("sd1"), tiny.vae("sd1"), personalization), (6.0, 2, 0, 0.5, 0.5, 1.0)
     refine = host.classes["LDU_RefinePixels"].execute
-    refined = refine(*models, shifted, *settings, image(folder / "b.png")).args[0]
+    walk = tiny.conditioning("sd1")  # the folder's own
+    refined = refine(*models, shifted, *settings, image(folder / "b.png"), walk_conditioning=walk).args[0]
     assert torch.allclose(image(saved(host, "b.png")), refined, atol=1e-6)
     assert not torch.equal(refined, shifted)
 

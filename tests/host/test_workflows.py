@@ -135,7 +135,7 @@ def test_a_folder_is_protected_and_a_second_run_trains_nothing(host):
     numbers = json.loads(outputs[node]["ldu"][0])
     told = numbers["pictures"]
     assert [each["outcome"] for each in told] == ["saved"] * 4
-    assert numbers["nfe"]["refine"] == 4 * 2 * 2
+    assert numbers["nfe"]["refine"] == 4 * 2 * 2 * 2  # pictures, steps, draws, prompts
     for each in told:
         with (
             Image.open(host.base / "output" / each["file"]) as picture,
