@@ -67,11 +67,11 @@ class RefineConfig:
     budget_levels: float = 10.0
     visibility: float = 0.5
     flat: float = 0.5
+    contrast: float = 1.0
     refine_steps: int = 60
     draws: int = 2
     weighting: Weighting = "velocity"
     seed: int = 0
-    contrast: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""

@@ -16,6 +16,7 @@ from ldu.refine import RefineConfig
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 25),
     "ldu_protect": Method(Refined(), 25),
+    "ldu_no_contrast": Method(Refined(config=RefineConfig(flat=0.25, contrast=0)), 25),
     "ldu_refined": Method(Refined(config=RefineConfig(visibility=0, contrast=0)), 25),
     "ldu_pixels": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0, contrast=0)), 0),
     "ldu_slope": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0.4, flat=1, contrast=0)), 0),
