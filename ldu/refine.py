@@ -33,11 +33,11 @@ from torch.nn import functional
 
 from .budget import compose, resize, resize_mask, to_working_size, whole_budget
 from .errors import BadValueError, MismatchError
-from .losses import noise_prediction_loss, require_finite
+from .losses import require_finite
 from .model import Denoiser
 from .schedule import Weighting
 from .shapes import Latent, Levels, Mask, Resized
-from .train import Purifier, Surrogate, published_latent
+from .train import Purifier, Surrogate, mean_loss, published_latent
 
 _FIRST_STRIDE = 1 / 4  # of the budget, or of r; steps get shorter, so that few reach the border and still settle
 _LAST_STRIDE = 1 / 32
@@ -165,11 +165,14 @@ class Refinement:
     def _loss_and_slope(self, denoiser: Denoiser, z_0: Latent) -> tuple[Tensor, Latent]:
         """Return a denoiser's loss on a latent (1, c, h, w) and its gradient there."""
         z_0 = z_0.detach().requires_grad_()  # the encoder is passed once, for the sum of what is found here
-        config, schedule = self._config, self._surrogate.schedule
-        drawn = z_0.expand(config.draws, -1, -1, -1)
-        loss = noise_prediction_loss(
-            denoiser, drawn, schedule, generator=self._generator, weighting=config.weighting
-        ).mean()
+        loss = mean_loss(
+            denoiser,
+            z_0,
+            self._surrogate.schedule,
+            draws=self._config.draws,
+            weighting=self._config.weighting,
+            generator=self._generator,
+        )
         return loss.detach(), torch.autograd.grad(loss, z_0)[0]
 
     @property

@@ -25,7 +25,7 @@ from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
 from .model import Denoiser
 from .protect import Subject, WalkConfig, WalkModels, decode, publish, shifted_walk
-from .schedule import Weighting
+from .schedule import NoiseSchedule, Weighting
 from .shapes import LatentOfAnySize, Levels, Pixels
 from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
@@ -181,12 +181,13 @@ class ShiftTraining:
         residual = residual_levels(subject.decoded_clean, decoded)
         mask = None if subject.mask is None else resize_mask(subject.mask, residual)
         published = compose(subject.working, residual, self.config.budget_levels, mask)
-        loss = published_loss(
-            self.surrogate,
-            published,
+        z_0 = published_latent(self.surrogate, published, self.purifiers, self.generator)
+        loss = mean_loss(
+            self.surrogate.adversary,
+            z_0,
+            self.surrogate.schedule,
             draws=self.config.draws,
             weighting=self.config.weighting,
-            purifiers=self.purifiers,
             generator=self.generator,
         )
         residual = residual if mask is None else residual[:, :, mask[0, 0] > 0].unsqueeze(2)  # what will be published
@@ -260,21 +261,6 @@ class ShiftTraining:
         return digest.hexdigest()
 
 
-def published_loss(
-    surrogate: Surrogate,
-    published: Levels,
-    *,
-    draws: int,
-    weighting: Weighting,
-    purifiers: Sequence[Purifier],
-    generator: torch.Generator,
-) -> Tensor:
-    """Return loss_personalize of a published picture (1, 3, h, w), purified as a thief might; differentiable."""
-    z_0 = published_latent(surrogate, published, purifiers, generator).expand(draws, -1, -1, -1)
-    schedule, adversary = surrogate.schedule, surrogate.adversary
-    return noise_prediction_loss(adversary, z_0, schedule, generator=generator, weighting=weighting).mean()
-
-
 def published_latent(
     surrogate: Surrogate, published: Levels, purifiers: Sequence[Purifier], generator: torch.Generator
 ) -> LatentOfAnySize:
@@ -283,6 +269,20 @@ def published_latent(
     if purifiers:
         x = purifiers[int(torch.randint(len(purifiers), (1,), generator=generator))](x, generator)
     return recomputed(surrogate.autoencoder.encode, x)
+
+
+def mean_loss(
+    denoiser: Denoiser,
+    z_0: LatentOfAnySize,
+    schedule: NoiseSchedule,
+    *,
+    draws: int,
+    weighting: Weighting,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return a denoiser's mean loss over `draws` of t and noise on one latent (1, c, h, w); differentiable."""
+    drawn = z_0.expand(draws, -1, -1, -1)
+    return noise_prediction_loss(denoiser, drawn, schedule, generator=generator, weighting=weighting).mean()
 
 
 def thief_loss(surrogate: Surrogate, levels: Levels, *, draws: int, seed: int = 0) -> list[float]:
