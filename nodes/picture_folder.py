@@ -23,6 +23,10 @@ from .wording import ALIASES, CATEGORY
 # pyright: reportIncompatibleMethodOverride=false
 
 FOLDER_TOOLTIP = "A folder inside the input folder, of pictures of one subject; sub-folders belong to it."
+NUMBER_TOOLTIP = (
+    "0 = the whole folder; 1, 2 or more = only that picture of it, by name, whatever at_most says. With increment and "
+    "as many runs as pictures, a folder of any size is worked through with one picture in memory."
+)
 Stamp = tuple[str, int, int]
 Loaded = tuple[Tensor, Tensor, PictureInfo]
 
@@ -58,6 +62,16 @@ class LoadPictureFolder(io.ComfyNode):
                     optional=True,
                     tooltip="How many pictures, taken evenly from the folder; 0 = all. 4 to 20 are usual for training.",
                 ),
+                io.Int.Input(
+                    "number",
+                    display_name="picture number",
+                    default=0,
+                    min=0,
+                    max=10**6,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
+                    optional=True,
+                    tooltip=NUMBER_TOOLTIP,
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", is_output_list=True, tooltip="One by one, each at its own size."),
@@ -85,26 +99,29 @@ class LoadPictureFolder(io.ComfyNode):
         return folder_is_there(folder)
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, **_: object) -> tuple[Stamp, ...]:
-        """Load again when a file came, went or changed."""
-        return stamps(folder)
+    def fingerprint_inputs(cls, folder: str, number: int | None = 0, **_: object) -> tuple[Stamp, ...]:
+        """Load again when a file came, went or changed; of a picture by its number, when that one did."""
+        return stamps(folder)[number - 1 : number] if number else stamps(folder)
 
     @classmethod
-    def execute(cls, folder: str, model: Any = None, at_most: int = 0) -> io.NodeOutput:  # noqa: ANN401
+    def execute(cls, folder: str, model: Any = None, at_most: int = 0, number: int = 0) -> io.NodeOutput:  # noqa: ANN401
         """Load the pictures one after the other and say what was converted."""
         root, side = folder_inside_input(folder), None if model is None else training_resolution(model)
+        names = pictures_in(root)
+        chosen = [_numbered(names, number, folder)] if number else _spread(names, at_most)
+        place = f"Picture {number} of {len(names)}: " if number else ""
         loaded: list[Loaded] = []
         said: list[str] = []
-        for name in _spread(pictures_in(root), at_most):
+        for name in chosen:
             try:
                 loaded.append(_load(root, name, side, said))
             except BadFileError as error:
                 said.append(f"Left out: {error}")
         if not loaded:
-            raise BadFileError(said[0] if said else no_picture(folder))
+            raise BadFileError(place + said[0] if said else no_picture(folder))
         images, masks, infos = (list(each) for each in zip(*loaded, strict=True))
         files = [f"{Path(folder, info.name).as_posix()} [input]" for info in infos]
-        return io.NodeOutput(images, masks, infos, files, ui={"text": ("\n".join(said),)})
+        return io.NodeOutput(images, masks, infos, files, ui={"text": (place + "\n".join(said),)})
 
 
 def input_folders() -> list[str]:
@@ -151,6 +168,20 @@ def stamps(folder: str) -> tuple[Stamp, ...]:
 def no_picture(folder: str) -> str:
     """Say that a folder is empty."""
     return f"There is no picture in the folder {folder!r}: put PNG, JPEG or WebP files there."
+
+
+def _numbered(names: list[str], number: int, folder: str) -> str:
+    """Return one of the names of a folder's pictures, of which 1 is the first."""
+    if not names:
+        raise BadFileError(no_picture(folder))
+    if number < 0:
+        raise BadValueError(f"The picture number is {number}: 1 is the first of the folder, 0 the whole folder.")
+    if number > len(names):
+        raise BadValueError(
+            f"Picture {number} was asked for, but the folder {folder!r} has {len(names)}, and all are done: set the "
+            "picture number to 1 to begin again, or to 0 to load the whole folder."
+        )
+    return names[number - 1]
 
 
 def _spread(names: list[str], at_most: int) -> list[str]:

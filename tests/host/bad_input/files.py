@@ -30,12 +30,12 @@ def load(name: str, content: bytes):
     return lambda bench: bench.node("LDU_LoadPicture", image=bench.input_file(name, content))
 
 
-def folder(name: str, **files: bytes):
+def folder(name: str, number: int = 0, **files: bytes):
     def attempt(bench: Bench):
         (bench.host.base / "input" / name).mkdir(exist_ok=True)
         for stem, content in files.items():
             bench.put(bench.host.base / "input" / name / f"{stem}.png", content)
-        return bench.node("LDU_LoadPictureFolder", folder=name)
+        return bench.node("LDU_LoadPictureFolder", folder=name, number=number)
 
     return attempt
 
@@ -139,6 +139,11 @@ FILES = [
     ),
     Case("Load Picture Folder", "an empty folder", "There is no picture in", folder("hollow")),
     Case("Load Picture Folder", "a folder with a broken picture", "broken.png", folder("mixed", broken=b"no picture")),
+    Case("Load Picture Folder", "a number beyond the last picture", "all are done", folder("single", 2, one=encoded())),
+    Case("Load Picture Folder", "a number below 0", "1 is the first", folder("single", -1, one=encoded())),
+    Case(
+        "Load Picture Folder", "the number of a broken one", "Picture 1 of 1", folder("mixed", 1, broken=b"no picture")
+    ),
     Case("Save Protected", "a prefix that leads out", "out of the output folder", save("../escaped")),
     Case("Save Protected", "an absolute prefix", "out of the output folder", save("/tmp/escaped")),
     Case("Save Protected", "a folder that is a file", "taken", in_a_file),
