@@ -41,12 +41,13 @@ def test_protecting_evaluates_the_model_as_often_as_the_stock_sampler_it_is_comp
 
 
 @needs_weights
-def test_the_memory_of_folders_is_measured_for_each_size_of_folder(host):
+@pytest.mark.parametrize(("way", "made_in"), [("protect", "protected"), ("number", "copied")])
+def test_the_memory_of_folders_is_measured_for_each_size_of_folder(host, way, made_in):
     with torch.inference_mode():
-        rows = list(folder_memory.measure(host, [1, 2], 64, 1))
+        rows = list(folder_memory.measure(host, folder_memory.WAYS[way](host), [1, 2], 64))
     assert [row[0] for row in rows] == ["1", "2"]
     assert all(len(row) == len(folder_memory.HEAD) and float(row[2]) > float(row[3]) for row in rows)
-    made = {count: len(list((host.base / "output" / f"of_{count}_protected").iterdir())) for count in (1, 2)}
+    made = {count: len(list((host.base / "output" / f"of_{count}_{made_in}").iterdir())) for count in (1, 2)}
     assert made == {1: 1, 2: 2}
 
 
