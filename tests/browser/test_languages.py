@@ -13,6 +13,8 @@ from tools.front_end import front_end
 
 LANGUAGES = (SOURCE, *TRANSLATIONS)
 NODE = "LDU_TrainRho"
+NODES_2_0 = "(value) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', value)"
+TEXT_LABELS = "() => [...document.querySelectorAll('[data-node-id] label:has(+ textarea)')].map((it) => it.innerText)"
 GROUP = {"title": "7 · Measure", "bounding": [0, 0, 300, 200]}
 
 
@@ -113,6 +115,25 @@ def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(serve
         assert {slots[name] for name in ("model", "image", "budget (levels)", "protected")} <= set(
             front.ask("sockets", "LDU")
         )
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_in_nodes_2_0_the_texts_of_several_lines_bear_their_labels_in_the_language_of_the_settings(
+    server, album, language
+):
+    slots = read(language, GRAPHS)["ldu"]["slots"]
+    with front_end(server.address, language) as front:
+        front.page.evaluate(NODES_2_0, True)
+        try:
+            front.reload()
+            front.open_template("stress_test")
+            assert {slots["purifiers"], slots["prompt"]} <= set(front.page.evaluate(TEXT_LABELS))
+            assert not {"purifiers", "prompt"} & set(front.page.evaluate(TEXT_LABELS))
+            front.open_blank()
+            front.drag_from_library("LDU Stress Test", album / f"library_2_0_{language}.png")
+            assert front.page.evaluate(TEXT_LABELS) == [slots["purifiers"]]
+        finally:
+            front.page.evaluate(NODES_2_0, False)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -84,7 +84,10 @@ function relabel(node) {
   for (const side of ["inputs", "outputs"]) {
     for (const slot of node[side]) slot.label = labelIn(node.subgraph[side], slot);
   }
-  for (const widget of node.widgets ?? []) widget.label = labelIn(node.subgraph.inputs, widget);
+  for (const widget of node.widgets ?? []) {
+    widget.setNodeId?.(node.id); // Nodes 2.0 keeps labels by node, and asks no text of several lines for its own
+    widget.label = labelIn(node.subgraph.inputs, widget);
+  }
   node.setDirtyCanvas(true, true);
 }
 
