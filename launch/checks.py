@@ -22,6 +22,7 @@ ROWS = (  # of each table in docs/benchmarks.md, so that a number that has chang
     ("benchmarks.inversion", "--row"),
     ("benchmarks.speed", "--repeats", "3"),
     ("benchmarks.folder_memory", "--counts", "10", "--side", "256"),
+    ("benchmarks.folder_memory", "--counts", "10", "--side", "256", "--way", "number"),
     ("benchmarks.protect_photos", "--photographs", "coffee.jpg", "--budgets", "10"),
     ("benchmarks.spiral", "--quick"),
     ("benchmarks.few_step", "--row"),
