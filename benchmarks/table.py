@@ -58,6 +58,11 @@ def provenance(checkpoint: Path | None = None, *, device: str | None = None) -> 
     return "\n".join(lines)
 
 
+def origin() -> dict[str, str]:
+    """Return what a single result is from: commit, day and processor."""
+    return {"commit": commit(), "day": f"{datetime.now(timezone.utc):%Y-%m-%d}", "machine": processor()}
+
+
 def command() -> str:
     """Return the command line that is running, as one would type it."""
     script = Path(sys.argv[0])
@@ -68,13 +73,16 @@ def command() -> str:
 
 def machine() -> str:
     """Return the processor, how many of its cores are ours, and how busy they were."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
     busy = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{name}, {os.cpu_count()} cores{busy}"
+    return f"{processor()}, {os.cpu_count()} cores{busy}"
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def commit() -> str:

@@ -4,6 +4,7 @@
     python -m benchmarks.efficacy --suite full --checkpoint sd15.safetensors --data folder_of_people
 
 Every cell's result is a file: a run that was interrupted goes on where it stopped, and a second run prints the tables.
+What is kept with the code need not be run again; --keep adds what this machine has measured.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.efficacy import curve, perceptual, quality, survival, transferred
 from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, purified, quick, row, sweep, transfer
+from benchmarks.efficacy.kept import keep, origins
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
@@ -95,6 +97,7 @@ def show(lab: Lab, cells: Iterable[Cell], folder: Path, ours: str) -> None:
     for sentence, holds in self_checks(results):
         print(f"- {'holds' if holds else 'FAILS'}: {sentence}")
     show_visibility(lab, results)
+    print("\n".join(f"- {said}" for said in origins(result.found for result in results)))
     write_json(results, folder / "results.json")
     print(f"\nPictures: {write_page(lab, results, folder / 'page', texts)}")
 
@@ -169,6 +172,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fp32", action="store_true", help="no bfloat16")
+    parser.add_argument("--keep", action="store_true", help="keep the results with the code, for other machines")
     options = parser.parse_args()
     options.quality = tuple(sorted(set(filter(None, options.quality.split(",")))))
     try:
@@ -210,6 +214,9 @@ def main() -> None:
     measure(setup, cells, options.workers)
     lab = Lab(setup)
     show(lab, cells, setup.results, options.ours)
+    if options.keep:
+        found = {lab.path(result.cell).stem: result.found for result in read(lab, cells)}
+        print(f"{keep(setup.results.name, found)} results are kept with the code now")
     if options.suite == "diffpure":
         show_sweep(read(lab, cells), setup.results / "diffpure.png")
 

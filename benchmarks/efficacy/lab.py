@@ -22,12 +22,13 @@ from torch import Tensor
 from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import code, quality
 from benchmarks.efficacy.cells import CLEAN, Cell
+from benchmarks.efficacy.kept import kept
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
 from benchmarks.efficacy.photographs import DEFAULT_PRESET, PRESETS, PhotoJudge
 from benchmarks.efficacy.subjects import Person, drawn_people, people_of_folder
 from benchmarks.efficacy.visible import SCALES, as_visible_as
-from benchmarks.table import digest
+from benchmarks.table import digest, origin
 from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
 from benchmarks.world import World, load_world, usual_device
 from demo import pixel_unet
@@ -191,7 +192,21 @@ class Lab:
 
     def missing(self, cells: Iterable[Cell]) -> list[Cell]:
         """Return the cells without a result."""
-        return [cell for cell in cells if not self.path(cell).exists()]
+        return [cell for cell in cells if self.found(cell) is None]
+
+    def found(self, cell: Cell) -> dict[str, Any] | None:
+        """Return a cell's result: this machine's own, else the one that is kept with the code."""
+        path = self.path(cell)
+        return json.loads(path.read_text("utf-8")) if path.exists() else self._kept.get(path.stem)
+
+    @cached_property
+    def _kept(self) -> dict[str, dict[str, Any]]:
+        return kept(self.setup.results.name)
+
+    def pictures(self, cell: Cell) -> Path | None:
+        """Return the file of a cell's pictures, if it was run on this machine."""
+        path = self.path(cell).with_suffix(".npz")
+        return path if path.exists() else None
 
     def path(self, cell: Cell) -> Path:
         """Return the file of a cell's result."""
@@ -222,7 +237,8 @@ class Lab:
         np.savez_compressed(path.with_suffix(".npz"), published=to_bytes(published), drawn=to_bytes(generations[:KEPT]))
         found = {"cell": asdict(cell), "visibility": asdict(seen), "effect": asdict(effect), "seconds": seconds}
         made = self.protected(cell.method, cell.budget_levels, cell.person)
-        write_json(path, found | {"cost": None if made is None else asdict(made.cost)})
+        cost = None if made is None else asdict(made.cost)
+        write_json(path, found | {"cost": cost, "made": origin()})
 
 
 @cache

@@ -15,8 +15,9 @@ GAP = 6
 
 
 def write_page(lab: Lab, results: Sequence[Result], folder: Path, tables: Sequence[str]) -> Path:
-    """Write index.html and a sheet a person and purifier; return the page."""
+    """Write index.html and, of what was run on this machine, a sheet a person and purifier; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
+    results = [result for result in results if lab.pictures(result.cell)]
     body = [
         "<!doctype html><meta charset=utf-8><title>LDU efficacy</title>",
         "<style>body{font:16px sans-serif}</style>",
@@ -44,7 +45,7 @@ def sheet_rows(lab: Lab, group: Sequence[Result]) -> list[tuple[str, np.ndarray]
 
 def _row(lab: Lab, results: Sequence[Result]) -> np.ndarray:
     clean = to_bytes(lab.person(results[0].cell.person).stolen[:1])[0]
-    by_thief = {r.cell.thief: np.load(lab.path(r.cell).with_suffix(".npz")) for r in results}
+    by_thief = {r.cell.thief: np.load(file) for r in results if (file := lab.pictures(r.cell))}
     protected = next(iter(by_thief.values()))["published"][0]
     difference = np.clip(128 + 10 * (protected.astype(int) - clean), 0, 255).astype(np.uint8)
     drawn = [picture for thief in sorted(by_thief, reverse=True) for picture in by_thief[thief]["drawn"]]

@@ -4,7 +4,8 @@
     LPIPS     distance in AlexNet's features, 0 = the same      Zhang et al. 2018
     DISTS     of structure and texture in VGG, 0 = the same     Ding et al. 2020
 
-They are taken from the pictures that a cell's file keeps, so they can be printed later than a cell was run.
+They are taken from the pictures that a cell's file keeps, so they can be printed later than a cell was run, on the
+machine that ran it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.efficacy.cells import CLEAN, Cell
+from benchmarks.efficacy.cells import CLEAN
 from benchmarks.efficacy.lab import Lab
 from benchmarks.efficacy.tables import Result
 from benchmarks.table import with_interval
@@ -44,18 +45,19 @@ def available(side: int) -> tuple[dict[str, Measure], list[str]]:
 
 def rows(lab: Lab, results: Sequence[Result], measures: dict[str, Measure]) -> Iterator[list[str]]:
     """Give a row a method: its mean over people, whatever thief came then, with a 95 % bootstrap interval."""
-    seen = {(r.cell.label, r.cell.person): r.cell for r in results if r.cell.method != CLEAN}
-    for label in dict.fromkeys(label for label, _ in sorted(seen)):
-        pairs = [_pair(lab, cell) for (own, _), cell in sorted(seen.items()) if own == label]
+    files = {(r.cell.label, r.cell.person): lab.pictures(r.cell) for r in results if r.cell.method != CLEAN}
+    seen = {key: file for key, file in sorted(files.items()) if file}
+    for label in dict.fromkeys(label for label, _ in seen):
+        pairs = [_pair(lab, person, file) for (own, person), file in seen.items() if own == label]
         values = (with_interval([measure(*pair) for pair in pairs], 3) for measure in measures.values())
         yield [label, str(len(pairs)), *values]
 
 
-def _pair(lab: Lab, cell: Cell) -> tuple[Tensor, Tensor]:
-    """Return what was published of a cell's person and the originals."""
-    with np.load(lab.path(cell).with_suffix(".npz")) as file:
+def _pair(lab: Lab, person: int, pictures: Path) -> tuple[Tensor, Tensor]:
+    """Return what was published of a person and the originals."""
+    with np.load(pictures) as file:
         published = to_pixels(torch.from_numpy(file["published"]).float())
-    return published, lab.person(cell.person).stolen
+    return published, lab.person(person).stolen
 
 
 def _ms_ssim(protected: Tensor, original: Tensor) -> float:

@@ -67,7 +67,7 @@ class Result:
 
 def read(lab: Lab, cells: Iterable[Cell]) -> list[Result]:
     """Return the results that are there."""
-    return [Result(cell, json.loads(lab.path(cell).read_text())) for cell in cells if lab.path(cell).exists()]
+    return [Result(cell, found) for cell in cells if (found := lab.found(cell)) is not None]
 
 
 def condition(cell: Cell) -> tuple[str, str, float]:

@@ -20,6 +20,7 @@ pytest.importorskip("peft", reason="needs the extra eval")
 from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, curve, perceptual, survival, transferred
+from benchmarks.efficacy import kept as ledger
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
@@ -178,8 +179,9 @@ def test_a_protection_is_made_once_however_many_cells_need_it():
 
 
 @pytest.fixture
-def lab(tmp_path):
-    return Lab(Setup(WEIGHTS, tmp_path))
+def lab(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "FOLDER", tmp_path / "kept")
+    return Lab(Setup(WEIGHTS, tmp_path / "efficacy"))
 
 
 def write(lab, cell, identity, frechet=10.0):
@@ -187,6 +189,7 @@ def write(lab, cell, identity, frechet=10.0):
         "cell": {},
         "visibility": {"max_abs_levels": 10, "psnr_db": 34.0, "ssim": 0.9},
         "effect": {"identity": identity, "no_face": 0.25, "frechet": frechet},
+        "made": {"commit": "abc1234", "day": "2026-01-01", "machine": "a machine"},
     }
     lab.path(cell).write_text(json.dumps(found))
 
@@ -231,6 +234,30 @@ def test_cells_with_a_result_are_not_run_again(lab):
     cells = [Cell("TI", "ldu", 10.0, person=person) for person in range(3)]
     write(lab, cells[1], 0.3)
     assert lab.missing(cells) == [cells[0], cells[2]]
+
+
+def test_what_is_kept_with_the_code_is_not_run_again_and_gives_way_to_what_is_measured_here(lab):
+    ours, clean = Cell("TI", "ldu", 10.0), Cell("TI", CLEAN, 0.0)
+    for cell, identity in ((ours, 0.3), (clean, 0.6)):
+        write(lab, cell, identity)
+    assert ledger.keep(lab.setup.results.name, {lab.path(ours).stem: lab.found(ours)}) == 1
+    elsewhere = Lab(replace(lab.setup, folder=lab.setup.folder / "elsewhere"))
+    assert elsewhere.missing([ours, clean]) == [clean]
+    (result,) = read(elsewhere, [ours, clean])
+    assert (result.identity, elsewhere.pictures(ours)) == (0.3, None)
+    assert ledger.origins([result.found]) == ["1 cells of commit abc1234, 2026-01-01, a machine"]
+    write(elsewhere, ours, 0.4)
+    assert read(elsewhere, [ours])[0].identity == 0.4
+
+
+def test_what_is_kept_of_former_code_is_not_read(lab, monkeypatch):
+    cell = Cell("TI", "advdm", 10.0)
+    write(lab, cell, 0.3)
+    ledger.keep(lab.setup.results.name, {lab.path(cell).stem: lab.found(cell)})
+    lab.path(cell).unlink()
+    assert lab.missing([cell]) == []
+    monkeypatch.setattr(code, "FIELD", ("ldu/budget.py",))
+    assert lab.missing([cell]) == [cell]
 
 
 def test_results_of_other_settings_are_never_mixed_in(lab):
