@@ -16,12 +16,13 @@ BEST_BASELINE = "aspl"
 OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope")
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
-last three without a contrast. `ldu_no_contrast` is what Protect did before it had one."""
+last three without a contrast. `ldu_no_contrast` is what Protect did before it had one, `ldu_few_draws` what it did with
+one before each step had 16 draws."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
 
-ROOM = {"ldu_slope": 2.0, "ldu_protect": 2.0, "ldu_no_contrast": 2.0}
+ROOM = dict.fromkeys(("ldu_slope", "ldu_protect", "ldu_no_contrast", "ldu_few_draws"), 2.0)
 """Times the budget of EQUAL for methods that need it: steps along the slope go further than signed ones in some places,
 well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths of this budget)."""
 
