@@ -22,7 +22,7 @@ EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
 
-ROOM = dict.fromkeys(("ldu_slope", "ldu_protect", "ldu_no_contrast", "ldu_few_draws"), 2.0)
+ROOM: dict[str, float] = dict.fromkeys(("ldu_slope", "ldu_protect", "ldu_no_contrast", "ldu_few_draws"), 2.0)
 """Times the budget of EQUAL for methods that need it: steps along the slope go further than signed ones in some places,
 well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths of this budget)."""
 
