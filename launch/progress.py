@@ -13,7 +13,7 @@ from launch.console import clock
 COST = {
     "LDU_TrainRho": 0.95,
     "LDU_TextualInversion": 0.18,
-    "LDU_RefinePixels": 2.0,
+    "LDU_RefinePixels": 0.4,
     "LDU_MeasureLoss": 0.06,
     "TrainLoraNode": 0.3,
     "KSampler": 0.3,

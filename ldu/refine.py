@@ -33,14 +33,12 @@ from torch.nn import functional
 
 from .budget import compose, resize, resize_mask, to_working_size, whole_budget
 from .errors import BadValueError, MismatchError
-from .losses import noise_prediction_loss, require_finite
+from .losses import require_finite
 from .model import Denoiser
 from .schedule import Weighting
 from .shapes import Latent, Levels, Mask, Resized
-from .train import Purifier, Surrogate, published_latent
+from .train import Purifier, Surrogate, mean_loss, published_latent
 
-DRAWS_AT_ONCE = 2
-"""Draws that are evaluated together."""
 _FIRST_STRIDE = 1 / 4  # of the budget, or of r; steps get shorter, so that few reach the border and still settle
 _LAST_STRIDE = 1 / 32
 _MOMENTUM = 0.7  # of steps along the slope; signed ones do worse with it
@@ -61,8 +59,7 @@ class RefineConfig:
         contrast: how much of the slope that the loss under the empty prompt shares is taken out, 0 to 1. With 0 a thief
             learns spoilt pictures, with 1 somebody else.
         refine_steps: gradient steps; 0 leaves the picture as it is.
-        draws: draws of t and noise per step, spread over the timesteps. A contrast leaves the difference of two slopes
-            that are nearly alike: with few draws that is more noise than subject.
+        draws: draws of t and noise per step.
         weighting: how much each noise level counts in the loss.
         seed: of all draws.
     """
@@ -71,8 +68,8 @@ class RefineConfig:
     visibility: float = 0.5
     flat: float = 0.5
     contrast: float = 1.0
-    refine_steps: int = 20
-    draws: int = 16
+    refine_steps: int = 60
+    draws: int = 2
     weighting: Weighting = "velocity"
     seed: int = 0
 
@@ -168,21 +165,15 @@ class Refinement:
     def _loss_and_slope(self, denoiser: Denoiser, z_0: Latent) -> tuple[Tensor, Latent]:
         """Return a denoiser's loss on a latent (1, c, h, w) and its gradient there."""
         z_0 = z_0.detach().requires_grad_()  # the encoder is passed once, for the sum of what is found here
-        draws, whole, slope = self._config.draws, torch.zeros(()).to(z_0), torch.zeros_like(z_0)
-        for first in range(0, draws, DRAWS_AT_ONCE):
-            count = min(DRAWS_AT_ONCE, draws - first)
-            loss = noise_prediction_loss(
-                denoiser,
-                z_0.expand(count, -1, -1, -1),
-                self._surrogate.schedule,
-                generator=self._generator,
-                t_range=(first / draws, (first + count) / draws),
-                weighting=self._config.weighting,
-            )
-            part = loss.sum() / draws
-            slope += torch.autograd.grad(part, z_0)[0]  # part by part: memory does not grow with the draws
-            whole += part.detach()
-        return whole, slope
+        loss = mean_loss(
+            denoiser,
+            z_0,
+            self._surrogate.schedule,
+            draws=self._config.draws,
+            weighting=self._config.weighting,
+            generator=self._generator,
+        )
+        return loss.detach(), torch.autograd.grad(loss, z_0)[0]
 
     @property
     def refined(self) -> Levels:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from .attacks.thief import thief_view
 from .budget import clipped_share, compose, residual_levels, resize_mask, to_pixels
@@ -24,7 +25,7 @@ from .lagrangian import DualVariable, VisibilityMeasure, root_mean_square
 from .losses import expected_loss, noise_prediction_loss, require_finite
 from .model import Denoiser
 from .protect import Subject, WalkConfig, WalkModels, decode, publish, shifted_walk
-from .schedule import Weighting
+from .schedule import NoiseSchedule, Weighting
 from .shapes import LatentOfAnySize, Levels, Pixels
 from .shift_unet import ShiftUNet
 from .training_state import TrainingState, load_training, save_training
@@ -181,13 +182,14 @@ class ShiftTraining:
         mask = None if subject.mask is None else resize_mask(subject.mask, residual)
         published = compose(subject.working, residual, self.config.budget_levels, mask)
         z_0 = published_latent(self.surrogate, published, self.purifiers, self.generator)
-        loss = noise_prediction_loss(
+        loss = mean_loss(
             self.surrogate.adversary,
-            z_0.expand(self.config.draws, -1, -1, -1),
+            z_0,
             self.surrogate.schedule,
-            generator=self.generator,
+            draws=self.config.draws,
             weighting=self.config.weighting,
-        ).mean()
+            generator=self.generator,
+        )
         residual = residual if mask is None else residual[:, :, mask[0, 0] > 0].unsqueeze(2)  # what will be published
         visibility = self.visibility(residual, self.config.budget_levels)
         objective = -loss + self.dual.price * (visibility - self.config.visibility_target)
@@ -267,6 +269,20 @@ def published_latent(
     if purifiers:
         x = purifiers[int(torch.randint(len(purifiers), (1,), generator=generator))](x, generator)
     return recomputed(surrogate.autoencoder.encode, x)
+
+
+def mean_loss(
+    denoiser: Denoiser,
+    z_0: LatentOfAnySize,
+    schedule: NoiseSchedule,
+    *,
+    draws: int,
+    weighting: Weighting,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return a denoiser's mean loss over `draws` of t and noise on one latent (1, c, h, w); differentiable."""
+    drawn = z_0.expand(draws, -1, -1, -1)
+    return noise_prediction_loss(denoiser, drawn, schedule, generator=generator, weighting=weighting).mean()
 
 
 def thief_loss(surrogate: Surrogate, levels: Levels, *, draws: int, seed: int = 0) -> list[float]:

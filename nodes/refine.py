@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import working_size
-from ..ldu.refine import DRAWS_AT_ONCE, RefineConfig, Refinement
+from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
 from ..ldu.train import Surrogate
 from .estimate import KEEPS_NOTHING, Pace, Teller
@@ -28,7 +28,7 @@ from .purifier_models import to_train_against
 from .types import PurifiersSocket
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
-_PREVIEW_EVERY = 4
+_PREVIEW_EVERY = 10
 
 
 class RefinePixels(io.ComfyNode):
@@ -60,7 +60,7 @@ class RefinePixels(io.ComfyNode):
                     default=RefineConfig.refine_steps,
                     min=0,
                     max=10000,
-                    tooltip="Gradient steps, each 16 evaluations of the model, with a contrast 32: 10 to 40 is "
+                    tooltip="Gradient steps, each two evaluations of the model, with a contrast four: 20 to 100 is "
                     "usual. 0 = the picture stays as it is.",
                 ),
                 seed_input(),
@@ -148,7 +148,7 @@ class RefinePixels(io.ComfyNode):
         require_one_size(original, image, "refine behind Fit to Budget.")
         side = training_resolution(model)
         size = working_size(original.shape[2], original.shape[1], side)
-        shape = latent_shape(model, *size, min(config.draws, DRAWS_AT_ONCE))
+        shape = latent_shape(model, *size, config.draws)
         # a strength of 0 asks for the picture as it is
         stays = [not alone and torch.equal(*pair) for pair in zip(originals, shifted, strict=True)]
         teller = Teller()

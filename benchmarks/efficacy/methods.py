@@ -1,6 +1,6 @@
 """All methods of the comparison by name: the field's, the controls, ours."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,17 +13,14 @@ from benchmarks.efficacy.ours import Refined, Shift
 from benchmarks.world import World
 from ldu.refine import RefineConfig
 
-NO_CONTRAST = RefineConfig(contrast=0, refine_steps=60, draws=2)
-"""Without a contrast two draws a step do: the slope is one of a large part that all of them share."""
-
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 25),
     "ldu_protect": Method(Refined(), 25),
-    "ldu_few_draws": Method(Refined(config=RefineConfig(refine_steps=60, draws=2)), 25),
-    "ldu_no_contrast": Method(Refined(config=replace(NO_CONTRAST, flat=0.25)), 25),
-    "ldu_refined": Method(Refined(config=replace(NO_CONTRAST, visibility=0)), 25),
-    "ldu_pixels": Method(Refined(config=replace(NO_CONTRAST, refine_steps=100, visibility=0)), 0),
-    "ldu_slope": Method(Refined(config=replace(NO_CONTRAST, refine_steps=100, visibility=0.4, flat=1)), 0),
+    "ldu_no_contrast": Method(Refined(config=RefineConfig(flat=0.25, contrast=0)), 25),
+    "ldu_refined": Method(Refined(config=RefineConfig(visibility=0, contrast=0)), 25),
+    "ldu_pixels": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0, contrast=0)), 0),
+    "ldu_slope": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0.4, flat=1, contrast=0)), 0),
+    "ldu_contrast": Method(Refined(config=RefineConfig(refine_steps=40, draws=4)), 0),
     "ldu_published": Method(published.protect, 50),
 }
 

@@ -166,8 +166,7 @@ def refined(psnr_db: float = 0.0) -> Lever:
     def lever(case: Case) -> list[Levels]:
         budget = case.config.budget_levels
         visibility = WHITE * 10 ** (-psnr_db / 20) / budget if psnr_db else 0
-        config = RefineConfig(budget, visibility, flat=1, contrast=0, refine_steps=case.alone, draws=2)
-        config = replace(config, seed=case.config.seed)
+        config = RefineConfig(budget, visibility, flat=1, contrast=0, refine_steps=case.alone, seed=case.config.seed)
         return [ours.refined(case.surrogate, *pair, config) for pair in zip(case.photos, case.default(), strict=True)]
 
     return lever

@@ -69,21 +69,6 @@ def test_a_contrast_raises_what_the_subject_loses_beside_any_picture(surrogate, 
     assert sum(thief_loss(surrogate, plain, draws=16)) > sum(thief_loss(surrogate, told, draws=16))
 
 
-def test_a_steps_draws_are_spread_over_the_timesteps_and_never_more_than_two_are_in_memory(surrogate, picture):
-    seen = []
-
-    class Watched(GaussianDenoiser):
-        def __call__(self, z, sigma):
-            seen.append(sigma)
-            return super().__call__(z, sigma)
-
-    config = RefineConfig(refine_steps=1, draws=7, contrast=0)
-    refined(replace(surrogate, adversary=Watched(surrogate.schedule)), picture, config=config)
-    assert [len(part) for part in seen] == [2, 2, 2, 1]
-    t = torch.searchsorted(surrogate.schedule.table, torch.cat(seen).to(surrogate.schedule.table))
-    assert (t * 7 // surrogate.schedule.train_timesteps).tolist() == [*range(7)]
-
-
 def test_flat_areas_change_less_than_busy_ones(surrogate, picture):
     half_flat = picture.clone()
     half_flat[..., :50] = 128

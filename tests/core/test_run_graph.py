@@ -196,7 +196,7 @@ class TestProgress:
             (number,) = [n for n, node in filled.items() if node["class_type"] == "LDU_ProtectFolder"]
             done = {number: {"value": 1, "max": 1, "state": "finished"}}
             shares.append(int(Progress(filled, started=0.0).line(done, now=5.0).partition("%")[0]))
-        assert shares[0] < 50
+        assert shares[0] < 30
         assert shares[1] > 90
 
     def test_nothing_done_promises_nothing(self):

@@ -44,7 +44,7 @@ def test_each_picture_of_a_batch_moves_within_the_budget(parts, refine, family):
     largest = change.abs().amax(dim=(1, 2, 3))
     assert ((largest > 2.5) & (largest < 5.01)).all()  # the shift alone is 2
     assert not torch.equal(change[0], change[1])
-    assert json.loads(out.ui["ldu"][0])["nfe"] == {"refine": 2 * 3 * 16}
+    assert json.loads(out.ui["ldu"][0])["nfe"] == {"refine": 2 * 3 * 2}
 
 
 def test_a_picture_without_a_shift_and_one_without_steps_stay_as_they_are(parts, refine):
