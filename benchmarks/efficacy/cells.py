@@ -16,8 +16,8 @@ BEST_BASELINE = "aspl"
 OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast")
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
-last three without a contrast, and pixels alone along the slope with a contrast and more draws. `ldu_no_contrast` is what
-Protect did before it had a contrast."""
+last three without a contrast, and pixels alone along the slope with a contrast and more draws. `ldu_no_contrast` is
+what Protect did before it had a contrast."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
@@ -140,7 +140,7 @@ def sweep(people: int = 4) -> list[Cell]:
 
 def transfer(people: int = 4) -> list[Cell]:
     """Return the cells that tell what is left where the thief has another model: ours, its parts and a pixel attack."""
-    methods = ("advdm", "ldu", "ldu_protect", "ldu_slope")
+    methods = ("advdm", "ldu", "ldu_protect", "ldu_slope", "ldu_contrast")
     return [
         Cell(thief + model, method, budget, psnr_db, person=person)
         for thief, model, person, (method, budget, psnr_db) in product(
