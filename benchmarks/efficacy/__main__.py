@@ -207,6 +207,7 @@ def main() -> None:
         other=options.other,
         preset=options.preset,
         quality=options.quality,
+        kept=options.suite != "row",  # which is there to see whether a number has changed
     )
     cells = chosen(suite(options.suite, options.people, options.checkpoint), options)
     cells = cells if setup.elsewhere else without_other_models(cells)

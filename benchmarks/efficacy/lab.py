@@ -61,6 +61,7 @@ class Setup:
         other: the checkpoint of thieves who work on another one than protections know; the demo world brings its own.
         preset: what the pictures of `data` show, a name of PRESETS.
         quality: names of `quality.NAMES`, taken of what thieves draw.
+        kept: whether results that are kept with the code count, or all is measured anew.
     """
 
     checkpoint: Path
@@ -73,6 +74,7 @@ class Setup:
     other: Path | None = None
     preset: str = DEFAULT_PRESET
     quality: tuple[str, ...] = ()
+    kept: bool = True
 
     @cached_property
     def thieves(self) -> dict[str, Thief]:
@@ -201,7 +203,7 @@ class Lab:
 
     @cached_property
     def _kept(self) -> dict[str, dict[str, Any]]:
-        return kept(self.setup.results.name)
+        return kept(self.setup.results.name) if self.setup.kept else {}
 
     def pictures(self, cell: Cell) -> Path | None:
         """Return the file of a cell's pictures, if it was run on this machine."""

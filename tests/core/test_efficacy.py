@@ -243,6 +243,7 @@ def test_what_is_kept_with_the_code_is_not_run_again_and_gives_way_to_what_is_me
     assert ledger.keep(lab.setup.results.name, {lab.path(ours).stem: lab.found(ours)}) == 1
     elsewhere = Lab(replace(lab.setup, folder=lab.setup.folder / "elsewhere"))
     assert elsewhere.missing([ours, clean]) == [clean]
+    assert Lab(replace(elsewhere.setup, kept=False)).missing([ours, clean]) == [ours, clean]
     (result,) = read(elsewhere, [ours, clean])
     assert (result.identity, elsewhere.pictures(ours)) == (0.3, None)
     assert ledger.origins([result.found]) == ["1 cells of commit abc1234, 2026-01-01, a machine"]
