@@ -10,7 +10,6 @@ What is kept with the code need not be run again; --keep adds what this machine 
 import argparse
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.efficacy import curve, perceptual, quality, survival, transferred
@@ -77,9 +76,8 @@ def suite(name: str, people: int, checkpoint: Path) -> list[Cell]:
     return quick(people or 2)
 
 
-def show(lab: Lab, cells: Iterable[Cell], folder: Path, ours: str) -> None:
+def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
     """Print the tables and write JSON and the page of pictures."""
-    results = read(lab, cells)
     texts = []
     for title, rows in tables(results, ours):
         print(f"\n**{title}**\n")
@@ -214,12 +212,13 @@ def main() -> None:
     print(provenance(options.checkpoint))
     measure(setup, cells, options.workers)
     lab = Lab(setup)
-    show(lab, cells, setup.results, options.ours)
+    results = read(lab, cells)
+    show(lab, results, setup.results, options.ours)
     if options.keep:
-        found = {lab.path(result.cell).stem: result.found for result in read(lab, cells)}
+        found = {lab.path(result.cell).stem: result.found for result in results}
         print(f"{keep(setup.results.name, found)} results are kept with the code now")
     if options.suite == "diffpure":
-        show_sweep(read(lab, cells), setup.results / "diffpure.png")
+        show_sweep(results, setup.results / "diffpure.png")
 
 
 if __name__ == "__main__":

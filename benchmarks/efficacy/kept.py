@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ldu.whole_file import written_whole
+
 FOLDER = Path(__file__).parent / "kept"
 
 
@@ -26,10 +28,9 @@ def keep(setup: str, found: dict[str, dict[str, Any]]) -> int:
     results = kept(setup) | found
     path = _file(setup)
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
     lines = (json.dumps({"name": name} | result) for name, result in sorted(results.items()))
-    part.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    part.replace(path)
+    with written_whole(path, force=True) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return len(results)
 
 
