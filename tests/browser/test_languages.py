@@ -118,9 +118,7 @@ def test_the_blueprint_and_its_inside_come_in_the_language_of_the_settings(serve
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
-def test_in_nodes_2_0_the_texts_of_several_lines_bear_their_labels_in_the_language_of_the_settings(
-    server, album, language
-):
+def test_in_nodes_2_0_a_blueprint_bears_its_labels_in_the_language_of_the_settings(server, album, language):
     slots = read(language, GRAPHS)["ldu"]["slots"]
     with front_end(server.address, language) as front:
         front.page.evaluate(NODES_2_0, True)
@@ -132,6 +130,8 @@ def test_in_nodes_2_0_the_texts_of_several_lines_bear_their_labels_in_the_langua
             front.open_blank()
             front.drag_from_library("LDU Stress Test", album / f"library_2_0_{language}.png")
             assert front.page.evaluate(TEXT_LABELS) == [slots["purifiers"]]
+            given = {slots[name] for name in ("model", "original pictures", "the thief's steps", "worst", "gallery")}
+            assert given <= set(front.page.inner_text("[data-node-id]").splitlines())
         finally:
             front.page.evaluate(NODES_2_0, False)
 

@@ -14,16 +14,16 @@ app.registerExtension({
     app.rootGraph.events?.addEventListener("subgraph-created", ({ detail }) => translateInside(detail.data));
   },
   nodeCreated(node) {
-    if (node.isSubgraphNode?.()) setTimeout(() => relabel(node)); // when it was put there from the node library
+    if (!node.isSubgraphNode?.()) return;
+    const configured = node.onConfigure;
+    node.onConfigure = function (...stored) { // read from a graph or from the node library, and not drawn yet
+      configured?.apply(this, stored);
+      relabel(this);
+    };
   },
   beforeConfigureGraph(graph) {
     translateGraph(graph);
     for (const inside of graph.definitions?.subgraphs ?? []) translateInside(inside);
-  },
-  afterConfigureGraph() {
-    for (const graph of [app.rootGraph, ...app.rootGraph.subgraphs.values()]) {
-      for (const node of graph.nodes) if (node.isSubgraphNode?.()) relabel(node);
-    }
   },
 });
 
@@ -88,7 +88,6 @@ function relabel(node) {
     widget.setNodeId?.(node.id); // Nodes 2.0 keeps labels by node, and asks no text of several lines for its own
     widget.label = labelIn(node.subgraph.inputs, widget);
   }
-  node.setDirtyCanvas(true, true);
 }
 
 function labelIn(slots, { name, label }) {
