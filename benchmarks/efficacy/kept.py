@@ -37,7 +37,7 @@ def keep(setup: str, found: dict[str, dict[str, Any]]) -> int:
 def origins(results: Iterable[dict[str, Any]]) -> list[str]:
     """Say from which commits, and on which machines, results are, with how many of each."""
     made = Counter("commit {commit}, {day}, {machine}".format(**result["made"]) for result in results)
-    return [f"{count} cells of {said}" for said, count in sorted(made.items())]
+    return [f"cells: {count} of {said}" for said, count in sorted(made.items())]
 
 
 def _file(setup: str) -> Path:

@@ -38,6 +38,7 @@ from ldu.attacks.purify.grid import GridPure
 from ldu.attacks.purify.recipe import build, parse
 from ldu.budget import to_levels, to_pixels
 from ldu.metrics import measure_visibility
+from ldu.whole_file import written_whole
 
 GENERATIONS = 16
 PIXELS = frozenset({"pixel", "upscale"})
@@ -269,6 +270,5 @@ def to_bytes(x: Tensor) -> np.ndarray:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file in one move: a half written one would count as done."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1), "utf-8")
-    part.replace(path)
+    with written_whole(path, force=True) as part:
+        part.write_text(json.dumps(content, indent=1), "utf-8")

@@ -246,7 +246,7 @@ def test_what_is_kept_with_the_code_is_not_run_again_and_gives_way_to_what_is_me
     assert Lab(replace(elsewhere.setup, kept=False)).missing([ours, clean]) == [ours, clean]
     (result,) = read(elsewhere, [ours, clean])
     assert (result.identity, elsewhere.pictures(ours)) == (0.3, None)
-    assert ledger.origins([result.found]) == ["1 cells of commit abc1234, 2026-01-01, a machine"]
+    assert ledger.origins([result.found]) == ["cells: 1 of commit abc1234, 2026-01-01, a machine"]
     write(elsewhere, ours, 0.4)
     assert read(elsewhere, [ours])[0].identity == 0.4
 
