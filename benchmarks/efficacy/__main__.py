@@ -138,14 +138,18 @@ def show_sweep(results: list[Result], picture: Path) -> None:
 
 def chosen(cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
     """Return the cells of a suite that the command asks for, of people who are there."""
-    there = len(folders_of(options.data)) if options.data else None
+    if options.data:
+        cells = [cell for cell in cells if cell.person < len(folders_of(options.data))]
     asked = {
-        "person": range(there) if there else None,
         "method": {"clean", *options.methods.split(",")} if options.methods else None,
         "thief": re.split(",(?! )", options.thieves) if options.thieves else None,  # some names have ", " in them
         "purifier": options.purifiers.split(",") if options.purifiers else None,
     }
     for name, values in asked.items():
+        there = {getattr(cell, name) for cell in cells}
+        if unknown := set(values or ()) - there:
+            lacking, offered = (", ".join(sorted(names)) for names in (unknown, there))
+            raise SystemExit(f"Suite {options.suite} has no {name} {lacking}; it has {offered}.")
         cells = [cell for cell in cells if values is None or getattr(cell, name) in values]
     return at_equal_ssim(cells, options.ssim) if options.ssim else cells
 

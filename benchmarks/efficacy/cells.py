@@ -30,8 +30,8 @@ SWEEP = (15, 50, 100, 150, 250)
 """Timesteps of 1000 to which DiffPure diffuses, as the paper's own sweep has them."""
 
 MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
-TRANSFERRED = ("LoRA", "DreamBooth")
-"""Thieves whose second self works on a model that no protection knows."""
+FINE_TUNED = ("LoRA", "DreamBooth")
+"""Thieves who change weights; a second self of each works on a model that no protection knows."""
 
 
 @dataclass(frozen=True, order=True)
@@ -97,19 +97,19 @@ def quick(people: int = 2) -> list[Cell]:
     return [
         Cell(thief, method, budget, psnr_db, purifier, person=person)
         for thief, (method, budget, psnr_db), purifier, person in product(
-            ("LoRA", "DreamBooth"), (*_beside_clean(methods), roomy), ("none", "jpeg 75"), range(people)
+            FINE_TUNED, (*_beside_clean(methods), roomy), ("none", "jpeg 75"), range(people)
         )
     ]
 
 
 def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
-    """Return the cells of all methods at equal visibility, one thief, no purifier."""
-    return _with_lora(methods, ("none",), people)
+    """Return the cells of all methods at equal visibility, two thieves, no purifier."""
+    return _crossed(FINE_TUNED, methods, ("none",), people)
 
 
 def purified(purifiers: Iterable[str], people: int = 4) -> list[Cell]:
     """Return the cells of what is shipped and the field's strongest after every purifier, one thief."""
-    return _with_lora(("advdm", OURS[0]), purifiers, people)
+    return _crossed(("LoRA",), ("advdm", OURS[0]), purifiers, people)
 
 
 def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:
@@ -135,18 +135,14 @@ def fragility(people: int) -> list[Cell]:
 def sweep(people: int = 4) -> list[Cell]:
     """Return the cells of the DiffPure sweep: ours, LDU as published and a pixel attack, diffused ever further."""
     methods = ("ldu_published", "ldu", "ldu_protect", "ldu_slope", "advdm")
-    return _with_lora(methods, ("none", *(f"diffpure {timestep}" for timestep in SWEEP)), people)
+    return _crossed(("LoRA",), methods, ("none", *(f"diffpure {timestep}" for timestep in SWEEP)), people)
 
 
 def transfer(people: int = 4) -> list[Cell]:
     """Return the cells that tell what is left where the thief has another model: ours, its parts and a pixel attack."""
     methods = ("advdm", "ldu", "ldu_protect", "ldu_slope", "ldu_contrast")
-    return [
-        Cell(thief + model, method, budget, psnr_db, person=person)
-        for thief, model, person, (method, budget, psnr_db) in product(
-            TRANSFERRED, ("", ELSEWHERE), range(people), _beside_clean(methods)
-        )
-    ]
+    thieves = [thief + model for thief, model in product(FINE_TUNED, ("", ELSEWHERE))]
+    return _crossed(thieves, methods, ("none",), people)
 
 
 def _beside_clean(methods: Iterable[str]) -> tuple[tuple[str, float, float], ...]:
@@ -154,10 +150,12 @@ def _beside_clean(methods: Iterable[str]) -> tuple[tuple[str, float, float], ...
     return (CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods)
 
 
-def _with_lora(methods: Iterable[str], purifiers: Iterable[str], people: int) -> list[Cell]:
+def _crossed(thieves: Iterable[str], methods: Iterable[str], purifiers: Iterable[str], people: int) -> list[Cell]:
     return [
-        Cell("LoRA", method, budget, psnr_db, purifier, person=person)
-        for person, (method, budget, psnr_db), purifier in product(range(people), _beside_clean(methods), purifiers)
+        Cell(thief, method, budget, psnr_db, purifier, person=person)
+        for thief, person, (method, budget, psnr_db), purifier in product(
+            thieves, range(people), _beside_clean(methods), purifiers
+        )
     ]
 
 
