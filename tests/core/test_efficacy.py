@@ -7,6 +7,7 @@ import shutil
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, curve, perceptual, survival, transferred
 from benchmarks.efficacy import kept as ledger
+from benchmarks.efficacy.__main__ import chosen
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
@@ -60,6 +62,15 @@ def test_the_cells_of_a_suite_differ_and_their_files_too():
 def test_every_method_of_the_suites_exists():
     cells = [*plan.quick(), *plan.full(METHODS, ["none"], people=1)]
     assert {cell.method for cell in cells} == {CLEAN, *METHODS}
+
+
+def test_a_command_takes_of_a_suite_what_it_names_and_refuses_what_is_not_there():
+    cells = plan.field(["advdm", "aspl"])
+    options = SimpleNamespace(suite="field", data=None, methods="aspl", thieves="LoRA", purifiers=None, ssim=0.0)
+    assert {(cell.method, cell.thief) for cell in chosen(cells, options)} == {(CLEAN, "LoRA"), ("aspl", "LoRA")}
+    options.methods = "aspl,apsl"
+    with pytest.raises(SystemExit, match=r"^Suite field has no method apsl; it has advdm, aspl, clean\.$"):
+        chosen(cells, options)
 
 
 def test_people_of_the_tables_are_never_tuned_on():
