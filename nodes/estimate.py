@@ -8,11 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ..ldu.checkpoint import RhoCard
 from ..ldu.flatness import hint
-from ..ldu.shapes import Levels
+from ..ldu.shapes import Levels, Mask
 from ..ldu.train import TrainConfig
 from .host import few_step_kind, say_on_node, training_memory
-from .types import TrainedRho
+from .types import ModelTag
 from .wording import of_each
 
 # In units of what the preparation of a picture took; with the demo checkpoint, k 2, on a CPU: 0.173 s, a step 0.595 s,
@@ -90,7 +91,7 @@ def say_rest(seconds: float, left: int, closing: str = GOES_ON, unit: str = "ste
 def say_memory(wanted: float, free: float) -> str:
     """Say how many bytes the training will want and how many are free."""
     said = f"About {wanted / GIB:.1f} GiB of memory wanted, {free / GIB:.1f} GiB free."
-    return said if wanted <= free else f"{said} It may not fit: choose smaller pictures, or close other programs."
+    return said if wanted <= free else f"{said} It may not fit: close other programs, or start ComfyUI with --cpu."
 
 
 def duration(seconds: float) -> str:
@@ -107,14 +108,13 @@ def _count(number: int, unit: str) -> str:
 def remarks(
     model: Any,  # noqa: ANN401
     pictures: Sequence[Levels],
+    masks: Sequence[Mask | None],
     side: int,
     config: TrainConfig,
-    given: TrainedRho | None,
-    prompt: str,
 ) -> list[str]:
-    """Say what is unusual about the model, the pictures and the rho to go on from; nothing where all is usual."""
-    hints = [hint(picture, config.budget_levels, side) for picture in pictures]
-    return [*say_few_steps(model), *of_each(hints), *say_other_subject(given, prompt)]
+    """Say what is unusual about the model and the pictures; nothing where all is usual."""
+    hints = [hint(each, config.budget_levels, side, mask) for each, mask in zip(pictures, masks, strict=True)]
+    return [*say_few_steps(model), *of_each(hints)]
 
 
 def say_few_steps(model: Any) -> list[str]:  # noqa: ANN401
@@ -125,8 +125,14 @@ def say_few_steps(model: Any) -> list[str]:  # noqa: ANN401
     return [f"{kind} Its predictions are made for 1 to 8 steps: keep k at 1 to 4. Nothing here was measured on one."]
 
 
-def say_other_subject(given: TrainedRho | None, prompt: str) -> list[str]:
-    """Say that a rho to go on from was trained for another prompt."""
-    if given is None or not given.card.prompt or given.card.prompt == prompt:
-        return []
-    return [f"The ρ to go on from was trained for “{given.card.prompt}”, this training is for “{prompt}”."]
+def say_other_training(card: RhoCard, tag: ModelTag, config: TrainConfig, prompt: str) -> list[str]:
+    """Say in what a rho to go on from was trained otherwise: for another checkpoint, walk or prompt."""
+    was, now = (card.k_steps, card.depth), (config.k_steps, config.depth)
+    walks = ["k = {} and depth = {:g}".format(*walk) for walk in (was, now)]
+    differing = [
+        ("another checkpoint", "the one that is loaded", card.model_hash != tag.fingerprint),
+        (*walks, was != now),
+        (f"“{card.prompt}”", f"“{prompt}”", bool(card.prompt) and card.prompt != prompt),
+    ]
+    said = "The ρ to go on from was trained for {}, this training is for {}."
+    return [said.format(then, this) for then, this, differs in differing if differs]

@@ -42,6 +42,7 @@ class HostModels:
 
         Raises:
             BadValueError: with the recipe and what it needs.
+            UnsupportedModelError: the model needs a condition, and none is connected.
         """
         for recipe in recipes:
             model_too = recipe.gradient or "latent" in recipe.needs
@@ -52,6 +53,8 @@ class HostModels:
                 )
             if recipe.needs:
                 require_vae(self._vae, self._model)
+            if model_too:
+                default_conditioning(self._model, self._conditioning)
 
     @contextmanager
     def opened_for(self, recipe: Recipe, shape: Sequence[int]) -> Iterator[tuple[Tools, torch.device]]:

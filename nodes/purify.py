@@ -81,7 +81,10 @@ class Purify(io.ComfyNode):
                 io.Model.Input("model", optional=True, tooltip="For diffpure, img2img and impress."),
                 io.Vae.Input("vae", optional=True, tooltip="For vae, diffpure, img2img and impress."),
                 io.Conditioning.Input(
-                    "conditioning", optional=True, tooltip="For diffpure and img2img; zeros if nothing is connected."
+                    "conditioning",
+                    optional=True,
+                    tooltip="For diffpure and img2img, usually the empty prompt. SD1 and SD2 take zeros without one, "
+                    "others need it.",
                 ),
             ],
             outputs=[

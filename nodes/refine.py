@@ -109,7 +109,7 @@ class RefinePixels(io.ComfyNode):
                     "walk_conditioning",
                     optional=True,
                     tooltip="The empty prompt, the same as for Invert to z_T: what the contrast tells the subject "
-                    "from. Zeros if nothing is connected.",
+                    "from. SD1 and SD2 take zeros without one, others need it.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The refined picture in whole levels.")],

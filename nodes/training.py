@@ -163,12 +163,15 @@ def _train(
         )
     model, tag = one["model"], tag_model(one["model"])
     side = training_resolution(model)
-    net = _start(one.get("rho"), model, tag)
+    given: TrainedRho | None = one.get("rho")
+    net = _start(given, model, tag)
     sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
     clip, patcher = _clip_to_train_through(one), under_manager(net)
     prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
-    teller.remarks = remarks(model, pictures, side, config, one.get("rho"), prompt)
+    teller.remarks = remarks(model, pictures, masks, side, config)
+    if given is not None:
+        teller.remarks += say_other_training(given.card, tag, config, prompt)
     text = [] if clip is None else [clip.patcher]
     teller.begin(model, one["vae"], shape, [*text, patcher])
     with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):

@@ -63,7 +63,8 @@ class InvertToZT(io.ComfyNode):
                 io.Conditioning.Input(
                     "conditioning",
                     optional=True,
-                    tooltip="Condition of the walk, usually the empty prompt; zeros if nothing is connected.",
+                    tooltip="Condition of the walk, usually the empty prompt. SD1 and SD2 take zeros without one, "
+                    "others need it.",
                 ),
             ],
             outputs=[

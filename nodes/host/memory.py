@@ -83,7 +83,7 @@ def require_full_load(patcher: Any) -> None:  # noqa: ANN401
             raise UnsupportedModelError(f"Training needs {whole}, but --novram keeps it out: start ComfyUI without it.")
         raise UnsupportedModelError(
             f"Training needs {whole}, but only a part "
-            "fits: close other programs, choose a smaller picture, or start ComfyUI with --cpu."
+            "fits: close other programs, or start ComfyUI with --cpu."
         )
 
 

@@ -153,6 +153,6 @@ def default_conditioning(model: Any, conditioning: list[Any] | None) -> list[Any
     width = model.model.model_config.unet_config.get("context_dim")
     if not width or model.model.adm_channels:
         raise UnsupportedModelError(
-            "This model needs a condition for its walk: connect a CLIP Text Encode with an empty prompt."
+            "This model needs a condition: connect a CLIP Text Encode with an empty prompt."
         )
     return [[torch.zeros(1, 77, width), {}]]

@@ -113,6 +113,11 @@ def test_every_node_is_found_under_the_names_of_its_relatives(object_info):
         }
 
 
+def test_every_blueprint_is_found_under_them_too():
+    for file in (PACK / "subgraphs").iterdir():
+        assert json.loads(file.read_text("utf-8"))["extra"]["BlueprintSearchAliases"] == ALIASES
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_help_page_lists_the_inputs_and_outputs_of_its_node_as_they_stand_on_the_screen(schemas, language):
     for node, words in read(language).items():
