@@ -18,6 +18,12 @@ from .wording import ALIASES, CATEGORY
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
 
+MASK_EDITOR = "clipspace-"  # how the front end names what its mask editor writes
+MASK_EDITOR_WROTE_IT = (
+    "The mask editor has painted a hole into a copy of the picture. Choose the picture itself again, paint on a Load "
+    "Image that shows it, and connect the MASK of that: it is 1 where you paint, the place to protect."
+)
+
 
 class LoadPicture(io.ComfyNode):
     """Decode a file of the input folder as its readers do."""
@@ -55,7 +61,11 @@ class LoadPicture(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, image: str | None) -> bool | str:
         """Accept any file inside the host's folders, also one pasted after the list was made."""
-        if image is None or folder_paths.exists_annotated_filepath(image):
+        if image is None:
+            return True
+        if Path(image).name.startswith(MASK_EDITOR):
+            return MASK_EDITOR_WROTE_IT
+        if folder_paths.exists_annotated_filepath(image):
             return True
         return f"There is no picture {image!r} in the input folder: put it there, or choose another one."
 

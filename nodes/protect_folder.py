@@ -91,8 +91,8 @@ class ProtectFolder(io.ComfyNode):
                     default=RefineConfig.refine_steps,
                     min=0,
                     max=10000,
-                    tooltip="Gradient steps on the pixels of each picture, if a personalization is connected; each two "
-                    "evaluations of the model. 20 to 100 is usual. 0 = the shift alone.",
+                    tooltip="Gradient steps on the pixels of each picture, if a personalization is connected; each "
+                    "four evaluations of the model. 20 to 100 is usual. 0 = the shift alone.",
                 ),
             ],
             outputs=[

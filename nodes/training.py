@@ -14,7 +14,7 @@ from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
-from .estimate import Teller, remarks, say_time
+from .estimate import Teller, remarks, say_other_training, say_time
 from .host import (
     HostAutoencoder,
     HostSession,

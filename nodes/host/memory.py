@@ -82,8 +82,7 @@ def require_full_load(patcher: Any) -> None:  # noqa: ANN401
         if mm.vram_state == mm.VRAMState.NO_VRAM:  # whatever would fit
             raise UnsupportedModelError(f"Training needs {whole}, but --novram keeps it out: start ComfyUI without it.")
         raise UnsupportedModelError(
-            f"Training needs {whole}, but only a part "
-            "fits: close other programs, or start ComfyUI with --cpu."
+            f"Training needs {whole}, but only a part fits: close other programs, or start ComfyUI with --cpu."
         )
 
 

@@ -144,6 +144,19 @@ def test_what_is_unusual_stays_on_the_node(train, heard, host, tmp_path):
         assert part in text
 
 
+def test_a_flat_area_that_a_mask_spares_is_no_remark(train, heard):
+    mask = torch.zeros(1, 64, 72)
+    mask[..., :8] = 1
+    train(steps=1, image=torch.full((1, 64, 72, 3), 0.5), mask=mask, seed=91)
+    assert "flat" not in heard[0]
+
+
+def test_a_rho_of_another_checkpoint_or_walk_is_gone_on_from_and_said_so(train, heard, host, tmp_path):
+    train(steps=1, rho=rho(Bench(host, tmp_path), model_hash="other", prompt=""), k=1, depth=0.5, seed=92)
+    assert "trained for another checkpoint, this training is for the one that is loaded" in heard[0]
+    assert "trained for k = 4 and depth = 0.5, this training is for k = 1 and depth = 0.5." in heard[0]
+
+
 def test_apply_says_what_rho_was_trained_for_and_that_the_checkpoint_is_another(host, tmp_path):
     from .bad_input.bench import walked
 

@@ -105,6 +105,12 @@ def with_card(**values):
 
 
 FILES = [
+    Case(
+        "Load Picture",
+        "what the mask editor made of a picture",
+        "paint on a Load Image",
+        load("clipspace-painted-masked-1.png", encoded(mode="RGBA")),
+    ),
     Case("Load Picture", "a file that is not there", "no picture", lambda b: b.node("LDU_LoadPicture", image="x.png")),
     Case(
         "Load Picture",
