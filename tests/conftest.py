@@ -11,7 +11,7 @@ torch.set_num_threads(1)  # the arrays are tiny: more threads only wait for each
 ROOT = Path(__file__).parent.parent
 sys.path += [str(ROOT), str(ROOT / "tests")]  # last: the host's nodes.py must win over our nodes/
 
-# all that holds arrays; what reads untrusted files checks types itself, with messages of its own
+# all that holds arrays, but for what refuses files and wrong sizes itself, with messages of its own
 SHAPED = (
     "attacks", "backends", "budget", "lagrangian", "losses", "model", "protect", "schedule", "shift_unet", "train",
     "trajectory",
