@@ -16,7 +16,8 @@ from ..ldu.evidence.likeness import Embed
 NOBODY, DEMO, INSIGHTFACE = "none", "demo portraits", "insightface"
 CHOICES = [NOBODY, DEMO, INSIGHTFACE]
 TOOLTIP = (
-    "Who compares faces. demo portraits: a small network that knows the demo's drawn people and nobody else. "
+    "Who compares faces. demo portraits: a small network that knows the demo's drawn people and nobody else: "
+    "for photographs its numbers mean nothing. "
     "insightface: real faces, if you have installed it; its models are for non-commercial research only."
 )
 DEMO_SIDE = 128  # pixels, at which the demo's network was trained
@@ -39,7 +40,8 @@ def _demo() -> Network:
     net = load_identity()
     return Network(
         lambda picture: net(to_pixels(thief_view(picture, DEMO_SIDE)))[0],
-        "the demo's identity network, which knows the demo's drawn portraits only",
+        "the demo's identity network, which knows the demo's drawn portraits only: "
+        "for photographs its numbers mean nothing",
     )
 
 

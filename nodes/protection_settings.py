@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from .host import is_demo, tag_model, training_resolution
+from .host import file_name, is_demo, tag_model, training_resolution
 from .types import TrainedRho
 
 Settings = dict[str, str | int | float]
+NOT_TOLD = "not told"
 
 
 def model_and_settings(measured: dict[str, list[Any] | None]) -> dict[str, Any]:
@@ -13,8 +14,10 @@ def model_and_settings(measured: dict[str, list[Any] | None]) -> dict[str, Any]:
     model, rho, strength, seed, steps = (
         (measured.get(name) or [None])[0] for name in ("model", "rho", "strength", "shift_seed", "refine_steps")
     )
-    applied: Settings = {"strength": strength, "seed of the shift": seed, "steps on the pixels": steps}
+    applied: Settings = {"strength": strength, "seed of the shift": seed}
     settings = about_rho(rho) | {name: value for name, value in applied.items() if value is not None}
+    if settings or steps is not None:
+        settings |= _about_pixels(steps)
     return {"model": _about_model(model), "settings": settings, "demo": model is not None and is_demo(model)}
 
 
@@ -30,15 +33,23 @@ def about_rho(rho: TrainedRho | None) -> Settings:
         "depth": card.depth,
         "budget in training": card.budget_levels,
         "prompt": card.prompt,
+        "training: purifiers": NOT_TOLD,  # unless its card names them
         **told,
     }
+
+
+def _about_pixels(steps: int | None) -> Settings:
+    """Return what is known of Refine in Pixels: its steps at most, for no output of it tells the rest."""
+    told: Settings = {"steps on the pixels": NOT_TOLD if steps is None else steps}
+    return told if steps == 0 else told | {"visibility, flat areas and contrast on the pixels": NOT_TOLD}
 
 
 def _about_model(model: Any) -> Settings:  # noqa: ANN401
     if model is None:
         return {}
-    tag = tag_model(model)
+    tag, name = tag_model(model), file_name(model)
     return {
+        **({"name": name} if name else {}),
         "family": tag.family,
         "fingerprint": tag.fingerprint,
         "prediction": tag.prediction,

@@ -29,6 +29,8 @@ FORMAT_TOOLTIP = (
     "png keeps every level, and with them the budget. jpeg and webp are smaller and change the values again: then the "
     "file is measured anew, and the budget no longer bounds it."
 )
+UNCHECKED = "No platform was checked: platform_check needs the picture before, connected to original."
+NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
 QUALITY_TOOLTIP = "Of jpeg and webp, 1 to 100: 90 to 95 is usual. A png has none."
 
 
@@ -140,7 +142,8 @@ class SaveProtected(io.ComfyNode):
             for number, (levels, before) in enumerate(zip(pictures.split(1), befores, strict=True), counter)
         ]
         shown = [ui.SavedResult(each.path.name, subfolder, io.FolderType.output) for each in written]
-        said = "\n".join([*dict.fromkeys(line for each in written for line in each.said), UNPUBLISH])
+        told = [line for each in written for line in each.said] + _say_undone(metadata, platform_check, original)
+        said = "\n".join([*dict.fromkeys(told), UNPUBLISH])
         return io.NodeOutput(
             [Path(subfolder, each.path.name).as_posix() for each in written],
             to_image(torch.cat([each.seen for each in written])),
@@ -216,6 +219,12 @@ def _originals(original: Tensor | None, pictures: Levels) -> list[Levels] | list
             f"{tuple(pictures.movedim(1, -1).shape)} came: connect the one that Fit to Budget has."
         )
     return list(befores.split(1))
+
+
+def _say_undone(metadata: bool, platform_check: bool, original: Tensor | None) -> list[str]:
+    """Say which wishes could not be met."""
+    unchecked = [UNCHECKED] if platform_check and original is None else []
+    return [*unchecked, NOT_EMBEDDED] if metadata and not may_embed_metadata() else unchecked
 
 
 def _unprotected_beside(path: Path, info: PictureInfo) -> str | None:

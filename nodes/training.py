@@ -191,7 +191,7 @@ def _train(
         training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
         run(training, teller)
     net.requires_grad_(False).eval()
-    rho = TrainedRho(patcher, card_of(training, tag, prompt))
+    rho = TrainedRho(patcher, card_of(training, tag, prompt, one.get("purifiers")))
     save_rho(finished_path(training), rho.net, rho.card)
     forget(training)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}

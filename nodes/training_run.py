@@ -1,6 +1,7 @@
 """Run a training of ρ with progress, previews and a state on disk to go on from, and sum up what it made."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import folder_paths
 from torch.optim import Optimizer
 
+from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.checkpoint import RhoCard
 from ..ldu.errors import BadFileError, LduError, NonFiniteError
 from ..ldu.train import ShiftTraining
@@ -78,9 +80,10 @@ def state_path(training: ShiftTraining) -> Path:
     return Path(folder_paths.get_user_directory()) / "ldu" / "unfinished" / f"{training.fingerprint[:16]}.safetensors"
 
 
-def card_of(training: ShiftTraining, tag: ModelTag, prompt: str) -> RhoCard:
+def card_of(training: ShiftTraining, tag: ModelTag, prompt: str, purifiers: Sequence[Recipe] | None) -> RhoCard:
     """Return what a finished rho was trained for, with all settings and the course of its training."""
     config = training.config
+    against = {"purifiers": ", ".join(map(str, purifiers or ())) or "none"}
     measured = {"losses": training.state.losses, "evaluations": training.state.evaluations}
     settings = {name: value for name, value in asdict(config).items() if name not in RhoCard.__dataclass_fields__}
     return RhoCard(
@@ -93,7 +96,7 @@ def card_of(training: ShiftTraining, tag: ModelTag, prompt: str) -> RhoCard:
         rounds=config.rounds,
         budget_levels=config.budget_levels,
         prompt=prompt,
-        training=settings | measured,
+        training=settings | against | measured,
     )
 
 

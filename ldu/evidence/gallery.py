@@ -114,6 +114,11 @@ class Thief:
         return self._is_more
 
     @property
+    def judge(self) -> str:
+        """Say who compared, wherever the verdict rests on that; empty where nobody did or nobody was told of."""
+        return f"Compared by {self.compared_by}." if self.measure == "similarity" and self.compared_by else ""
+
+    @property
     def finding(self) -> str:
         """Say whether a protection is seen; empty where nobody can tell."""
         if self.shows_protection is None:
@@ -151,7 +156,7 @@ class Thief:
         found = f" {self.finding}" if self.finding else ""
         if self.measure == "loss":
             return f"{self.name}: worst for you are {worst.given}, which are easiest to learn ({worst}{beside}).{found}"
-        by = f" Compared by {self.compared_by}." if self.compared_by else ""
+        by = f" {self.judge}" if self.judge else ""
         return (
             f"{self.name}: worst for you are {worst.given}, from which the thief's pictures become most like the "
             f"person ({worst}{beside}).{by}{found}"

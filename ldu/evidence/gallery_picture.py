@@ -111,7 +111,8 @@ class _Board:
         row = layout.gap + self._head_height + layout.side + layout.caption
         height = 2 * layout.margin + len(title) * layout.title.line + (len(intro) + len(legend)) * layout.text.line
         height += sum(row + len(name) * layout.title.line for name in names) + layout.gap
-        height += sum(len(self._finding(exhibit.thief)) for exhibit in exhibits) * layout.text.line
+        below = [self._wrapped(said) for exhibit in exhibits for said, _ in _below(exhibit.thief)]
+        height += sum(map(len, below)) * layout.text.line
         self._sheet = Image.new("RGB", (self._width, height), PAPER)
         self._draw = ImageDraw.Draw(self._sheet)
         y = self._lines(layout.margin, title, layout.title, INK)
@@ -149,11 +150,13 @@ class _Board:
                 self._caption(x, top + layout.side + layout.gap // 2, attempt, exhibit.thief, marked)
             if marked:
                 self._frame(x, top)
-        colour = INK if exhibit.thief.shows_protection else MARK
-        return self._lines(top + layout.side + layout.caption, self._finding(exhibit.thief), layout.text, colour)
+        bottom = top + layout.side + layout.caption
+        for said, colour in _below(exhibit.thief):
+            bottom = self._lines(bottom, self._wrapped(said), layout.text, colour)
+        return bottom
 
-    def _finding(self, thief: Thief) -> list[str]:
-        return self._layout.text.wrap(thief.finding, self._inner) if thief.finding else []
+    def _wrapped(self, said: str) -> list[str]:
+        return self._layout.text.wrap(said, self._inner)
 
     def _head(self, x: int, bottom: int, lines: list[str], colour: Colour) -> None:
         font = self._layout.text
@@ -199,6 +202,12 @@ class _Board:
         said = f"{words} - worst for you" if marked else words
         for number, line in enumerate(font.wrap(said, side, most=CAPTION_LINES)):
             font.write(self._draw, (x, y + self._layout.gap // 4 + number * font.line), line, colour)
+
+
+def _below(thief: Thief) -> list[tuple[str, Colour]]:
+    """Return what stands below a thief's row, each with its colour: who compared, and whether a protection is seen."""
+    said = (thief.judge, QUIET), (thief.finding, INK if thief.shows_protection else MARK)
+    return [(sentence, colour) for sentence, colour in said if sentence]
 
 
 def _legend(exhibits: Sequence[Exhibit]) -> str:

@@ -1,11 +1,24 @@
-"""Text in a picture, in the font that Pillow brings along, so that it looks the same everywhere."""
+"""Text in a picture, in the font that Pillow brings along, so that it looks the same everywhere.
+
+That font is asked for ASCII only: accents are dropped. A line with other letters (Chinese, Japanese) is set in a font
+of the system that has them. Letters that no font has become their codes: few can read them, but they tell names apart.
+"""
 
 import unicodedata
+from functools import cache
 
-from PIL import ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
-_SPOKEN = str.maketrans({"×": "x", "–": "-", "—": "-", "’": "'", "…": "...", "ρ": "rho"})
+_SPOKEN = str.maketrans({"×": "x", "–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "…": "...", "ρ": "rho"})
+_SYSTEM_FONTS = (
+    *("NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "NotoSansCJKjp-Regular.otf", "SourceHanSans-Regular.ttc"),
+    *("SourceHanSansSC-Regular.otf", "wqy-microhei.ttc", "wqy-zenhei.ttc", "DroidSansFallbackFull.ttf", "ipag.ttf"),
+    *("msyh.ttc", "YuGothM.ttc", "msgothic.ttc", "simsun.ttc", "malgun.ttf"),  # Windows
+    *("PingFang.ttc", "Hiragino Sans GB.ttc", "ヒラギノ角ゴシック W3.ttc", "AppleSDGothicNeo.ttc"),  # macOS
+    *("DejaVuSans.ttf", "arial.ttf", "Arial.ttf"),  # other alphabets
+)
+_NO_LETTER = "\uffff"  # drawn as the box that a font shows for what it lacks
 
 
 class Lettering:
@@ -16,15 +29,15 @@ class Lettering:
     """
 
     def __init__(self, size: int) -> None:
-        self.font = ImageFont.load_default(size)
+        self._size = size
         self.line = round(1.35 * size)  # pixels from line to line
 
     def wrap(self, text: str, width: float, most: int = 1000) -> list[str]:
         """Break a text into lines that fit into a width; beyond `most` lines the rest becomes dots."""
         lines = [""]
-        for word in drawable(text).split():
+        for word in self._set(text)[0].split():
             longer = f"{lines[-1]} {word}".strip()
-            if lines[-1] and self._length(longer) > width:
+            if lines[-1] and self.length(longer) > width:
                 lines.append(word)
             else:
                 lines[-1] = longer
@@ -35,20 +48,78 @@ class Lettering:
         self, draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: Colour, anchor: str = "la"
     ) -> None:
         """Draw one line."""
-        draw.text(at, drawable(text), fill=colour, font=self.font, anchor=anchor)
+        words, font = self._set(text)
+        draw.text(at, words, fill=colour, font=font, anchor=anchor)
 
-    def _length(self, text: str) -> float:
-        return self.font.getlength(text)
+    def length(self, line: str) -> float:
+        """Return the width of a line in pixels."""
+        words, font = self._set(line)
+        return font.getlength(words)
 
     def _fit(self, line: str, width: float, cut: bool) -> str:
-        if not cut and self._length(line) <= width:
+        if not cut and self.length(line) <= width:
             return line
-        while line and self._length(f"{line}...") > width:
+        while line and self.length(f"{line}...") > width:
             line = line[:-1]
         return f"{line}..."
 
+    def _set(self, text: str) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
+        """Return a text as it can be drawn, and the font for it: of the system's the one with most of its letters."""
+        foreign = foreign_letters(text)
+        fonts = _open(_SYSTEM_FONTS, self._size) if foreign else ()
+        has, font = max(
+            ((_held(font, foreign), font) for font in fonts), key=lambda pair: len(pair[0]), default=("", None)
+        )
+        return drawable(text, has), font if has and font else _default(self._size)
 
-def drawable(text: str) -> str:
-    """Write a text in the letters that the font has: accents are dropped, other letters become question marks."""
-    plain = unicodedata.normalize("NFKD", text.translate(_SPOKEN))
-    return "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()
+
+def drawable(text: str, has: str = "") -> str:
+    """Write a text in ASCII and the letters that a font has: accents are dropped, other letters become their codes."""
+    return "".join(
+        plain if (plain := _plain(letter)).isascii() else letter if letter in has else _code(letter)
+        for letter in unicodedata.normalize("NFC", text)
+    )
+
+
+def foreign_letters(text: str) -> str:
+    """Return each letter of a text once that cannot be written in ASCII."""
+    return "".join(dict.fromkeys(each for each in unicodedata.normalize("NFC", text) if not _plain(each).isascii()))
+
+
+def _plain(letter: str) -> str:
+    parts = unicodedata.normalize("NFKD", letter.translate(_SPOKEN))
+    return "".join(part for part in parts if not unicodedata.combining(part))
+
+
+def _code(letter: str) -> str:
+    return letter.encode("ascii", "backslashreplace").decode()
+
+
+def _held(font: ImageFont.FreeTypeFont, letters: str) -> str:
+    missing = _drawn(font, _NO_LETTER)
+    return "".join(letter for letter in letters if _drawn(font, letter) != missing)
+
+
+def _drawn(font: ImageFont.FreeTypeFont, letter: str) -> bytes:
+    side = round(2 * font.size)
+    sheet = Image.new("L", (side, side))
+    ImageDraw.Draw(sheet).text((0, 0), letter, fill=255, font=font)
+    return sheet.tobytes()
+
+
+@cache
+def _default(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+@cache
+def _open(names: tuple[str, ...], size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
+    """Open those fonts that are installed; Pillow looks for them where the system keeps its fonts."""
+    return tuple(font for name in names if (font := _installed(name, size)) is not None)
+
+
+def _installed(name: str, size: int) -> ImageFont.FreeTypeFont | None:
+    try:
+        return ImageFont.truetype(name, size)
+    except OSError:
+        return None

@@ -9,7 +9,7 @@ from ..wording import DEMO_WARNING
 from .gallery import CLEAN, Thief
 from .markup import Markup, element, embed, join
 from .record import Losses, PictureEntry, Purified, Report, average, not_tested
-from .sentences import NO_PROMISE, say_budget, say_change, say_share
+from .sentences import NO_PROMISE, NO_RANK, NO_RISE, say_budget, say_change, say_share, say_share_of
 from .style import STYLE
 from .thumbnails import Thumbnails
 
@@ -48,7 +48,7 @@ def page(report: Report, thumbnails: Sequence[Thumbnails], gallery: Image.Image 
         _warning(report),
         _untested(report),
         _learning(report.losses),
-        _purifiers(report.purified),
+        _purifiers(report),
         _thieves(report.thieves, gallery),
         _pictures(report.pictures, thumbnails),
         _settings(report.model, report.settings),
@@ -80,7 +80,9 @@ def _findings(report: Report) -> list[tuple[str, str, str]]:
     cards = [("How much it shows", f"{report.largest_change} levels", say_budget(report) + shows)]
     if report.losses:
         mean = average(report.losses)
-        cards.append(("How hard it is to learn", _rise(mean.before, mean.after), f"A thief's loss: {mean.verdict}."))
+        alone = "" if mean.beats_random else f" {NO_RISE}"
+        said = f"A thief's loss: {mean.verdict}.{alone}"
+        cards.append(("How hard it is to learn", _rise(mean.before, mean.after), said))
     else:
         cards.append(("How hard it is to learn", "not tested", "No losses of a personalizer were given."))
     if weakest := report.weakest:
@@ -106,7 +108,7 @@ def _thief_card(thieves: Sequence[Thief]) -> tuple[str, str, str]:
     return (
         "What a thief got",
         f"{similarity:.2f}",
-        f"similarity at worst: {thief.name}, from {worst.given}.{_beside_clean(thief)}",
+        f"similarity at worst: {thief.name}, from {worst.given}.{_beside_clean(thief)} {thief.judge}".rstrip(),
     )
 
 
@@ -147,19 +149,20 @@ def _learning(losses: Sequence[Losses]) -> Markup | None:
     ]
     low, high = mean.interval
     said = f"Protected minus random noise: {mean.after - mean.random:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}."
-    return _section(
-        "A thief's loss", element("p", "Longer is harder to learn."), *bars, element("p", said, class_="quiet")
-    )
+    intro, numbers = element("p", f"Longer is harder to learn. {NO_RANK}"), element("p", said, class_="quiet")
+    return _section("A thief's loss", intro, *bars, numbers)
 
 
-def _purifiers(purified: Sequence[Purified]) -> Markup | None:
+def _purifiers(report: Report) -> Markup | None:
+    purified = report.purified
     if not purified:
         return None
     shares = [each.kept for each in purified if each.kept is not None]
     most = max([1.0, *shares])
     worst = min(shares) if shares else None
     bars = [_purified_bar(each, most, worst) for each in purified]
-    return _section("After a purifier", element("p", "The share of the rise in loss that is left."), *bars)
+    intro = " ".join(["The share of the rise in loss that is left.", *say_share_of(report)])
+    return _section("After a purifier", element("p", intro), *bars)
 
 
 def _purified_bar(each: Purified, most: float, worst: float | None) -> Markup:

@@ -8,6 +8,11 @@ NO_PROMISE = (
     "A protection makes misuse harder, never impossible. Only what is listed here was measured, and only with the "
     "models and settings named here."
 )
+NO_RANK = (
+    "The loss does not rank protections: with its contrast Refine in Pixels raised it less than without, and thieves "
+    "learnt less. What they draw, in Thief's Gallery, decides."
+)
+NO_RISE = "That alone does not mean that the protection fails: Thief's Gallery decides."
 
 
 def in_words(report: Report) -> str:
@@ -18,7 +23,7 @@ def in_words(report: Report) -> str:
         *([f"WARNING. {report.mixture}"] if report.mixture and report.mixture.unprotected else []),
         _listed("HOW MUCH IT SHOWS", [say_budget(report), *map(say_picture, report.pictures)]),
         _listed("HOW HARD IT IS TO LEARN", say_learning(report)),
-        _listed("AFTER A PURIFIER", list(map(say_purified, report.purified))),
+        _listed("AFTER A PURIFIER", [*map(say_purified, report.purified), *say_share_of(report)]),
         _listed("WHAT THIEVES GOT", list(map(str, report.thieves))),
         *([str(report.mixture)] if report.mixture and not report.mixture.unprotected else []),
         _listed("NOT TESTED", not_tested(report)),
@@ -59,7 +64,13 @@ def say_learning(report: Report) -> list[str]:
         return []
     mean = average(report.losses)
     rise = f" ({mean.after / mean.before - 1:+.1%})" if mean.before > 0 else ""
-    return [f"{mean}.", f"So the loss changes{rise}: {mean.verdict}."]
+    alone = "" if mean.beats_random else f" {NO_RISE}"
+    return [f"{mean}.", f"So the loss changes{rise}: {mean.verdict}.{alone}", NO_RANK]
+
+
+def say_share_of(report: Report) -> list[str]:
+    """Say what the losses after a purifier are worth, unless that is said of the losses without one."""
+    return [NO_RANK] if report.purified and not report.losses else []
 
 
 def say_purified(purified: Purified) -> str:

@@ -6,6 +6,7 @@ from .memory import differentiable_clip, intermediate_device, load_whole, new_pa
 from .models import (
     default_conditioning,
     few_step_kind,
+    file_name,
     fingerprint,
     latent_shape,
     read_schedule,
@@ -27,6 +28,7 @@ __all__ = [
     "default_conditioning",
     "differentiable_clip",
     "few_step_kind",
+    "file_name",
     "fingerprint",
     "intermediate_device",
     "is_demo",

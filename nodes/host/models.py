@@ -35,9 +35,10 @@ def read_schedule(model: Any) -> NoiseSchedule:  # noqa: ANN401  (the host's MOD
     foreign = (sampling.IMG_TO_IMG, sampling.IMG_TO_IMG_FLOW, sampling.EDM)
     plain = getattr(ms, "sigma_data", 1.0) == 1.0 and getattr(ms, "noise_scale", 1.0) == 1.0
     if isinstance(ms, foreign) or not (flow or isinstance(ms, sampling.EPS)) or not plain:
+        kind = " and ".join(base.__name__ for base in type(ms).__bases__)
         raise UnsupportedModelError(
-            f"The walk covers eps, v and flow models in SD's noise scale, but this one samples as "
-            f"{type(ms).__mro__[1].__name__}: load an SD1.x, SD2.x, SDXL, SD3 or Flux checkpoint."
+            f"The walk covers eps, v and flow models in SD's noise scale, but this one samples as {kind}: "
+            "load an SD1.x, SD2.x, SDXL, SD3 or Flux checkpoint."
         )
     if model.get_model_object("latent_format").latent_dimensions != 2:
         raise UnsupportedModelError("The walk covers models of still pictures, but this one's latents are not 2-D.")
@@ -56,12 +57,12 @@ def few_step_kind(model: Any) -> str | None:  # noqa: ANN401
         return "This model samples as an LCM: a few-step model."
     if type(model.model.model_config).__name__ == "FluxSchnell":
         return "This is Flux Schnell: a few-step model."
-    name = _file_name(model)
+    name = file_name(model)
     word = next((word for word in _FEW_STEP_WORDS if word in name.lower()), None)
     return word and f"The name {name} has “{word}” in it, so this may be a few-step model."
 
 
-def _file_name(model: Any) -> str:  # noqa: ANN401
+def file_name(model: Any) -> str:  # noqa: ANN401
     """Return the name of the file that a stock loader read a MODEL from, or nothing."""
     loader = getattr(model, "cached_patcher_init", None)
     given = loader[1][0] if loader and loader[1] else ""
@@ -152,7 +153,5 @@ def default_conditioning(model: Any, conditioning: list[Any] | None) -> list[Any
         return conditioning
     width = model.model.model_config.unet_config.get("context_dim")
     if not width or model.model.adm_channels:
-        raise UnsupportedModelError(
-            "This model needs a condition: connect a CLIP Text Encode with an empty prompt."
-        )
+        raise UnsupportedModelError("This model needs a condition: connect a CLIP Text Encode with an empty prompt.")
     return [[torch.zeros(1, 77, width), {}]]

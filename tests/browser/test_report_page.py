@@ -1,4 +1,4 @@
-"""The saved page of a Protection Report, as a browser draws it."""
+"""The saved page of a Protection Report, as a browser draws it, and what a node says of a list."""
 
 from dataclasses import replace
 
@@ -17,6 +17,15 @@ from tools.report_page import measure_bars, open_report
 
 LOSSES = Losses(0.10, 0.20, 0.11, (0.05, 0.12))
 KEPT = {"none": 1.25, "jpeg 75": 0.5, "noise 0.05": 0.1, "resize 0.5": 0.0, "blur 5": -0.2, "platform 2048": None}
+
+SAY = """(texts) => {
+    const node = LiteGraph.createNode("LDU_SaveProtected");
+    app.graph.add(node);
+    node.onExecuted({ text: texts });
+    const { value } = node.widgets.find((each) => each.name === "said");
+    app.graph.remove(node);
+    return value;
+}"""
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH")
 
@@ -47,3 +56,14 @@ def test_the_bars_of_the_report_are_as_long_as_their_numbers_say(saved, album, w
     assert worst == ["blur 5"]
     assert list(losses.values()) == pytest.approx([0.10 / 0.20, 1, 0.11 / 0.20], abs=0.005)
     assert protected == ["protected"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (["34 kB.\nPublish it.", "35 kB.\nPublish it.", "34 kB.\nPublish it."], "34 kB.\nPublish it.\n35 kB."),
+        (["A\n\nB\n\nB"], "A\n\nB\n\nB"),  # one text is shown as it is
+    ],
+)
+def test_a_node_that_worked_on_a_list_says_each_sentence_once(front, texts, shown):
+    assert front.page.evaluate(SAY, texts) == shown

@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
 
 from ldu.errors import BadImageError
+from ldu.evidence import lettering
 from ldu.evidence.gallery import CLEAN, HELD, NO_PROTECTION, PROTECTED, UNCLEAR, Attempt, Thief, versions_of
 from ldu.evidence.gallery_picture import MARK, Exhibit, Layout, draw_gallery, to_levels
 from ldu.evidence.lettering import Lettering, drawable
@@ -65,6 +67,15 @@ def test_the_text_names_the_worst_version_its_number_the_clean_one_and_who_compa
     said = str(replace(thief((0.79, 0.42, 0.61, 0.5)), compared_by="somebody"))
     for part in ("jpeg 75", "0.61", "0.79", "somebody"):
         assert part in said
+
+
+def test_the_picture_says_who_compared_and_only_where_the_verdict_rests_on_that():
+    by_likeness, by_loss = thief((0.8, 0.4)), thief(losses=(0.1, 0.2))
+    for of, told in ((by_likeness, True), (by_loss, False)):
+        named, nameless = (draw_gallery([exhibit(each)], 96) for each in (replace(of, compared_by="X"), of))
+        assert named.height - nameless.height == told * Layout(96).text.line
+    one, other = (draw_gallery([exhibit(replace(by_likeness, compared_by=name))], 96) for name in ("X", "Y"))
+    assert one.tobytes() != other.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -174,12 +185,44 @@ def test_lines_fit_their_width_and_say_where_they_were_cut():
         "jpeg 75 + resize 0.5 + a_word_that_is_longer_than_any_cell_is_wide + blur 5 + noise", 120, most=3
     )
     assert len(lines) == 3
-    assert all(font.font.getlength(line) <= 120 for line in lines)
+    assert all(font.length(line) <= 120 for line in lines)
     assert lines[-1].endswith("...")
 
 
-def test_letters_that_the_font_lacks_are_replaced():
-    assert drawable("Zoë × ρ 人") == "Zoe x rho ?"
+def test_letters_that_the_font_lacks_are_replaced_by_what_tells_them_apart():
+    assert drawable("Zoë × ρ 人") == "Zoe x rho \\u4eba"
+    assert drawable("Zoë × ρ 人", "人") == "Zoe x rho 人"
+
+
+def drawn(text, size=20):
+    sheet = Image.new("L", (400, 40))
+    Lettering(size).write(ImageDraw.Draw(sheet), (4, 4), text, 255)
+    return sheet.tobytes()
+
+
+def test_without_a_font_that_has_them_letters_stand_there_as_codes(monkeypatch):
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", ("no such font.ttf",))
+    assert Lettering(20).wrap("小明 LoRA", 400) == ["\\u5c0f\\u660e LoRA"]
+    assert drawn("小明") == drawn("\\u5c0f\\u660e")
+
+
+def test_a_system_font_draws_the_letters_that_it_has_and_no_box_for_the_others(monkeypatch, tmp_path):
+    """Pillow's own font, of which the gallery uses ASCII only, stands in for a system's: it has ± and no Chinese."""
+    default = ImageFont.load_default(20)
+    (tmp_path / "system.ttf").write_bytes(default.font_bytes)
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", ("no such font.ttf", str(tmp_path / "system.ttf")))
+    assert Lettering(20).wrap("± 小 Zoë", 400) == ["± \\u5c0f Zoe"]
+    expected = Image.new("L", (400, 40))
+    ImageDraw.Draw(expected).text((4, 4), "±", fill=255, font=default)
+    assert drawn("±") == expected.tobytes()
+
+
+@pytest.mark.skipif(Lettering(20).wrap("小明", 400) != ["小明"], reason="needs a font with Chinese letters")
+def test_chinese_is_drawn_where_the_system_can():
+    assert len({drawn(text) for text in ("小", "明", "\\u5c0f")}) == 3
+    lines = Lettering(20).wrap("小明的照片 李 LoRA", 120)
+    assert len(lines) > 1
+    assert all(Lettering(20).length(line) <= 120 for line in lines)
 
 
 def brightness(picture):

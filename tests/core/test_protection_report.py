@@ -17,7 +17,7 @@ from ldu.evidence.gallery import CLEAN, PROTECTED, Attempt, Thief
 from ldu.evidence.markup import element, embed
 from ldu.evidence.page import page
 from ldu.evidence.record import Losses, Mixture, PictureEntry, Report, as_dict, as_json, average, not_tested, survivals
-from ldu.evidence.sentences import NO_PROMISE, in_words
+from ldu.evidence.sentences import NO_PROMISE, NO_RANK, NO_RISE, in_words
 from ldu.evidence.thumbnails import thumbnails
 from ldu.flatness import FlatChange, measure_flat
 from ldu.metrics import measure_visibility
@@ -227,6 +227,31 @@ def test_a_rise_that_noise_explains_is_said_to_be_none():
     report = replace(full(), losses=(replace(LOSSES, interval=(-0.01, 0.12)),))
     assert "not more than random noise" in in_words(report)
     assert "not more than" not in in_words(full())
+
+
+def test_a_missing_rise_is_said_to_be_no_failure_by_itself():
+    flat = replace(full(), losses=(replace(LOSSES, interval=(-0.01, 0.12)),))
+    for report, told in ((flat, True), (full(), False)):
+        assert (NO_RISE in in_words(report)) is told
+        assert (NO_RISE in " ".join(Reader(page(report, small())).words)) is told
+
+
+@pytest.mark.parametrize("parts", [{}, {"losses": ()}, {"purified": ()}, {"losses": (), "purified": ()}])
+def test_wherever_a_loss_is_told_it_is_said_once_that_it_does_not_rank_protections(parts):
+    report = replace(full(), **parts)
+    told = int(bool(report.losses or report.purified))
+    assert in_words(report).count(NO_RANK) == told
+    assert " ".join(Reader(page(report, small())).words).count(NO_RANK) == told
+
+
+def test_the_page_names_the_checkpoint_by_its_file_and_who_compared_beside_the_number():
+    (thief,) = full().thieves
+    report = replace(
+        full(), model={"name": "v1-5.safetensors", "family": "SD15"}, thieves=(replace(thief, compared_by="a judge"),)
+    )
+    words = " ".join(Reader(page(report, small())).words)
+    assert "1 picture · v1-5.safetensors · 2026-01-31" in words
+    assert words.count("Compared by a judge.") == 2  # on the card and in the list
 
 
 def test_the_average_of_equal_losses_is_each_of_them():

@@ -138,7 +138,7 @@ def test_the_demos_identity_network_tells_its_people_apart(gallery):
     out = gallery(stranger, same, name=["a", "b"], person=[person], identity="demo portraits")
     stranger, same = (each.similarity for each in attempts(out))
     assert same > 0.5 > stranger
-    assert "demo's drawn portraits only" in out.args[1]
+    assert "demo's drawn portraits only: for photographs its numbers mean nothing" in out.args[1]
 
 
 def test_the_report_measures_the_saved_files_and_gives_their_sha256(host, write_report):
@@ -231,6 +231,41 @@ def test_model_and_settings_are_those_of_the_model_and_rho(host, write_report):
     assert told["model"]["fingerprint"] in told["settings"]["ρ trained for"]
     assert told["demo"] is False
     assert "Models other than this one (SD15)." in text
+    assert "name" not in told["model"]  # no loader of the host read this one from a file
+
+
+def test_the_report_names_the_file_of_the_checkpoint(write_report):
+    model = tiny.model("sd1")
+    model.cached_patcher_init = (None, (str(Path("models", "checkpoints", "v1-5.safetensors")), None))
+    text, told, page = write_report(photo(), changed(photo()), model=model)
+    assert told["model"]["name"] == "v1-5.safetensors"
+    assert "name: v1-5.safetensors" in text
+    assert "1 picture · v1-5.safetensors" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "steps", "rest"),
+    [
+        ({}, None, None),
+        ({"strength": 1.0}, "not told", "not told"),
+        ({"refine_steps": 60}, 60, "not told"),
+        ({"refine_steps": 0}, 0, None),
+    ],
+)
+def test_of_the_refinement_the_report_says_what_it_knows_and_what_it_was_not_told(write_report, given, steps, rest):
+    told = write_report(photo(), changed(photo()), **given)[1]["settings"]
+    assert told.get("steps on the pixels") == steps
+    assert told.get("visibility, flat areas and contrast on the pixels") == rest
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"), [({}, "not told"), ({"purifiers": "jpeg 75, blur 5"}, "jpeg 75, blur 5")]
+)
+def test_the_report_says_which_purifiers_a_rho_was_trained_against_or_that_its_card_does_not(
+    host, write_report, recorded, said
+):
+    rho = tiny.random_rho(host, tiny.model("sd1"), 4, training=recorded)
+    assert write_report(photo(), changed(photo()), rho=rho)[1]["settings"]["training: purifiers"] == said
 
 
 @needs_weights

@@ -63,6 +63,12 @@ def test_what_a_line_draws_does_not_depend_on_the_others(purify):
     assert torch.equal(purify(image, "noise 0.1").args[0][0], purify(image, "crop 0.1\nnoise 0.1").args[0][1])
 
 
+def test_a_model_that_needs_a_condition_is_refused_without_one_before_the_first_purifier(host, purify, monkeypatch):
+    monkeypatch.setattr(host.module("nodes.purify"), "build", lambda *_: pytest.fail("a purifier was run"))
+    with pytest.raises(host.module("ldu.errors").UnsupportedModelError, match="CLIP Text Encode with an empty prompt"):
+        purify(picture(), "none\ndiffpure 100", model=tiny.model("sdxl"), vae=tiny.vae("sdxl"))
+
+
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_purifiers_with_a_model_run_on_every_family_and_the_model_is_as_before(host, purify, family):
     given = {"model": tiny.model(family), "vae": tiny.vae(family), "conditioning": tiny.conditioning(family)}
@@ -195,7 +201,9 @@ def test_rho_trains_against_purifiers_with_gradients_that_arrive(train, text):
     for name, weight in rho.net.named_parameters():
         assert weight.isfinite().all(), name
         assert not torch.equal(weight, start[name]), name
-    assert losses["loss"] != train(None)[1]["loss"]
+    without, other = train(None)
+    assert losses["loss"] != other["loss"]
+    assert [each.card.training["purifiers"].split()[0] for each in (rho, without)] == [text.split()[0], "none"]
 
 
 def test_what_cannot_be_trained_against_is_refused(host):

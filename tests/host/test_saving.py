@@ -1,6 +1,7 @@
 """What Save Protected says of a file, and what it gives on."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +49,25 @@ def test_a_platforms_hand_is_shown_when_asked_for(call):
     said = save(call, protected, original=original, platform_check=True).ui["text"][0]
     assert "After an upload (fitted to 2048 pixels, JPEG 80)" in said
     assert "After an upload" not in save(call, protected, original=original).ui["text"][0]
+
+
+def test_a_platform_check_without_the_original_says_what_it_needs(call):
+    image, needed = random_image(1, 48, 48, 3), "platform_check needs the picture before"
+    assert needed in save(call, image, platform_check=True).ui["text"][0]
+    assert needed not in save(call, image, platform_check=True, original=image).ui["text"][0]
+    assert needed not in save(call, image).ui["text"][0]
+
+
+@pytest.mark.parametrize("forbidden", [True, False])
+def test_metadata_that_comfyui_was_told_not_to_write_is_said_to_be_missing(call, host, monkeypatch, forbidden):
+    from comfy.cli_args import args
+
+    hidden = SimpleNamespace(prompt={}, extra_pnginfo=None)
+    monkeypatch.setattr(host.classes["LDU_SaveProtected"], "hidden", hidden)
+    monkeypatch.setattr(args, "disable_metadata", forbidden)
+    given = {"image": random_image(1, 40, 40, 3), "filename_prefix": "told"}
+    said = [call("LDU_SaveProtected", metadata=wanted, **given).ui["text"][0] for wanted in (True, False)]
+    assert ["--disable-metadata" in each for each in said] == [forbidden, False]
 
 
 def test_a_picture_that_was_saved_as_protected_is_recognised_when_it_is_loaded(call):

@@ -54,11 +54,22 @@ function find(place) {
 }
 
 function say(node, output) {
-  const text = output?.text?.join("\n");
+  const text = together(output?.text ?? []);
   if (!text) return;
   const widget = node.widgets?.find((each) => each.name === NAME) ?? addBox(node);
   widget.value = text;
   fit(node);
+}
+
+// A node that worked on a list has one text for each item: what an earlier one said already is left out.
+function together(texts) {
+  const said = new Set();
+  const news = texts.map((text) => {
+    const lines = text.split("\n").filter((line) => !said.has(line));
+    lines.filter(Boolean).forEach((line) => said.add(line));
+    return lines.join("\n");
+  });
+  return news.filter((text) => text.trim()).join("\n");
 }
 
 function addBox(node) {
