@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import signal
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +28,7 @@ from launch.options import protect_wishes, read_options, stress_wishes
 from launch.protect import ProtectOrder, protect
 from launch.result import in_words
 from launch.setup import prepare
-from launch.stress import DATA, PAGE, PICTURE, StressOrder, require_pictures, stress
+from launch.stress import DATA, PAGE, PICTURE, StressOrder, default_out, originals_in, require_pictures, stress
 from launch.ui import serve
 from ldu.naming import ENDINGS
 from ldu.wording import UNPUBLISH, say_beside
@@ -69,12 +70,13 @@ def _protect(options: argparse.Namespace) -> int:
         return _protect_folder(options)
     jobs = plan(options.images, options.out, force=options.force, ending=ENDINGS[options.format or "png"])
     _require_room(options, [job.target for job in jobs], options.images)
-    reports = protect(jobs, _order(options), _host(options))
+    told = protect(jobs, _order(options), _host(options))
+    reports = [report for report, _ in told]
     warned = [f"{job.source} seems protected already, by its name." for job in jobs if seems_protected(job.source)]
-    warned += _other_subject(options)
+    warned += _about_rho(options)
     if any(job.source.parent == job.target.parent for job in jobs):
         warned.append(say_beside("original", "the protected file"))
-    tell("\n\n".join([*map(in_words, reports), "\n".join([*warned, UNPUBLISH])]))
+    tell("\n\n".join([*starmap(in_words, told), "\n".join([*warned, UNPUBLISH])]))
     _keep_report(options, reports[0] if len(reports) == 1 else reports)
     return 0
 
@@ -88,18 +90,21 @@ def _protect_folder(options: argparse.Namespace) -> int:
     report = protect_folder(job, _order(options), _host(options))
     count = sum(seems_protected(path) for path in inputs)
     warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
-    warned += _other_subject(options)
+    warned += _about_rho(options)
     tell("\n\n".join([report.in_words(), "\n".join([*warned, UNPUBLISH])]))
     _keep_report(options, report.as_dict())
     return 0
 
 
-def _other_subject(options: argparse.Namespace) -> list[str]:
-    """Say that a trained rho was trained for something else than the pictures show, by the words of its prompt."""
-    trained_for = rho_prompt(options.rho) if options.rho and options.subject else ""
-    if not trained_for or options.subject in trained_for.lower().split():
+def _about_rho(options: argparse.Namespace) -> list[str]:
+    """Say what a trained rho was trained for, and that the pictures show something else, by the words of its prompt."""
+    trained_for = rho_prompt(options.rho) if options.rho else ""
+    if not trained_for:
         return []
-    told = f'{options.rho.name} was trained with the prompt "{trained_for}", but the pictures show: {options.subject}.'
+    told = f'{options.rho.name} was trained with the prompt "{trained_for}"'
+    if not options.subject or options.subject in trained_for.lower().split():
+        return [f"{told}."]
+    told = f"{told}, but the pictures show: {options.subject}."
     return [f"{told} It may protect them less: train a rho of their own, by leaving out --rho."]
 
 
@@ -128,9 +133,10 @@ def _keep_report(options: argparse.Namespace, content: object) -> None:
 
 
 def _stress(options: argparse.Namespace) -> int:
-    out = options.out or options.images[0].with_name(f"{options.images[0].stem}_stress")
+    originals = originals_in(options.images)
+    out = options.out or default_out(options.images[0])
     wishes, shared = stress_wishes(options), _of_any_order(options)
-    order = StressOrder(options.images, options.protected, out, json=options.json, wishes=wishes, **shared)
+    order = StressOrder(originals, options.protected, out, json=options.json, wishes=wishes, **shared)
     if options.checkpoint:
         require_safetensors(options.checkpoint)
     require_pictures(order)
@@ -142,7 +148,9 @@ def _stress(options: argparse.Namespace) -> int:
 
 
 def _open_ui(options: argparse.Namespace) -> int:
-    serve(_host(options), cpu=options.cpu, port=options.port)
+    if options.checkpoint:
+        require_safetensors(options.checkpoint)
+    serve(_host(options), cpu=options.cpu, port=options.port, checkpoint=options.checkpoint)
     return 0
 
 

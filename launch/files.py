@@ -4,14 +4,16 @@ import json
 import os
 import secrets
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
+from ldu.errors import BadFileError
 from ldu.naming import MARK, is_picture
+from ldu.whole_file import written_whole
 
+LENGTH_BYTES = 8  # of a safetensors file: how long the header behind them is
 HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 
@@ -23,12 +25,12 @@ class Job:
     target: Path
 
 
-def plan(images: list[Path], out: Path | None, *, force: bool, ending: str = ".png") -> list[Job]:
+def plan(images: list[Path], out: str | None, *, force: bool, ending: str = ".png") -> list[Job]:
     """Decide where each picture's protected version goes.
 
     Args:
         images: The pictures.
-        out: A file or folder; None for a file beside each picture.
+        out: A file or folder, as it was typed; None for a file beside each picture.
         force: Whether existing files may be replaced.
         ending: Of the new files.
 
@@ -45,7 +47,7 @@ def plan(images: list[Path], out: Path | None, *, force: bool, ending: str = ".p
     return jobs
 
 
-def plan_folder(folder: Path, out: Path | None) -> Job:
+def plan_folder(folder: Path, out: str | None) -> Job:
     """Decide where the protected versions of a folder's pictures go: beside it, or where the user says.
 
     Raises:
@@ -54,7 +56,7 @@ def plan_folder(folder: Path, out: Path | None) -> Job:
     source = folder.resolve()
     if out is None and not source.name:
         raise LaunchError(f"{source} is a whole drive: say with --out where the protected pictures are to go.")
-    target = (out or source.with_name(source.name + MARK)).resolve()
+    target = Path(out or source.with_name(source.name + MARK)).resolve()
     if source.is_relative_to(target):
         raise LaunchError(f"{target} holds the originals: choose another folder for what is saved.")
     if target.exists() and not target.is_dir():
@@ -118,7 +120,7 @@ def require_writable(folder: Path) -> None:
     """
     places = (folder.absolute(), *folder.absolute().parents)
     nearest = next((place for place in places if place.exists()), folder)
-    probe = _unfinished(nearest)
+    probe = nearest / f".ldu-{secrets.token_hex(8)}.part"
     try:
         probe.touch()
         probe.unlink()
@@ -140,8 +142,12 @@ def require_safetensors(file: Path) -> None:
         raise LaunchError(
             f"{file} is not a .safetensors file; other formats can run code and are not loaded: convert it."
         )
-    if _header(file) is None:
+    header = _header(file)
+    if header is None:
         raise LaunchError(f"{file} is not a safetensors file, or it is cut short: copy it again.")
+    size, wanted = file.stat().st_size, _size_told(file, header)
+    if size != wanted:
+        raise LaunchError(f"{file} has {size} bytes, but {wanted} by its header: it is damaged, copy it again.")
 
 
 def rho_settings(file: Path) -> dict[str, Any]:
@@ -163,22 +169,14 @@ def deliver(content: bytes, target: Path, *, force: bool) -> None:
     Raises:
         LaunchError: The target has come into being meanwhile, or cannot be written.
     """
-    unfinished = _unfinished(target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(content)
-        if target.exists() and not force:
-            raise LaunchError(f"{target} has come into being meanwhile and is left alone: choose another name.")
-        unfinished.replace(target)
+        with written_whole(target, force=force) as unfinished:
+            unfinished.write_bytes(content)
+    except BadFileError as error:
+        raise LaunchError(str(error)) from error
     except OSError as error:
         raise LaunchError(f"{target} cannot be written ({error.strerror or error}).") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
-
-
-def _unfinished(folder: Path) -> Path:
-    return folder / f".ldu-{secrets.token_hex(8)}.part"
 
 
 def _card(file: Path) -> dict[str, Any]:
@@ -192,7 +190,7 @@ def _card(file: Path) -> dict[str, Any]:
 
 def _header(file: Path) -> dict[str, Any] | None:
     with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
+        length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
         header = stream.read(length) if 2 <= length <= HEADER_LIMIT else b""
     try:
         content = json.loads(header) if len(header) == length else None
@@ -201,15 +199,33 @@ def _header(file: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _target(image: Path, out: Path | None, *, several: bool, ending: str) -> Path:
+def _size_told(file: Path, header: dict[str, Any]) -> int:
+    """Return how many bytes a safetensors file has by its header.
+
+    Raises:
+        LaunchError: The header does not tell.
+    """
+    try:
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        data = int(max(ends, default=0))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise LaunchError(f"{file} is not a safetensors file: its header does not say where its data lie.") from error
+    with file.open("rb") as stream:
+        return LENGTH_BYTES + int.from_bytes(stream.read(LENGTH_BYTES), "little") + data
+
+
+def _target(image: Path, out: str | None, *, several: bool, ending: str) -> Path:
     name = f"{image.stem}{MARK}{ending}"
     if out is None:
         return image.with_name(name)
-    if out.is_dir() or several or str(out).endswith(("/", os.sep)):
-        if out.suffix and not out.is_dir():
+    target = Path(out)
+    if target.is_dir() or out.endswith(("/", os.sep)):
+        return target / name
+    if several:
+        if target.is_file() or is_picture(target.name):
             raise LaunchError(f"Several pictures are saved in a folder, but --out names the file {out}: name a folder.")
-        return out / name
-    if out.suffix.lower() != ending:
+        return target / name
+    if target.suffix.lower() != ending:
         hint = ", the one format that keeps every level" if ending == ".png" else " as --format says"
-        raise LaunchError(f"--out must end in {ending}{hint}: got {out}.")
-    return out
+        raise LaunchError(f"--out must end in {ending}{hint}, or in a slash for a folder: got {out}.")
+    return target

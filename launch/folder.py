@@ -5,19 +5,30 @@ private output folder, where the workflow leaves it as it is: a run that was sto
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launch.files import Job, deliver, pictures_of
-from launch.graph import Graph, fill, load_workflow, numbers_of, use_checkpoint, use_folder, use_rho
+from launch.graph import Graph, fill, having_place, load_workflow, numbers_of, use_checkpoint, use_folder, use_rho
 from launch.host import Host, probe
 from launch.private import link_file, link_model, private_folder
-from launch.protect import ProtectOrder, device_name, keeping_log, measure, run_with_progress
-from launch.result import DEMO, JUDGE, NOT_KEPT, Report, compose, told_by, told_by_nodes
+from launch.protect import OF_CHECKPOINTS, ProtectOrder, device_name, keeping_log, measure, run_with_progress
+from launch.result import (
+    DEMO,
+    JUDGE,
+    NOT_KEPT,
+    Report,
+    compose,
+    remarks_of,
+    say_thief,
+    told_by,
+    told_by_nodes,
+)
 from launch.server import serving
-from ldu.wording import DEMO_WARNING, SAVED, THERE, say_bytes, say_losses
+from ldu.wording import DEMO_WARNING, SAVED, THERE, say_bytes
 
 SAVE_IN = "protected"
 JUDGED = ("The first picture", "The same after an upload that recompresses it")
@@ -33,6 +44,7 @@ class FolderReport:
         told: What became of each picture of the folder: name, outcome, said.
         sample: Losses of the first picture, as its file is and after a platform; empty if they were not measured.
         seconds: How long all of it took.
+        remarks: What the nodes had to say to people.
     """
 
     job: Job
@@ -40,6 +52,7 @@ class FolderReport:
     told: list[dict[str, str]]
     sample: list[dict[str, Any]]
     seconds: float
+    remarks: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Give it for programs."""
@@ -61,8 +74,9 @@ class FolderReport:
         counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in dict.fromkeys(outcomes))
         lines += [f"{self.job.source} -> {self.job.target}: {counts}", *self._visibility()]
         lines += [f"{each['name']}: {each['said']}" for each in self.told if each["outcome"] != SAVED]
+        lines += self.remarks
         for losses, which in zip(self.sample, JUDGED, strict=False):
-            lines.append(f"{which}: {say_losses(losses['loss_before'], losses['loss_after'], losses['loss_random'])}")
+            lines.append(f"{which}: {say_thief(losses)}")
         return "\n".join([*lines, f"{self.seconds} s"])
 
     def _visibility(self) -> list[str]:
@@ -133,11 +147,13 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
     jobs = [Job(job.source / each["name"], _target(job, each)) for each in saved]
     measured = measure(host, [(job.source, job.target) for job in jobs])
     seconds = round(time.monotonic() - started, 1)
+    judged = sample[0] if sample else {}  # one picture, which stands for all
+    run |= {"seconds": seconds}
     reports = [
-        compose(single, order.checkpoint, graph, found | run | {"seconds": seconds})
+        compose(single, order.checkpoint, graph, found | run, judged | found)
         for single, found in zip(jobs, measured, strict=True)
     ]
-    return FolderReport(job, reports, told["pictures"], sample, seconds)
+    return FolderReport(job, reports, told["pictures"], sample, seconds, remarks_of(entry, graph))
 
 
 def prepare_graph(job: Job, order: ProtectOrder, base: Path) -> Graph:
@@ -150,6 +166,7 @@ def prepare_graph(job: Job, order: ProtectOrder, base: Path) -> Graph:
         graph = use_rho(graph, link_model(order.rho, base, "ldu"))
     if order.checkpoint:
         graph = use_checkpoint(graph, link_model(order.checkpoint, base, "checkpoints"))
+        wishes = having_place(graph, OF_CHECKPOINTS) | wishes
     return fill(graph, wishes)
 
 

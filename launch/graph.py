@@ -29,7 +29,11 @@ SETTINGS: dict[str, tuple[Place, ...]] = {
     "refine_steps": (("LDU_RefinePixels", "steps"), ("LDU_ProtectFolder", "refine_steps")),
     "prompt": (("LDU_TrainRho", "prompt"), ("LDU_TrainRho", "conditioning", "prompt")),
     "initial_word": (("LDU_TrainRho", "initial_word"), ("LDU_TrainRho", "conditioning", "initial_word")),
+    "word_steps": (("LDU_TrainRho", "conditioning", "steps"),),
+    "word_rate": (("LDU_TrainRho", "conditioning", "learning_rate"),),
     "judges_word": (("LDU_MeasureLoss", "conditioning", "initial_word"),),
+    "judges_steps": (("LDU_MeasureLoss", "conditioning", "steps"),),
+    "judges_rate": (("LDU_MeasureLoss", "conditioning", "learning_rate"),),
     "seed": (
         *(("LDU_TrainRho", "seed"), ("LDU_TrainRho", "conditioning", "seed")),
         *(("LDU_ApplyRhoShift", "seed"), ("LDU_RefinePixels", "seed"), ("LDU_ProtectFolder", "seed")),
@@ -87,6 +91,11 @@ def use_checkpoint(graph: Graph, file_name: str) -> Graph:
     for node in nodes_of(changed, DEMO_LOADER):
         node.update(class_type=CHECKPOINT_LOADER, inputs={"ckpt_name": file_name})
     return changed
+
+
+def having_place(graph: Graph, wishes: dict[str, Any]) -> dict[str, Any]:
+    """Return the wishes that this workflow has a place for: nobody typed them, so the others are none to refuse."""
+    return {option: value for option, value in wishes.items() if value_of(graph, option) is not None}
 
 
 def use_rho(graph: Graph, file_name: str) -> Graph:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from launch import LaunchError
 from ldu.naming import ENDINGS, MARK
 
 # What the pictures show: the word to start from, and another for the thief that judges the result.
 SUBJECTS = {"person": "face", "object": "thing", "art": "painting", "animal": "pet"}
 TOKEN = "S*"
+WEIGHTS = "FILE.safetensors"
 IDENTITIES = ("none", "demo portraits", "insightface")  # as the gallery's node calls them
 
 Wishes = dict[str, Any]
@@ -29,7 +31,13 @@ def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def protect_wishes(options: argparse.Namespace) -> Wishes:
-    """Return what was asked of the workflow; what was not keeps the workflow's own value."""
+    """Return what was asked of the workflow; what was not keeps the workflow's own value.
+
+    Raises:
+        LaunchError: A quality was asked of a format that has none.
+    """
+    if options.quality and options.format in (None, "png"):
+        raise LaunchError("--quality is of jpeg and webp, and a png has none: add --format, or leave it out.")
     method = ("budget", "strength", "k", "depth", "train_steps", "refine_steps", "seed")
     wishes = _given(options, *method, "format", "quality")
     if options.subject:
@@ -41,11 +49,19 @@ def protect_wishes(options: argparse.Namespace) -> Wishes:
 
 
 def stress_wishes(options: argparse.Namespace) -> Wishes:
-    """Return what was asked of the stress test; protecting is left to its own values where nothing is to be made."""
+    """Return what was asked of the stress test; what was not keeps the workflow's own value.
+
+    Raises:
+        LaunchError: Something was asked of the protection, but there is nothing to protect.
+    """
     names = ("thief_steps", "lora_steps", "pictures", "identity", "public_photos", "thief_seed")
-    wishes = _given(options, *names, *(() if options.protected else ("budget", "train_steps", "refine_steps", "seed")))
-    if options.protected and options.budget is not None:
-        wishes["report_budget"] = options.budget
+    method = _given(options, "train_steps", "refine_steps", "seed")
+    if options.protected and method:
+        idle = next(iter(method)).replace("_", "-")
+        raise LaunchError(f"--{idle} has no effect on pictures that are protected already: leave it out.")
+    wishes = _given(options, *names) | method
+    if options.budget is not None:
+        wishes["report_budget" if options.protected else "budget"] = options.budget
     if options.purifiers:
         wishes["purifiers"] = "\n".join(dict.fromkeys(["none", *options.purifiers]))
     if options.subject:
@@ -69,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_stress(commands.add_parser("stress", help="ask what thieves learn from pictures once they are protected"))
     ui = commands.add_parser("ui", help="open ComfyUI with the LDU nodes in place")
     ui.add_argument("--port", type=int, help="port of the address (default: a free one)")
+    ui.add_argument("--checkpoint", type=Path, metavar=WEIGHTS, help="your SD checkpoint, for Load Checkpoint")
     _add_host(ui)
     test = commands.add_parser("test", help="pass all checks; further options go to pytest", allow_abbrev=False)
     test.add_argument("--fast", action="store_true", help="the core's tests only")
@@ -80,31 +97,34 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
         "images", nargs="+", type=Path, metavar="IMAGE", help="pictures of one subject, or one folder of them"
     )
     files = parser.add_argument_group("files")
-    files.add_argument("--out", type=Path, metavar="FILE|DIR", help=f"default: NAME{MARK} beside the picture or folder")
+    # As it was typed: a path forgets the slash that says "a folder".
+    files.add_argument("--out", metavar="FILE|DIR", help=f"default: NAME{MARK} beside the picture or folder")
     _add_kept(files, report="save the report (several pictures: a list of them)")
     files.add_argument("--format", choices=list(ENDINGS), help="of the saved files (png); the others break the budget")
     files.add_argument("--quality", type=quality, help="of jpeg and webp, 1..100 (90)")
     method = parser.add_argument_group("method (defaults are the workflow's)")
     _add_budget(method)
     method.add_argument("--strength", type=_number(-4, 4), help="of the shift (1)")
-    method.add_argument("--k", type=whole_number, help="steps of the walk: 1, 2, 4 or 8 are usual")
-    method.add_argument("--depth", type=_number(0, 1), help="how deep into the noise, 0..1")
+    method.add_argument("--k", type=count, help="steps of the walk: 1, 2, 4 or 8 are usual")
+    method.add_argument("--depth", type=_number(0.02, 1), help="how deep into the noise, 0.02..1")
     _add_training(method, refining="on the pixels; 0 = the shift alone, as with --rho")
     method.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
-    method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} (default "a photo of {TOKEN} SUBJECT")')
+    method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} once (default "a photo of {TOKEN} SUBJECT")')
     method.add_argument("--seed", type=whole_number)
     models = _add_models(parser)
-    models.add_argument("--rho", type=Path, metavar="FILE.safetensors", help="a trained rho: the shift, no training")
+    models.add_argument("--rho", type=Path, metavar=WEIGHTS, help="a trained rho: the shift, no training")
     _add_host(parser)
 
 
 def _add_stress(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="originals, all of one person or thing")
+    parser.add_argument(
+        "images", nargs="+", type=Path, metavar="IMAGE", help="originals of one person or thing, or one folder of them"
+    )
     files = parser.add_argument_group("files")
     files.add_argument(
         "--protected", nargs="+", type=Path, default=[], metavar="FILE", help="their protected versions, in that order"
     )
-    files.add_argument("--out", type=Path, metavar="DIR", help="default: NAME_stress beside the first picture")
+    files.add_argument("--out", type=Path, metavar="DIR", help="default: NAME_stress beside the first one")
     _add_kept(files, report="save the report as JSON here too")
     thieves = parser.add_argument_group("thieves (defaults are the workflow's)")
     thieves.add_argument("--purifiers", nargs="+", metavar="LINE", help='what they try first: "jpeg 75" "resize 0.5"')
@@ -140,7 +160,8 @@ def _add_training(method: argparse._ArgumentGroup, *, refining: str) -> None:
 
 def _add_models(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     models = parser.add_argument_group("models")
-    models.add_argument("--checkpoint", type=Path, metavar="FILE.safetensors", help="your SD checkpoint")
+    longer = "your SD checkpoint; unlike for the demo, ρ then trains for 300 steps and its word for 500"
+    models.add_argument("--checkpoint", type=Path, metavar=WEIGHTS, help=longer)
     return models
 
 
@@ -184,6 +205,6 @@ def quality(text: str) -> int:
 
 
 def _prompt(text: str) -> str:
-    if TOKEN not in text:
-        raise argparse.ArgumentTypeError(f"the prompt must contain {TOKEN}, which stands for the subject")
+    if text.count(TOKEN) != 1:
+        raise argparse.ArgumentTypeError(f"the prompt must contain {TOKEN} once: it stands for the subject")
     return text

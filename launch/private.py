@@ -36,7 +36,7 @@ def private_folder() -> Iterator[Path]:
         with undisturbed():
             if lock is not None:
                 os.close(lock)
-            _remove(folder)
+            remove(folder)
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Remove a folder; Windows lets go of the files of a program only some moments after it has ended."""
     for _ in range(ATTEMPTS):
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,15 +12,29 @@ from typing import Any
 from launch import PACK, LaunchError
 from launch.console import status_line
 from launch.files import Job, deliver, rho_settings
-from launch.graph import SAVER, Graph, fill, judge_the_file, load_workflow, numbers_of, use_checkpoint, with_pictures
+from launch.graph import (
+    SAVER,
+    Graph,
+    fill,
+    having_place,
+    judge_the_file,
+    load_workflow,
+    numbers_of,
+    use_checkpoint,
+    with_pictures,
+)
 from launch.host import Host, probe, run_python
 from launch.private import link_model, private_folder
 from launch.progress import Progress
-from launch.result import Report, compose, told_by_nodes
+from launch.result import Report, compose, remarks_of, told_by_nodes
 from launch.server import Server, serving
 
 # The same as `-m ldu.report`; an embedded Python does not look for modules where it was started.
 REPORT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('ldu.report', run_name='__main__')"
+
+# The demo is small and learns in few steps; these are usual for Stable Diffusion.
+TRAINING_OF_CHECKPOINTS = {"train_steps": 300, "word_steps": 500, "word_rate": 0.005}
+OF_CHECKPOINTS = TRAINING_OF_CHECKPOINTS | {"judges_steps": 500, "judges_rate": 0.005}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +67,8 @@ class ProtectOrder(Order):
     rho: Path | None = None
 
 
-def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[Report]:
-    """Protect the pictures of one subject, save them, and return one report for each.
+def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Report, list[str]]]:
+    """Protect the pictures of one subject, save them, and return a report for each and what the nodes remarked.
 
     Raises:
         LaunchError: Something in the way, in one sentence.
@@ -71,10 +85,11 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[Report]:
         for job, file in zip(jobs, saved, strict=True):
             deliver(file.read_bytes(), job.target, force=order.force)
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
-    return [
+    reports = [
         compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
         for number, (job, found) in enumerate(zip(jobs, measured, strict=True))
     ]
+    return [(report, remarks_of(entry, graph, number)) for number, report in enumerate(reports)]
 
 
 def prepare_graph(jobs: list[Job], order: ProtectOrder, base: Path) -> Graph:
@@ -86,6 +101,7 @@ def prepare_graph(jobs: list[Job], order: ProtectOrder, base: Path) -> Graph:
         wishes = {**rho_settings(order.rho), **wishes, "rho": link_model(order.rho, base, "ldu")}
     if order.checkpoint:
         graph = use_checkpoint(graph, link_model(order.checkpoint, base, "checkpoints"))
+        wishes = having_place(graph, OF_CHECKPOINTS) | wishes
     graph = with_pictures(graph, names)
     return fill(judge_the_file(graph) if wishes.get("format", "png") != "png" else graph, wishes)
 

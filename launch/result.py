@@ -1,6 +1,7 @@
 """What a run has to say at its end: the same numbers as JSON and as a few lines for people."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,12 @@ SET_IN_GRAPH = {
     "seed": "seed",
 }
 DEMO = "demo model only"
+UNCHANGED = "nothing: the picture is unchanged"
+NOT_SHOWN = "no effect beyond random noise of the same strength was shown"
 NOT_KEPT = "the file's format changed the values again, and the bound of the budget does not hold for it"
 
 
-def compose(job: Job, checkpoint: Path | None, graph: Graph, found: Report) -> Report:
+def compose(job: Job, checkpoint: Path | None, graph: Graph, found: Report, judged: Report | None = None) -> Report:
     """Make the report on one picture, under exactly KEYS; what nobody told is None.
 
     Args:
@@ -57,15 +60,38 @@ def compose(job: Job, checkpoint: Path | None, graph: Graph, found: Report) -> R
         checkpoint: The user's own; None for the demo model.
         graph: As it ran.
         found: What the nodes told and what was measured outside the graph.
+        judged: The same with a judge's losses of another picture that stands for this one; None if it has its own.
     """
     known: Report = {key: value_of(graph, option) for key, option in SET_IN_GRAPH.items()}
     known |= {
         "input": str(job.source),
         "output": str(job.target),
         "checkpoint": checkpoint.name if checkpoint else "demo",
-        "protects_against": f"personalization of {checkpoint.name}; others were not tried" if checkpoint else DEMO,
+        "protects_against": _protects_against(checkpoint, judged or found),
     }
     return {key: found.get(key, known.get(key)) for key in KEYS}
+
+
+def _protects_against(checkpoint: Path | None, found: Report) -> str:
+    """Say what a picture is protected against, as far as it was seen."""
+    if checkpoint is None:
+        return DEMO
+    if found["max_abs_levels"] == 0:
+        return UNCHANGED
+    seen = NOT_SHOWN if nothing_gained(found) else "others were not tried"
+    return f"personalization of {checkpoint.name}; {seen}"
+
+
+def nothing_gained(found: Report) -> bool:
+    """Tell whether the judge was asked, and saw no more than noise does: the interval of the gain is not above 0."""
+    interval = found.get("loss_gain_over_random")
+    return interval is not None and interval[0] <= 0
+
+
+def say_thief(losses: Report) -> str:
+    """Say what the judge saw."""
+    said = say_losses(losses["loss_before"], losses["loss_after"], losses["loss_random"])
+    return f"{said}; {NOT_SHOWN}" if nothing_gained(losses) else said
 
 
 def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
@@ -86,19 +112,27 @@ def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
     return told | {"nfe": nfe}
 
 
+def remarks_of(entry: dict[str, Any], graph: Graph, number: int = 0) -> list[str]:
+    """Return what the nodes had to say to people about one picture, each once; the first gets what is said of all."""
+    own = [node for node in entry["outputs"] if graph[node].get("_meta", {}).get("picture", 0) == number]
+    said = (remark for node in own for told in told_by(entry, node) for remark in told.get("remarks", []))
+    return list(dict.fromkeys(said))
+
+
 def told_by(entry: dict[str, Any], node: str) -> list[Report]:
     """Return what one node told under "ldu" in its outputs; nothing if it did not run."""
     return [json.loads(text) for text in entry["outputs"].get(node, {}).get("ldu", [])]
 
 
-def in_words(report: Report) -> str:
-    """Write a report for people."""
+def in_words(report: Report, remarks: Sequence[str] = ()) -> str:
+    """Write a report for people, with what the nodes remarked."""
     lines = [DEMO_WARNING] if report["protects_against"] == DEMO else []
     size = f"{report['width']} x {report['height']} pixels, {say_bytes(report['bytes'])}"
     lines.append(f"{report['input']} -> {report['output']}  ({size})")
     lines.append(_visibility(report))
     if report["loss_after"] is not None:
-        lines.append(say_losses(report["loss_before"], report["loss_after"], report["loss_random"]))
+        lines.append(say_thief(report))
+    lines += remarks
     lines.append(
         f"{report['seconds']} s on {report['device']}, {sum(report['nfe'].values())} model evaluations, "
         f"checkpoint {report['checkpoint']}, seed {report['seed']}"

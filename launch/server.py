@@ -7,7 +7,6 @@ loads no other node pack.
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -21,7 +20,7 @@ from typing import Any
 from launch import LaunchError
 from launch.console import clock, last_line, status_line
 from launch.host import UTF8, Host
-from launch.private import undisturbed
+from launch.private import remove, undisturbed
 from launch.websocket import messages
 
 CHILD = Path(__file__).with_name("child.py")
@@ -148,7 +147,8 @@ def serving(
     finally:
         with undisturbed():  # a server that outlived this would write into a folder that is gone
             _stop(server.process)
-            shutil.rmtree(base / "scratch", ignore_errors=True)
+            for name in ("scratch", "temp"):  # the second is the host's own, for previews: it had no time to tidy up
+                remove(base / name)
 
 
 def refusal(content: bytes) -> str:

@@ -15,7 +15,7 @@ from launch.files import as_on_disk, deliver, require_distinct, require_free
 from launch.graph import SAVER, SETTINGS, Graph, Place, fill, links_to, load_workflow, numbers_of, use_checkpoint
 from launch.host import Host, probe
 from launch.private import link_model, private_folder
-from launch.protect import Order, keeping_log, run_with_progress
+from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log, run_with_progress
 from launch.result import told_by
 from launch.server import serving
 from ldu.naming import is_picture
@@ -46,7 +46,7 @@ PLACES: Mapping[str, tuple[Place, ...]] = SETTINGS | {
     "folder": ((FOLDER_LOADER, "folder"),),
 }
 # The demo's thieves learn in big steps; these are usual for Stable Diffusion. Real faces need a network of their own.
-OF_CHECKPOINTS = {
+OF_CHECKPOINTS = TRAINING_OF_CHECKPOINTS | {
     "thief_steps": 1500,
     "thief_rate": 0.005,
     "lora_steps": 500,
@@ -70,6 +70,29 @@ class StressOrder(Order):
     protected: list[Path]
     out: Path
     json: Path | None = None
+
+
+def originals_in(named: list[Path]) -> list[Path]:
+    """Return the pictures that were named, or those of the one folder that was, without its sub-folders.
+
+    Raises:
+        LaunchError: There is none in the folder, or something was named beside it.
+    """
+    if not any(path.is_dir() for path in named):
+        return named
+    if len(named) > 1:
+        raise LaunchError("Give one folder, or several pictures, but not both.")
+    found = sorted(path for path in named[0].iterdir() if path.is_file() and is_picture(path.name))
+    pictures = [path for path in found if not path.name.startswith(".")]
+    if not pictures:
+        raise LaunchError(f"There is no picture in the folder {named[0]}: put PNG, JPEG or WebP files there.")
+    return pictures
+
+
+def default_out(named: Path) -> Path:
+    """Return the folder beside the picture or folder that was named first."""
+    place, name = (named.resolve(), named.resolve().name) if named.is_dir() else (named, named.stem)
+    return place.parent / f"{name}_stress"
 
 
 def require_pictures(order: StressOrder) -> None:

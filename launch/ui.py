@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from launch import PACK
+from launch import PACK, LaunchError
 from launch.console import say
 from launch.host import Host, probe
-from launch.private import lay_out
+from launch.private import lay_out, link_file
 from launch.server import serving
 from launch.setup import cache_root
 
@@ -14,16 +14,38 @@ PROTECT_WORKFLOW = "/?template=protect&source=ldu"
 SAMPLES = PACK / "workflows" / "samples"
 
 
-def serve(host: Host, *, cpu: bool, port: int | None) -> None:
-    """Run ComfyUI with the pack and the sample pictures in place until it ends or Ctrl-C is pressed."""
+def serve(host: Host, *, cpu: bool, port: int | None, checkpoint: Path | None = None) -> None:
+    """Run ComfyUI with the pack and the sample pictures in place until it ends or Ctrl-C is pressed.
+
+    Raises:
+        LaunchError: It does not start, or there is another checkpoint of that name.
+    """
     base = cache_root() / "ui"
     base.mkdir(parents=True, exist_ok=True)
     lay_out(base)
     put_samples(base / "input")
+    if checkpoint:
+        put_checkpoint(checkpoint, base)
     with serving(host, base, cpu=not probe(host) or cpu, port=port) as server:
         say(f"Open this in a browser: {server.address}{PROTECT_WORKFLOW}")
         say("The other workflows are under Templates > ldu. Ctrl-C ends it.")
+        say(f"Pictures come from {base / 'input'} and go to {base / 'output'}; models lie in {base / 'models'}.")
         server.wait()
+
+
+def put_checkpoint(file: Path, base: Path) -> None:
+    """Link a checkpoint to where Load Checkpoint looks; this folder stays, with what the user put there himself.
+
+    Raises:
+        LaunchError: That name is taken by another file.
+    """
+    place, source = base / "models" / "checkpoints" / file.name, file.resolve()  # before the link may go
+    if place.is_symlink():  # of an earlier time, and perhaps to another checkpoint
+        place.unlink()
+    if not place.exists():
+        link_file(source, place)
+    elif not place.samefile(source):
+        raise LaunchError(f"{place} is there already: remove it, or leave out --checkpoint to load that one.")
 
 
 def put_samples(folder: Path) -> None:

@@ -19,7 +19,7 @@ from ..ldu.refine import RefineConfig
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from ..ldu.wording import LEFT_OUT, SAVED, THERE
-from .estimate import GOES_ON, Pace, Teller
+from .estimate import GOES_ON, Pace, Teller, say_few_steps
 from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .folder_walk import FolderWalk
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
@@ -172,6 +172,7 @@ class ProtectFolder(io.ComfyNode):
             "refine_steps": steps,
             "pictures": [outcome.as_dict() for outcome in outcomes],
         }
+        seen = [f"{each.task.name}: {each.said}" for each in outcomes if each.kind == SAVED and each.notable]
         sample = next((each.task for each in done if each.kind == SAVED), done[0].task)
         shown = [_shown(outcome.task.target) for outcome in done[:SHOWN]]
         pair = (to_image(load_picture(path).as_batch()) for path in (sample.source, sample.target))
@@ -179,7 +180,7 @@ class ProtectFolder(io.ComfyNode):
             [inside_output(outcome.task.target) for outcome in done],
             "\n".join([text, *(f"{outcome.task.name}: {outcome.said}" for outcome in outcomes)]),
             *pair,
-            ui={**ui.SavedImages(shown).as_dict(), **report(numbers, text)},
+            ui={**ui.SavedImages(shown).as_dict(), **report(numbers, text, [*say_few_steps(model), *seen])},
         )
 
 

@@ -14,7 +14,7 @@ from ..ldu.protect import prepare
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
-from .estimate import Teller, remarks, say_other_training, say_time
+from .estimate import Teller, remarks, say_few_steps, say_other_training, say_time
 from .host import (
     HostAutoencoder,
     HostSession,
@@ -196,9 +196,9 @@ def _train(
     forget(training)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
     said = "\n".join([summary_of(training), *teller.remarks])
-    return io.NodeOutput(
-        rho, loss_map(training.state.losses), ui=report({"nfe": spent, "train_steps": training.state.step}, said)
-    )
+    numbers = {"nfe": spent, "train_steps": training.state.step}
+    # What is said of a picture is said again where that one is protected.
+    return io.NodeOutput(rho, loss_map(training.state.losses), ui=report(numbers, said, say_few_steps(model)))
 
 
 def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  # noqa: ANN401

@@ -99,12 +99,13 @@ class InvertToZT(io.ComfyNode):
         z_T = latent | {"samples": record.z_T.to(home), "ldu": ZTag(tag_model(model), sigmas, depth)}
         norms = " ".join(f"{c.square().mean().sqrt().item():.3g}" for c in reversed(record.corrections))
         text = f"z_T at sigma {sigmas[0]:.3g}, spread {record.z_T.std().item():.3f}\ncorrections, step by step: {norms}"
-        text = "\n".join([text, *say_few_steps(model)])
+        numbers = {"nfe": {"protect": denoiser.evaluations}, "k_steps": k, "depth": depth}
+        remarks = say_few_steps(model)
         return io.NodeOutput(
             z_T,
             HostRecord(record, samples),
             FixedNoise(record.z_T.to(home) * scale),
-            ui=report({"nfe": {"protect": denoiser.evaluations}, "k_steps": k, "depth": depth}, text),
+            ui=report(numbers, "\n".join([text, *remarks]), remarks),
         )
 
 

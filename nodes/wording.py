@@ -20,10 +20,14 @@ DEPTH_TOOLTIP = (
 )
 
 
-def report(numbers: dict[str, Any], text: str | None = None) -> dict[str, Any]:
-    """Return a node's UI output: numbers as JSON under "ldu" for programs, and a text shown on the node."""
+def report(numbers: dict[str, Any], text: str | None = None, remarks: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a node's UI output: numbers as JSON under "ldu" for programs, and a text shown on the node.
+
+    The remarks are what of the text people should read wherever it came from; `run.py` finds them by the numbers.
+    """
     shown = {} if text is None else ui.PreviewText(text).as_dict()
-    return {"ldu": (json.dumps(numbers),), **shown}
+    told = {**numbers, "remarks": list(remarks)} if remarks else numbers
+    return {"ldu": (json.dumps(told),), **shown}
 
 
 def of_each(said: Sequence[str]) -> list[str]:

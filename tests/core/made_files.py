@@ -15,7 +15,8 @@ def make_file(path):
     return path
 
 
-def make_safetensors(path, metadata):
-    header = json.dumps({"__metadata__": metadata}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header)
+def make_safetensors(path, metadata, data=b""):
+    weight = {"dtype": "U8", "shape": [len(data)], "data_offsets": [0, len(data)]}
+    header = json.dumps({"__metadata__": metadata, "weight": weight}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + data)
     return path

@@ -9,13 +9,14 @@ import sys
 
 import pytest
 
-from launch import PACK, console, door, options
+from launch import PACK, LaunchError, console, door, options
 
 from .made_files import make_comfyui, make_file, make_safetensors
 
 
 def test_the_door_needs_nothing_but_the_standard_library():
-    shared = ("ldu.wording", "ldu.naming")  # all of ldu that the door may read, held to the same rule
+    # All of ldu that the door may read, held to the same rule.
+    shared = ("ldu.wording", "ldu.naming", "ldu.whole_file", "ldu.errors")
     files_of_ldu = [PACK / f"{name.replace('.', '/')}.py" for name in (*shared, "ldu.__init__")]
     sources = [PACK / "run.py", PACK / "install.py", *(PACK / "launch").glob("*.py"), *files_of_ldu]
     trees = [ast.parse(source.read_text("utf-8")) for source in sources]
@@ -26,7 +27,7 @@ def test_the_door_needs_nothing_but_the_standard_library():
         for name in (
             [alias.name for alias in node.names]
             if isinstance(node, ast.Import)
-            else [node.module or ""]
+            else [f"ldu.{node.module}" if node.level else node.module or ""]  # only files of ldu say `from .x`
             if isinstance(node, ast.ImportFrom)
             else []
         )
@@ -42,8 +43,11 @@ class TestCommandLine:
             (["protect"], "the following arguments are required: IMAGE"),
             (["protect", "a.png", "--budget", "300"], "300 is not within 0..255"),
             (["protect", "a.png", "--budget", "nan"], "nan is not within"),
-            (["protect", "a.png", "--prompt", "a photo"], "the prompt must contain S*"),
-            (["protect", "a.png", "--k", "two"], "invalid whole_number value: 'two'"),
+            (["protect", "a.png", "--prompt", "a photo"], "the prompt must contain S* once"),
+            (["protect", "a.png", "--prompt", "S* and S*"], "the prompt must contain S* once"),
+            (["protect", "a.png", "--k", "two"], "invalid count value: 'two'"),
+            (["protect", "a.png", "--k", "0"], "argument --k: 0 is not enough"),
+            (["protect", "a.png", "--depth", "0"], "argument --depth: 0 is not within"),
             (["protect", "a.png", "--train-steps", "-1"], "-1"),
             (["protect", "a.png", "--nonsense"], "unknown option: --nonsense"),
         ],
@@ -99,6 +103,22 @@ class TestCommandLine:
 
     def test_what_is_not_asked_for_keeps_the_workflows_value(self):
         assert self.wishes() == {}
+
+    @pytest.mark.parametrize("form", [(), ("--format", "png")])
+    def test_a_quality_is_refused_where_the_format_has_none(self, form):
+        with pytest.raises(LaunchError, match=r"^--quality is of jpeg and webp, and a png has none"):
+            self.wishes("--quality", "80", *form)
+        assert self.wishes("--quality", "80", "--format", "webp") == {"quality": 80, "format": "webp"}
+
+    @pytest.mark.parametrize("option", ["--seed", "--train-steps", "--refine-steps"])
+    def test_what_is_asked_of_the_protection_is_refused_where_nothing_is_protected(self, option):
+        def wishes(*more):
+            typed, _ = options.read_options(["stress", "a.png", option, "3", "--budget", "4", *more])
+            return options.stress_wishes(typed)
+
+        assert wishes() == {option[2:].replace("-", "_"): 3, "budget": 4}
+        with pytest.raises(LaunchError, match=f"^{option} has no effect on pictures that are protected already: "):
+            wishes("--protected", "b.png")
 
     @staticmethod
     def wishes(*more):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import LaunchError, door, files, folder, graph, options, result
+from launch import LaunchError, door, files, folder, graph, options, protect, result
 
 from .made_files import make_file, make_safetensors
 
@@ -19,8 +19,17 @@ class TestWhichFileGoesWhere:
 
     def test_several_pictures_go_into_the_named_folder(self, tmp_path):
         photos = [make_file(tmp_path / name) for name in ("a.png", "b.png")]
-        targets = [job.target for job in files.plan(photos, tmp_path / "new", force=False)]
-        assert targets == [tmp_path / "new" / "a_protected.png", tmp_path / "new" / "b_protected.png"]
+        for name in ("new", "2024.holiday", "new.png/"):
+            targets = [job.target for job in files.plan(photos, f"{tmp_path}/{name}", force=False)]
+            assert targets == [tmp_path / name / "a_protected.png", tmp_path / name / "b_protected.png"]
+
+    def test_a_slash_at_the_end_says_a_folder_for_one_picture_too(self, tmp_path, monkeypatch):
+        jobs = []
+        monkeypatch.setattr(door, "_host", lambda _: None)
+        monkeypatch.setattr(door, "protect", lambda planned, *_: jobs.extend(planned) or [])
+        photo = make_file(tmp_path / "me.png")
+        assert door.main(["protect", str(photo), "--out", f"{tmp_path / 'new'}/"]) == 0
+        assert [job.target for job in jobs] == [tmp_path / "new" / "me_protected.png"]
 
     @pytest.mark.parametrize(
         ("out", "message"),
@@ -35,15 +44,15 @@ class TestWhichFileGoesWhere:
         photo = make_file(tmp_path / "me.png")
         make_file(tmp_path / "there.png")
         with pytest.raises(LaunchError, match=message):
-            files.plan([photo], tmp_path / out, force=False)
+            files.plan([photo], str(tmp_path / out), force=False)
 
     def test_force_replaces_a_file_but_never_the_input_by_whatever_name(self, tmp_path):
         photo, there = make_file(tmp_path / "me.png"), make_file(tmp_path / "there.png")
-        assert files.plan([photo], there, force=True)[0].target == there
+        assert files.plan([photo], str(there), force=True)[0].target == there
         alias = tmp_path / "alias.png"
         alias.hardlink_to(photo)
         with pytest.raises(LaunchError, match="is one of the inputs"):
-            files.plan([photo], alias, force=True)
+            files.plan([photo], str(alias), force=True)
 
     def test_a_missing_picture_and_twins_are_refused(self, tmp_path):
         with pytest.raises(LaunchError, match="There is no picture at"):
@@ -51,9 +60,10 @@ class TestWhichFileGoesWhere:
         (tmp_path / "other").mkdir()
         twins = [make_file(tmp_path / "a.png"), make_file(tmp_path / "other" / "a.png")]
         with pytest.raises(LaunchError, match="Two files would be saved under one name"):
-            files.plan(twins, tmp_path, force=False)
-        with pytest.raises(LaunchError, match="Several pictures are saved in a folder"):
-            files.plan(twins, tmp_path / "one.png", force=False)
+            files.plan(twins, str(tmp_path), force=False)
+        for taken in (tmp_path / "one.png", make_file(tmp_path / "notes")):
+            with pytest.raises(LaunchError, match="Several pictures are saved in a folder"):
+                files.plan(twins, str(taken), force=False)
 
     @pytest.mark.parametrize(
         "typed",
@@ -90,7 +100,7 @@ class TestWhichFileGoesWhere:
     def test_a_delivery_is_complete_or_absent(self, tmp_path):
         target = tmp_path / "new" / "target"
         files.deliver(b"first", target, force=False)
-        with pytest.raises(LaunchError, match="has come into being meanwhile"):
+        with pytest.raises(LaunchError, match="exists already; choose another name"):
             files.deliver(b"second", target, force=False)
         assert target.read_bytes() == b"first"
         with pytest.raises(LaunchError, match="cannot be written"):
@@ -115,13 +125,32 @@ class TestWhichFileGoesWhere:
 
         def said(*more):
             typed, _ = options.read_options(["protect", "a.png", *more])
-            return door._other_subject(typed)
+            return door._about_rho(typed)
 
         (told,) = said("--rho", str(rho), "--subject", "animal")
         assert told.startswith('rho.safetensors was trained with the prompt "a photo of S* person", but')
-        assert said("--rho", str(rho), "--subject", "person") == []
-        assert said("--rho", str(rho)) == said("--subject", "animal") == []
+        assert said("--rho", str(rho), "--subject", "person") == said("--rho", str(rho))
+        assert said("--rho", str(rho)) == ['rho.safetensors was trained with the prompt "a photo of S* person".']
+        assert said("--subject", "animal") == []
         assert said("--rho", str(silent), "--subject", "animal") == []
+
+    @pytest.mark.parametrize("more", [-1, 1, -40])
+    def test_weights_that_are_not_as_long_as_their_header_says_are_refused(self, tmp_path, more):
+        weights = make_safetensors(tmp_path / "weights.safetensors", {}, data=bytes(40))
+        files.require_safetensors(weights)
+        whole = weights.read_bytes()
+        weights.write_bytes((whole + bytes(1))[: len(whole) + more])
+        told = rf"has {len(whole) + more} bytes, but {len(whole)} by its header: it is damaged, copy it again\.$"
+        with pytest.raises(LaunchError, match=told):
+            files.require_safetensors(weights)
+
+    @pytest.mark.parametrize("tensor", [3, {}, {"data_offsets": []}, {"data_offsets": [0, "x"]}])
+    def test_a_header_that_does_not_say_where_the_data_lie_is_refused(self, tmp_path, tensor):
+        header = json.dumps({"weight": tensor}).encode()
+        weights = tmp_path / "weights.safetensors"
+        weights.write_bytes(struct.pack("<Q", len(header)) + header)
+        with pytest.raises(LaunchError, match="is not a safetensors file: its header does not say"):
+            files.require_safetensors(weights)
 
     def test_only_safetensors_are_taken(self, tmp_path):
         for name in ("good.safetensors", "GOOD.SAFETENSORS"):
@@ -147,20 +176,20 @@ class TestFolder:
 
     def test_it_goes_beside_the_originals_unless_told_otherwise(self, job, tmp_path):
         assert job == files.Job(tmp_path / "me", tmp_path / "me_protected")
-        assert files.plan_folder(tmp_path / "me", tmp_path / "x").target == tmp_path / "x"
+        assert files.plan_folder(tmp_path / "me", f"{tmp_path}/x/").target == tmp_path / "x"
 
     def test_it_never_goes_among_the_originals(self, job, tmp_path):
         for out in (tmp_path / "me", tmp_path):
             with pytest.raises(LaunchError, match="holds the originals: choose another folder"):
-                files.plan_folder(tmp_path / "me", out)
+                files.plan_folder(tmp_path / "me", str(out))
         with pytest.raises(LaunchError, match="is a file, but a folder's name is needed"):
-            files.plan_folder(tmp_path / "me", make_file(tmp_path / "file"))
+            files.plan_folder(tmp_path / "me", str(make_file(tmp_path / "file")))
         with pytest.raises(LaunchError, match="Nothing can be saved in"):
-            files.plan_folder(tmp_path / "me", tmp_path / "file" / "below")
+            files.plan_folder(tmp_path / "me", str(tmp_path / "file" / "below"))
 
     def test_pictures_of_sub_folders_are_found_and_nothing_else(self, job, tmp_path):
         assert [name.as_posix() for name in files.pictures_of(job)] == ["a.jpg", "b.png", "sub/c.webp"]
-        inside = files.plan_folder(tmp_path / "me", tmp_path / "me" / "sub")
+        inside = files.plan_folder(tmp_path / "me", str(tmp_path / "me" / "sub"))
         assert [name.as_posix() for name in files.pictures_of(inside)] == ["a.jpg", "b.png"]
         (tmp_path / "empty").mkdir()
         with pytest.raises(LaunchError, match="no picture in the folder"):
@@ -171,7 +200,7 @@ class TestFolder:
             (tmp_path / name).mkdir()
         (tmp_path / "album" / "a.png").symlink_to(make_file(tmp_path / "photos" / "a.png"))
         with pytest.raises(LaunchError, match=r"holds the original of a\.png: choose another folder"):
-            files.pictures_of(files.plan_folder(tmp_path / "album", tmp_path / "photos"))
+            files.pictures_of(files.plan_folder(tmp_path / "album", str(tmp_path / "photos")))
 
     def test_the_workflow_gets_links_to_the_pictures_and_all_wishes(self, job, tmp_path):
         wishes = {
@@ -191,6 +220,8 @@ class TestFolder:
         (loader,) = graph.nodes_of(filled, "LDU_LoadPictureFolder")
         assert loader["inputs"]["folder"] == "me"
         assert {option: graph.value_of(filled, option) for option in wishes} == wishes
+        usual = {option: graph.value_of(filled, option) for option in protect.OF_CHECKPOINTS}
+        assert usual == protect.OF_CHECKPOINTS | {"train_steps": 2}
         assert graph.nodes_of(filled, "CheckpointLoaderSimple")
         links = [base / "input" / "me" / name for name in files.pictures_of(job)]
         assert all(link.is_symlink() and link.read_bytes() == link.name.encode() for link in links)
@@ -229,7 +260,7 @@ class TestFolder:
         job.target.mkdir()
         make_file(place / "a.png")
         (job.target / "a.png").write_bytes(b"mine")
-        with pytest.raises(LaunchError, match="has come into being meanwhile"):
+        with pytest.raises(LaunchError, match="exists already; choose another name"):
             folder.Delivery(place, job.target, force=False).hand_over()
         folder.Delivery(place, job.target, force=True).hand_over()
         assert (job.target / "a.png").read_bytes() == b"a.png"
@@ -240,13 +271,17 @@ class TestFolder:
             {"name": "a.jpg", "outcome": "saved", "said": ""},
             {"name": "bad.png", "outcome": "left out", "said": "bad.png is not a picture."},
         ]
-        losses = {"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2}
-        found = folder.FolderReport(job, [report], told, [losses, losses | {"loss_after": 0.25}], 3.0)
+        losses = {"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2, "loss_gain_over_random": [0.05, 0.15]}
+        later = losses | {"loss_after": 0.25, "loss_gain_over_random": [-0.01, 0.11]}
+        found = folder.FolderReport(job, [report], told, [losses, later], 3.0, ["a.jpg: Flat areas."])
         words = found.in_words()
         assert "1 saved, 1 left out" in words
         assert "bad.png: bad.png is not a picture." in words
         assert "the bound of the budget does not hold" in words
         assert "recompresses it: A thief's loss 0.1000 -> 0.2500" in words
+        shown = [result.NOT_SHOWN in line for line in words.splitlines() if "thief" in line]
+        assert shown == [False, True]
+        assert "a.jpg: Flat areas." in words
         assert found.as_dict()["left_out"] == {"bad.png": "bad.png is not a picture."}
 
     def test_a_folder_stands_alone_on_the_command_line(self, job, capsys):

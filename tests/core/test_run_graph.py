@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from launch import LaunchError, files, graph, result
+from launch import LaunchError, files, graph, protect, result
 from launch.progress import Progress
+
+from .made_files import make_file, make_safetensors
 
 WORKFLOW = {
     "1": {"class_type": "LDU_LoadDemoCheckpoint", "inputs": {}},
@@ -66,6 +68,36 @@ def test_a_trained_rho_can_be_used_with_every_option_that_is_left(option):
     assert graph.value_of(graph.load_workflow("protect_with_trained_rho"), option) is not None
 
 
+class TestCheckpoint:
+    """With a checkpoint of one's own, what is learnt takes the steps that are usual for it, not the demo's."""
+
+    def filled(self, folder, **order):
+        (folder / "base" / "input").mkdir(parents=True)
+        job = files.Job(make_file(folder / "me.png"), folder / "me_protected.png")
+        return protect.prepare_graph([job], protect.ProtectOrder(**order), folder / "base")
+
+    def learning(self, graph_):
+        return {option: graph.value_of(graph_, option) for option in protect.OF_CHECKPOINTS}
+
+    def test_rho_its_word_and_the_judges_learn_for_long(self, tmp_path):
+        filled = self.filled(tmp_path, checkpoint=tmp_path / "sd.safetensors")
+        assert self.learning(filled) == protect.OF_CHECKPOINTS
+        assert {node["inputs"]["steps"] for node in graph.nodes_of(filled, "LDU_TextualInversion")} == {500}
+
+    def test_what_was_typed_counts_more(self, tmp_path):
+        filled = self.filled(tmp_path, checkpoint=tmp_path / "sd.safetensors", wishes={"train_steps": 2})
+        assert self.learning(filled) == protect.OF_CHECKPOINTS | {"train_steps": 2}
+
+    def test_the_demo_keeps_the_workflows_own(self, tmp_path):
+        assert self.learning(self.filled(tmp_path)) == self.learning(graph.load_workflow("protect"))
+
+    def test_with_a_trained_rho_the_judge_alone_learns(self, tmp_path):
+        rho = make_safetensors(tmp_path / "rho.safetensors", {})
+        filled = self.filled(tmp_path, rho=rho, checkpoint=tmp_path / "sd.safetensors")
+        nothing = dict.fromkeys(("train_steps", "word_steps", "word_rate"))
+        assert self.learning(filled) == protect.OF_CHECKPOINTS | nothing
+
+
 @pytest.mark.parametrize("workflow", sorted(path.stem for path in graph.WORKFLOWS.glob("*.json")))
 def test_nothing_is_drawn_that_nobody_sees(workflow):
     loaded = graph.load_workflow(workflow)
@@ -114,6 +146,15 @@ class TestSeveralPictures:
         assert [one["train_steps"] for one in told] == [3, 3]
         assert [one["nfe"]["protect"] for one in told] == [18, 18]
 
+    def test_a_remark_is_told_once_with_the_picture_that_it_is_about(self):
+        several = graph.with_pictures(dict(self.WORKFLOW), ["a.png", "b.png"])
+        remarks = {"train": ["few steps"], "shift": ["flat", "small"], "save": ["flat"], "shift_1": ["flat"]}
+        told = {node: [json.dumps({"remarks": said})] for node, said in remarks.items()}
+        outputs = {node: {"ldu": numbers, "text": ["9 steps"]} for node, numbers in told.items()}
+        entry = {"outputs": outputs | {"load": {"text": ["160 x 200"]}}}
+        assert result.remarks_of(entry, several, 0) == ["few steps", "flat", "small"]
+        assert result.remarks_of(entry, several, 1) == ["flat"]
+
 
 @pytest.mark.parametrize("name", ["protect", "protect_with_trained_rho"])
 def test_the_workflows_judge_the_file_as_its_readers_see_it(name):
@@ -148,9 +189,10 @@ RUN = {"seconds": 5.0, "device": "cpu"}
 
 
 class TestResult:
-    def report(self, checkpoint=None):
+    def report(self, checkpoint=None, **more):
         job = files.Job(Path("a.png"), Path("a_protected.png"))
-        return result.compose(job, checkpoint, WORKFLOW, result.told_by_nodes(ENTRY, WORKFLOW, 0) | MEASURED | RUN)
+        found = result.told_by_nodes(ENTRY, WORKFLOW, 0) | MEASURED | RUN | more
+        return result.compose(job, checkpoint, WORKFLOW, found)
 
     def test_it_has_exactly_the_promised_keys(self):
         assert tuple(self.report()) == result.KEYS
@@ -179,6 +221,22 @@ class TestResult:
 
     def test_an_unchanged_picture_is_called_that(self):
         assert "pixel for pixel" in result.in_words(self.report() | {"psnr_db": None})
+        mine = Path("sd15.safetensors")
+        assert self.report(mine)["protects_against"] == "personalization of sd15.safetensors; others were not tried"
+        same = self.report(mine, max_abs_levels=0, loss_gain_over_random=[0.0, 0.0])
+        assert same["protects_against"] == "nothing: the picture is unchanged"
+
+    @pytest.mark.parametrize(("low", "told"), [(-0.01, True), (0.0, True), (0.01, False)])
+    def test_an_effect_that_noise_has_too_is_called_none(self, low, told):
+        seen = {"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2, "loss_gain_over_random": [low, 0.2]}
+        for checkpoint in (Path("sd15.safetensors"), None):
+            assert (result.NOT_SHOWN in result.in_words(self.report(checkpoint, **seen))) is told
+        assert (result.NOT_SHOWN in self.report(Path("sd15.safetensors"), **seen)["protects_against"]) is told
+        assert self.report(**seen)["protects_against"] == "demo model only"
+
+    def test_what_the_nodes_remarked_stands_in_the_words_and_not_among_the_numbers(self):
+        assert "\nThe picture is small.\n" in result.in_words(self.report(), ["The picture is small."])
+        assert tuple(self.report(remarks=["The picture is small."])) == result.KEYS
 
 
 class TestProgress:

@@ -13,6 +13,8 @@ import pytest
 
 from launch import PACK, server, websocket
 
+from .made_files import make_file
+
 
 class TestServerAnswers:
     def test_a_refusal_becomes_one_sentence(self):
@@ -71,6 +73,18 @@ def test_a_second_ctrl_c_leaves_no_server_behind(tmp_path, monkeypatch):
         again.start()
         raise KeyboardInterrupt
     assert process.poll() is not None
+
+
+def test_the_hosts_previews_are_gone_when_it_has_ended(tmp_path, monkeypatch):
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.PIPE)
+    monkeypatch.setattr(server, "_start", lambda *_: server.Server(process, 0, tmp_path / "log"))
+    monkeypatch.setattr(server, "_wait_until_it_answers", lambda _: None)
+    for name in ("temp", "scratch", "output"):
+        (tmp_path / name).mkdir()
+        make_file(tmp_path / name / "photo.png")
+    with server.serving(None, tmp_path, cpu=True, port=1):
+        assert (tmp_path / "temp" / "photo.png").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
 
 
 class TestChild:

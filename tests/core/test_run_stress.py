@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from launch import LaunchError, door, graph, stress
+from launch import LaunchError, door, graph, protect, stress
 
 from .made_files import make_file
 
@@ -80,9 +80,20 @@ class TestStress:
     def test_a_checkpoint_gets_the_thieves_that_are_usual_there_unless_others_are_asked_for(self, tmp_path):
         order = self.order(tmp_path, checkpoint=tmp_path / "sd.safetensors", wishes={"lora_steps": 7})
         filled = stress.prepare_graph(order, self.base(tmp_path))
-        assert {node["inputs"]["steps"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {7}
-        assert {node["inputs"]["learning_rate"] for node in graph.nodes_of(filled, "TrainLoraNode")} == {1e-4}
-        assert {node["inputs"]["identity"] for node in graph.nodes_of(filled, "LDU_ThiefsGallery")} == {"none"}
+        assert self.values(filled, "TrainLoraNode", "steps") == {7}
+        assert self.values(filled, "TrainLoraNode", "learning_rate") == {1e-4}
+        assert self.values(filled, "LDU_ThiefsGallery", "identity") == {"none"}
+
+    def test_with_a_checkpoint_the_protection_learns_as_protect_lets_it_and_the_thieves_as_before(self, tmp_path):
+        filled = stress.prepare_graph(self.order(tmp_path, checkpoint=tmp_path / "sd.safetensors"), self.base(tmp_path))
+        usual = {option: graph.value_of(filled, option) for option in protect.TRAINING_OF_CHECKPOINTS}
+        assert usual == protect.TRAINING_OF_CHECKPOINTS
+        assert self.values(filled, "LDU_TextualInversion", "steps") == {500, 1500}
+
+    def values(self, filled, class_type, name):
+        """Return what the nodes of a class have for an input, of their own or from a Primitive."""
+        found = [node["inputs"][name] for node in graph.nodes_of(filled, class_type)]
+        return {filled[each[0]]["inputs"]["value"] if graph.links_to(each, filled) else each for each in found}
 
     @pytest.mark.parametrize("option", stress.OF_CHECKPOINTS)
     def test_what_is_usual_for_checkpoints_is_of_the_kind_that_the_workflow_has(self, option):
@@ -105,6 +116,28 @@ class TestStress:
         (tmp_path / "other").mkdir()
         with pytest.raises(LaunchError, match=message):
             stress.require_pictures(self.order(tmp_path, originals, protected))
+
+    def test_one_folder_stands_for_its_pictures_and_the_results_go_beside_it(self, tmp_path, monkeypatch):
+        album = tmp_path / "2024.holiday"
+        (album / "sub").mkdir(parents=True)
+        for name in ("b.png", "a.jpg", "sub/c.png", "notes.txt", ".hidden.png"):
+            make_file(album / name)
+        orders = []
+        monkeypatch.setattr(door, "_host", lambda _: None)
+        monkeypatch.setattr(door, "stress", lambda order, _: orders.append(order))
+        assert door.main(["stress", str(album)]) == 0
+        assert orders[0].originals == [album / "a.jpg", album / "b.png"]
+        assert orders[0].out == tmp_path / "2024.holiday_stress"
+        assert stress.default_out(album / "a.jpg") == album / "a_stress"
+
+    def test_a_folder_stands_alone_and_is_not_empty(self, tmp_path):
+        photo = make_file(tmp_path / "a.png")
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(LaunchError, match="Give one folder, or several pictures, but not both"):
+            stress.originals_in([tmp_path / "empty", photo])
+        with pytest.raises(LaunchError, match="There is no picture in the folder"):
+            stress.originals_in([tmp_path / "empty"])
+        assert stress.originals_in([photo, tmp_path / "none.png"]) == [photo, tmp_path / "none.png"]
 
     @pytest.mark.parametrize("name", [stress.DATA, stress.PAGE, stress.PICTURE])
     @pytest.mark.parametrize("option", ["--json", "--keep-log"])

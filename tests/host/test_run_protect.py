@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from launch.setup import present_host
 
 HOST = present_host()
 COMFYUI = HOST.comfyui
+SIZE = (60, 75)  # pixels, which is small beside the size of the model
 
 pytestmark = pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one")
 needs_workflow = pytest.mark.skipif(not (WORKFLOWS / "protect.json").is_file(), reason="needs the shipped workflow")
@@ -90,7 +92,12 @@ def test_an_interrupt_stops_the_work_at_the_next_step(server):
 def test_everything_stays_in_the_private_folder(server, place):
     assert (place / "server.log").stat().st_size > 0
     assert server.ask("/system_stats")["system"]["argv"][0].endswith("main.py")
-    assert server.address.startswith("http://127.0.0.1:")
+
+
+def test_only_this_machine_can_reach_the_server(server):
+    listening = psutil.Process(server.process.pid).net_connections("inet")
+    places = {each.laddr for each in listening if each.status == psutil.CONN_LISTEN}
+    assert places == {("127.0.0.1", server.port)}
 
 
 def test_nothing_is_left_when_the_block_ends(tmp_path):
@@ -140,7 +147,7 @@ class Desk:
         levels = np.random.default_rng(0).integers(0, 255, (20, 16, 3), dtype=np.uint8)
         exif = Image.Exif()
         exif[0x010E] = "at home"  # ImageDescription
-        picture = Image.fromarray(levels).resize((160, 200), Image.Resampling.BICUBIC)
+        picture = Image.fromarray(levels).resize(SIZE, Image.Resampling.BICUBIC)
         picture.save(folder / "photos" / "me.jpg", exif=exif, quality=90)
 
     def start_run(self, *options, what="me.jpg"):
@@ -210,8 +217,9 @@ def test_a_photo_is_protected_and_nothing_else_is_left_on_disk(desk):
     assert tuple(report) == KEYS
     assert None not in report.values()
     assert report["max_abs_levels"] <= report["budget_levels"] == 4
-    assert (report["width"], report["height"], report["train_steps"]) == (160, 200, 2)
+    assert (report["width"], report["height"], report["train_steps"]) == (*SIZE, 2)
     assert told.startswith(DEMO_WARNING)
+    assert told.count("The picture is small (60 x 75 pixels") == 1
     with Image.open(photos / "me_protected.png") as saved:
         assert saved.format == "PNG"
         assert saved.info == {}
@@ -239,9 +247,11 @@ def test_a_folder_is_protected_picture_by_picture_and_a_second_run_makes_only_wh
     assert picture["max_abs_levels"] <= picture["budget_levels"] == 4
     assert (picture["refine_steps"], picture["nfe"]["refine"]) == (2, 8)
     assert "1 left out, 1 there already, 1 saved" in told
+    (line,) = [line for line in told.splitlines() if "The picture is small" in line]
+    assert line.startswith("sub/too.jpg: ")
     with Image.open(made / "sub" / "too.png") as saved:
         assert saved.info == {}
-        assert saved.size == (160, 200)
+        assert saved.size == SIZE
 
 
 @needs_workflow
@@ -274,14 +284,23 @@ def test_the_server_of_a_killed_run_ends_too_whenever(desk, moment):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_the_ui_opens_with_workflows_and_samples_in_place_and_ends_at_ctrl_c(tmp_path):
     places = {"LDU_CACHE": str(tmp_path), "COMFYUI_DIR": str(COMFYUI)}
-    command = [sys.executable, str(PACK / "run.py"), "ui", "--cpu"]
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(struct.pack("<Q", 2) + b"{}")
+    command = [sys.executable, str(PACK / "run.py"), "ui", "--cpu", "--checkpoint", str(mine)]
     run = start_in_foreground(command, env=os.environ | places)
     address = next(line for line in run.stderr if "http://" in line).split(": ", 1)[1].strip()
+    said = next(line for line in run.stderr if "Pictures come from" in line)
+    assert all(str(tmp_path / "ui" / name) in said for name in ("input", "output", "models"))
     with urllib.request.urlopen(address.split("?")[0] + "api/workflow_templates") as answer:
         assert "protect" in json.load(answer)["ldu"]
+    with urllib.request.urlopen(address.split("?")[0] + "api/models/checkpoints") as answer:
+        assert json.load(answer) == [mine.name]
     assert (tmp_path / "ui" / "input" / "ldu_sample_portrait.png").is_file()
+    (tmp_path / "ui" / "temp").mkdir(exist_ok=True)
+    shutil.copy(mine, tmp_path / "ui" / "temp" / "preview.png")
     run.send_signal(signal.SIGINT)
     assert "Traceback" not in run.communicate(timeout=120)[1]
     assert run.returncode == 130
+    assert not (tmp_path / "ui" / "temp").exists()
     with pytest.raises(OSError):
         urllib.request.urlopen(address)

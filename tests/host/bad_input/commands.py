@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 from unittest import mock
 
+import torch
+
 from launch import door
 from ldu import report
 from ldu.errors import LduError
@@ -24,6 +26,9 @@ def desk(bench: Bench) -> Path:
     bench.put(folder / "model.ckpt", b"old")
     bench.put(folder / "text.safetensors", b"Dear diary")
     bench.put(folder / "half.safetensors", safetensors({})[:4])
+    whole = safetensors({"weight": torch.ones(99)})
+    bench.put(folder / "cut.safetensors", whole[:-9])
+    bench.put(folder / "longer.safetensors", whole + bytes(9))
     (folder / "album").mkdir(exist_ok=True)
     return folder
 
@@ -113,23 +118,43 @@ COMMANDS = [
         run(*PROTECT, "--rho", "{}/text.safetensors"),
     ),
     Case("run.py protect", "half a .safetensors", "cut short", run(*PROTECT, "--rho", "{}/half.safetensors")),
+    Case(
+        "run.py protect", "a .safetensors cut in its data", "is damaged", run(*PROTECT, "--rho", "{}/cut.safetensors")
+    ),
+    Case(
+        "run.py protect",
+        "a .safetensors with more behind its data",
+        "is damaged",
+        run(*PROTECT, "--checkpoint", "{}/longer.safetensors"),
+    ),
     Case("run.py protect", "a budget of 300", "0..255|0 to 255", run(*PROTECT, "--budget", "300")),
     Case("run.py protect", "a budget in words", "invalid", run(*PROTECT, "--budget", "ten")),
     Case("run.py protect", "a budget that is no number", "not within", run(*PROTECT, "--budget", "nan")),
     Case("run.py protect", "k below 0", "negative", run(*PROTECT, "--k", "-1")),
+    Case("run.py protect", "k 0", "not enough", run(*PROTECT, "--k", "0")),
+    Case("run.py protect", "a depth of 0", "not within", run(*PROTECT, "--depth", "0")),
     Case("run.py protect", "a prompt without S*", r"S\*", run(*PROTECT, "--prompt", "a photo")),
+    Case("run.py protect", "a prompt with two S*", r"S\* once", run(*PROTECT, "--prompt", "S* and S*")),
+    Case("run.py protect", "a quality of a PNG", "add --format", run(*PROTECT, "--quality", "80")),
     Case("run.py protect", "a subject that is none", "invalid choice", run(*PROTECT, "--subject", "ghost")),
     Case("run.py protect", "an option that is none", "unknown option", run(*PROTECT, "--magic")),
     Case("run.py protect", "a folder that is no ComfyUI", "main.py and comfy/", run(*PROTECT, "--comfyui", "{}/album")),
     Case("run.py stress", "no picture", "required", run("stress")),
     Case("run.py stress", "a picture that is not there", "no picture at", run("stress", "{}/nobody.png")),
-    Case("run.py stress", "a folder for a picture", "no picture at", run("stress", "{}/album")),
+    Case("run.py stress", "a folder without pictures", "no picture in the folder", run("stress", "{}/album")),
+    Case("run.py stress", "a folder beside a picture", "but not both", run(*STRESS, "{}/album")),
     Case("run.py stress", "weights for a picture", "like a picture", run("stress", "{}/text.safetensors")),
     Case(
         "run.py stress",
         "one protected version for two originals",
         "one protected version of each",
         run(*STRESS, "{}/you.png", "--protected", "{}/you_protected.png"),
+    ),
+    Case(
+        "run.py stress",
+        "a seed where nothing is protected",
+        "protected already",
+        run(*STRESS, "--protected", "{}/you.png", "--seed", "3"),
     ),
     Case("run.py stress", "one original twice", "same name", run(*STRESS, "{}/me.png")),
     Case(
@@ -143,6 +168,7 @@ COMMANDS = [
     Case("run.py stress", "no pictures to draw", "pictures", run(*STRESS, "--pictures", "0")),
     Case("run.py stress", "an identity network that is none", "invalid choice", run(*STRESS, "--identity", "arcface")),
     Case("run.py ui", "a port in words", "invalid", run("ui", "--port", "http")),
+    Case("run.py ui", "a .ckpt", "can run code", run("ui", "--checkpoint", "{}/model.ckpt")),
     Case("run.py", "a command that is none", "invalid choice", run("defend")),
     Case("ldu.report", "one file", "pairs of files", measure("me.png")),
     Case("ldu.report", "two sizes", "one size", measure("me.png", "small.png")),
