@@ -24,7 +24,7 @@ SIDE = 560  # pixels of a thumbnail
 SHOWING = {"LDU_ProtectFolder", "LDU_SaveProtected", "LDU_ThiefsGallery", "LossGraphNode"}
 THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each workflow needs those before it
     "compare_methods": (1270, 470, 970, 970),
-    "stress_test": (2210, 980, 580, 580),
+    "stress_test": (2240, 1055, 520, 520),
     "train_rho_on_folder": (1240, 440, 980, 980),
     "protect_with_trained_rho": (1880, 440, 1180, 1180),
     "protect_folder": (1780, 440, 950, 950),
