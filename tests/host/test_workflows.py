@@ -20,6 +20,7 @@ from .executor import needs_weights, new_executor, run
 WORKFLOWS = PACK / "workflows"
 PORTRAIT = WORKFLOWS / "samples" / "ldu_sample_portrait.png"
 BUDGET = 6
+OTHER_CACHES = ("LRU", "NONE", "RAM_PRESSURE")
 FEW = {
     "LDU_TextualInversion": {"steps": 1},
     "LDU_TrainRho": {"steps": 2, "k": 1, "budget": BUDGET},
@@ -80,7 +81,7 @@ def test_every_workflow_has_a_thumbnail_of_its_name():
 
 
 @needs_weights
-@pytest.mark.parametrize("cache", ["CLASSIC", "LRU", "NONE", "RAM_PRESSURE"])
+@pytest.mark.parametrize("cache", ["CLASSIC", *OTHER_CACHES])
 def test_protect_keeps_the_budget_in_each_cache_mode_of_the_host(host, cache):
     graph, executor = twin("protect"), new_executor(cache)
     outputs, _ = run(executor, graph)
@@ -110,19 +111,21 @@ def losses_found(name, cache):
 
 
 @needs_weights
-@pytest.mark.parametrize("name", ["protect_folder", "stress_test"])
+@pytest.mark.parametrize("name", ["protect_folder", "stress_test", "compare_methods"])
 def test_a_workflow_finds_the_same_in_each_cache_mode_of_the_host(host, name):
-    found = [losses_found(name, cache) for cache in ("LRU", "NONE", "RAM_PRESSURE")]
+    found = [losses_found(name, cache) for cache in OTHER_CACHES]
     assert all(found[0].values())
     assert found[0] == found[1] == found[2]
 
 
 @needs_weights
-def test_a_rho_trained_on_a_folder_protects_a_photo(host):
+@pytest.mark.parametrize("cache", ["CLASSIC", *OTHER_CACHES])
+def test_a_rho_trained_on_a_folder_protects_a_photo_in_each_cache_mode(host, cache):
     training, protecting = twin("train_rho_on_folder"), twin("protect_with_trained_rho")
-    run(new_executor("CLASSIC"), training)
     (saver,), (loader,) = numbers_of(training, "LDU_SaveRho"), numbers_of(protecting, "LDU_LoadRho")
-    outputs, _ = run(new_executor("CLASSIC"), protecting)
+    training[saver]["inputs"]["name"] = f"my_rho_{cache}"
+    run(new_executor(cache), training)
+    outputs, _ = run(new_executor(cache), protecting)
     assert outputs[loader]["text"][0].startswith(training[saver]["inputs"]["name"] + ".safetensors\n")
     assert 0 < saved_change(host, outputs, protecting) <= BUDGET
 
