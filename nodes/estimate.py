@@ -1,18 +1,21 @@
 """What long work says on its node: time, memory, and what is unusual about the model, the pictures or the ρ.
 
-Train ρ knows its time before the first step, from the preparation of its pictures; the others after the first one.
+Train ρ tells its time before the first step from the preparation of its pictures, Textual Inversion and Refine in
+Pixels from a pass without gradient. Protect Folder learns it from its first picture.
 What Train ρ says of a few-step model Invert to z_T says too, for k is chosen on both.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import torch
 
 from ..ldu.checkpoint import RhoCard
 from ..ldu.flatness import hint
 from ..ldu.shapes import Levels, Mask
 from ..ldu.train import TrainConfig
-from .host import few_step_kind, say_on_node, training_memory
+from .host import few_step_kind, is_a_part, say_on_node, training_memory
 from .types import ModelTag
 from .wording import of_each
 
@@ -20,6 +23,7 @@ from .wording import of_each
 # an evaluation 0.361 s.
 STEP = 3.5
 EVALUATION = 2.1
+WITH_GRADIENT = 2.3  # a step in units of its pass without gradient; demo checkpoint on a CPU: 1.9 to 2.5
 GIB = 2**30
 GOES_ON = "Cancel when you like: it continues."
 KEEPS_NOTHING = "Cancelling keeps nothing."
@@ -30,16 +34,17 @@ class Teller:
     """Says on the node at work what is known so far; each new message replaces the last, memory and remarks stay."""
 
     def __init__(self) -> None:
-        self.memory = ""
+        self.text = self.memory = ""
         self.remarks: list[str] = []
 
     def begin(self, model: Any, vae: Any, shape: Sequence[int], extra: Sequence[Any] = ()) -> None:  # noqa: ANN401
         """Show what memory a training wants for a latent batch of this shape and further modules, and what is free."""
         self.memory = say_memory(*training_memory(model, vae, shape, extra))
-        self.say("")
+        self.say(self.text)
 
     def say(self, text: str) -> None:
         """Show a text, the memory and the remarks."""
+        self.text = text
         say_on_node("\n".join(filter(None, [text, self.memory, *self.remarks])))
 
 
@@ -51,6 +56,24 @@ class Pace:
         self._teller, self._total, self._closing, self._unit = teller, total, closing, unit
         self._done, self._said = 0, float("-inf")
         self._started = self._first = time.perf_counter()
+
+    def foretell(self, forward: Callable[[], object]) -> None:
+        """Say before the first part how long all will take, from one's pass without gradient, which is done twice.
+
+        Nothing is tried where nothing is to be done, or nobody would read it.
+
+        Args:
+            forward: waits for the device; the first pass warms up.
+        """
+        if self._done or not self._total or is_a_part():
+            return
+        with torch.no_grad():
+            forward()
+            started = time.perf_counter()
+            forward()
+        one = WITH_GRADIENT * (time.perf_counter() - started)
+        self._teller.say(say_rest(one, self._total, self._closing, self._unit))
+        self._started = time.perf_counter()
 
     def tick(self) -> None:
         """Count one more part as done, and say what is left, at most once a second."""

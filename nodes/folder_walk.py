@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
+from ..ldu.budget import working_size
 from ..ldu.picture import Picture
 from ..ldu.refine import RefineConfig
 from ..ldu.shapes import Levels
+from .host import latent_shape, training_resolution
 from .images import fit_mask, split_pictures, to_image
 from .pictures import WorkingSize, fit_decodes
 from .refine import RefinePixels
@@ -46,6 +48,15 @@ class FolderWalk:
         original = picture.as_batch()
         where = None if self.mask is None else fit_mask(self.mask, original)
         return self._refined(image, fit_decodes(original, clean, changed, self.budget, where))
+
+    def shape(self, picture: Picture) -> tuple[int, ...]:
+        """Return the shape of the latents that Refine in Pixels works on at once.
+
+        Raises:
+            BadImageError: if the picture is too narrow.
+        """
+        size = working_size(picture.info.width, picture.info.height, training_resolution(self.model))
+        return latent_shape(self.model, *size, RefineConfig.draws)
 
     def _refined(self, original: Tensor, shifted: Levels) -> Levels:
         """Return the picture after Refine in Pixels with its own defaults, if that is asked for."""

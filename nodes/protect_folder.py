@@ -186,18 +186,18 @@ class ProtectFolder(io.ComfyNode):
 
 def _work_through(todo: list[Task], walk: FolderWalk, writer: Writer) -> list[Outcome]:
     """Do one task after the other; stops at once when the user cancels."""
-    outcomes, bar = [], progress_bar(len(todo))
-    pace = Pace(Teller(), sum(not task.target.exists() for task in todo), GOES_ON, "picture")
+    outcomes, bar, teller = [], progress_bar(len(todo)), Teller()
+    pace = Pace(teller, sum(not task.target.exists() for task in todo), GOES_ON, "picture")
     for number, task in enumerate(todo, 1):
         stop_if_asked()
-        outcomes.append(_outcome(task, walk, writer))
+        outcomes.append(_outcome(task, walk, writer, teller))
         bar.update_absolute(number)
         if outcomes[-1].kind != THERE:
             pace.tick()
     return outcomes
 
 
-def _outcome(task: Task, walk: FolderWalk, writer: Writer) -> Outcome:
+def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller) -> Outcome:
     if task.target.exists():
         return say_there(task, walk.budget, writer.form)
     try:
@@ -207,6 +207,8 @@ def _outcome(task: Task, walk: FolderWalk, writer: Writer) -> Outcome:
         # Of these BadFileError is not caught below: a disk that is full will not do for the next picture either.
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     try:
+        if walk.refine_steps:
+            teller.begin(walk.model, walk.vae, walk.shape(picture))
         with as_a_part():
             protected = walk.protect(picture)
         task.target.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import torch
 from ..ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ..ldu.attacks.thief import thief_view
 from ..ldu.budget import to_pixels
+from ..ldu.losses import expected_loss
 from ..ldu.shapes import Latent, Levels, TokenEmbedding
 from .estimate import Pace, Teller
 from .host import HostAutoencoder, HostDenoiser, HostSession, progress_bar
@@ -50,10 +51,13 @@ class Fitting:
             if self._pace is not None:
                 self._pace.tick()
 
-        generator = torch.Generator().manual_seed(self._seed)
-        token = fit_token(
-            bind, latents, self._session.schedule, initial, self._config, generator=generator, on_step=on_step
-        )
+        generator, schedule = torch.Generator().manual_seed(self._seed), self._session.schedule
+        if self._pace is not None:
+            draws, other = self._config.draws, torch.Generator().manual_seed(0)
+            self._pace.foretell(
+                lambda: expected_loss(bind(initial), latents[0], schedule, draws=draws, generator=other)
+            )
+        token = fit_token(bind, latents, schedule, initial, self._config, generator=generator, on_step=on_step)
         with torch.no_grad():
             self.conditioning = self._encoder.encode(token)
         self.token = token.cpu()

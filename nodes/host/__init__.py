@@ -14,7 +14,16 @@ from .models import (
     training_resolution,
 )
 from .nothing import nothing
-from .progress import Interrupted, WatchedDenoiser, as_a_part, preview, progress_bar, say_on_node, stop_if_asked
+from .progress import (
+    Interrupted,
+    WatchedDenoiser,
+    as_a_part,
+    is_a_part,
+    preview,
+    progress_bar,
+    say_on_node,
+    stop_if_asked,
+)
 from .session import HostDenoiser, HostSession, sampling_session, training_memory, training_session
 from .vae import HostAutoencoder, require_vae
 
@@ -31,6 +40,7 @@ __all__ = [
     "file_name",
     "fingerprint",
     "intermediate_device",
+    "is_a_part",
     "is_demo",
     "latent_shape",
     "load_demo",

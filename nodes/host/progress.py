@@ -31,7 +31,7 @@ class _NoBar:
 
 def progress_bar(total: int) -> Any:  # noqa: ANN401
     """Return the host's progress bar."""
-    return _NoBar() if _part_of_something.get() else comfy.utils.ProgressBar(total)
+    return _NoBar() if is_a_part() else comfy.utils.ProgressBar(total)
 
 
 @contextmanager
@@ -44,6 +44,11 @@ def as_a_part() -> Iterator[None]:
         _part_of_something.reset(token)
 
 
+def is_a_part() -> bool:
+    """Tell whether what runs is a part of something that shows its progress itself."""
+    return _part_of_something.get()
+
+
 def preview(levels: Levels) -> tuple[str, Image.Image, int]:
     """Return the first of some pictures in whole levels as the host's preview tuple."""
     picture = Image.fromarray(levels[0].movedim(0, -1).round().byte().cpu().numpy())
@@ -54,7 +59,7 @@ def preview(levels: Levels) -> tuple[str, Image.Image, int]:
 def say_on_node(text: str) -> None:
     """Show a text on the node that is at work, for web/js/report.js to draw; without a server nobody can read it."""
     at_work, server = get_executing_context(), getattr(PromptServer, "instance", None)
-    if at_work is not None and server is not None and not _part_of_something.get():
+    if at_work is not None and server is not None and not is_a_part():
         server.send_sync("ldu.say", {"node": at_work.node_id, "text": [text]}, server.client_id)
 
 

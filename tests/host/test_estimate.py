@@ -1,5 +1,6 @@
 """What long work says on its node before it starts and while it goes on."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -81,16 +82,47 @@ def work(node, steps):
 
 
 @pytest.mark.parametrize("node", ["LDU_TextualInversion", "LDU_RefinePixels"])
-def test_memory_is_told_before_the_first_step_and_the_time_after_it(host, tmp_path, heard, node):
+def test_memory_and_time_are_told_before_the_first_step_and_what_is_left_after_it(
+    host, tmp_path, estimate, heard, node, monkeypatch
+):
+    tick, at_first_step = estimate.Pace.tick, []
+    monkeypatch.setattr(estimate.Pace, "tick", lambda self: at_first_step.append(len(heard)) or tick(self))
     said = Bench(host, tmp_path).node(node, **work(node, 3)).ui["text"][0]
+    assert at_first_step[0] == 2
     assert re.fullmatch(r"About \d+\.\d GiB of memory wanted, \d+\.\d GiB free\..*", heard[0])
-    assert re.match(r"2 steps to go, about \d+ s\. Cancelling keeps nothing\.\nAbout", heard[1])
+    for number, left in ((1, 3), (2, 2)):
+        assert re.match(rf"{left} steps to go, about \d+ s\. Cancelling keeps nothing\.\nAbout", heard[number])
     assert re.fullmatch(r"3 steps in \d+ s\.", said), "what is shown in the end"
+
+
+@pytest.mark.parametrize("node", ["LDU_TextualInversion", "LDU_RefinePixels"])
+def test_nothing_is_tried_where_no_step_will_be_taken(host, tmp_path, heard, node):
+    ui = Bench(host, tmp_path).node(node, **work(node, 0)).ui
+    assert sum(json.loads(ui["ldu"][0])["nfe"].values()) == 0
+    assert len(heard) == 1
 
 
 def test_train_says_how_long_the_word_takes_that_it_learns_itself(train, heard):
     train(steps=1, conditioning=None, clip=clip())
-    assert re.match(r"149 steps to go, about \d+ (s|min)\. These learn S\*", heard[1])
+    assert re.match(r"150 steps to go, about \d+ (s|min)\. These learn S\*", heard[1])
+    assert re.match(r"149 steps to go, about \d+ (s|min)\. These learn S\*", heard[2])
+
+
+def test_the_time_of_all_parts_is_foretold_from_a_second_pass_without_gradient(estimate, heard, clock):
+    pace = estimate.Pace(estimate.Teller(), 10, "Cancel.")
+
+    def forward():
+        assert not torch.is_grad_enabled()
+        clock.seconds += 60 if clock.seconds < 60 else 2  # the first one loads and warms up
+
+    with torch.enable_grad():
+        pace.foretell(forward)
+    assert heard == [f"10 steps to go, about {20 * estimate.WITH_GRADIENT:.0f} s. Cancel."]
+    clock.seconds += 3
+    pace.tick()
+    assert heard[1] == "9 steps to go, about 27 s. Cancel.", "the passes do not count as steps"
+    pace.foretell(forward)
+    assert len(heard) == 2, "a second word is as fast as the first"
 
 
 def test_a_pace_is_what_the_parts_after_the_first_took_and_is_told_at_most_once_a_second(estimate, heard, clock):

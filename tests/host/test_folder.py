@@ -100,6 +100,15 @@ def test_with_a_personalization_every_picture_comes_out_as_from_refine_in_pixels
     assert not torch.equal(refined, shifted)
 
 
+def test_the_memory_that_refining_wants_is_told_for_the_picture_at_work(host, folder, run, monkeypatch):
+    heard, estimate = [], host.module("nodes.estimate")
+    monkeypatch.setattr(estimate, "say_on_node", lambda text: None if estimate.is_a_part() else heard.append(text))
+    run(personalization=tiny.conditioning("sd1"), refine_steps=1)
+    assert re.fullmatch(r"About \d+\.\d GiB of memory wanted, .*free\..*", heard[0])
+    assert re.match(r"2 pictures to go, about \d+ s\. Cancel when you like: it continues\.\nAbout", heard[1])
+    assert all("GiB of memory wanted" in said for said in heard)
+
+
 def test_strength_0_gives_back_the_pictures_of_a_folder_however_many_steps_on_the_pixels(host, folder, run):
     run(strength=0.0, personalization=tiny.conditioning("sd1"), refine_steps=2)
     for name, target in (("a.jpg", "a.png"), ("b.png", "b.png"), ("sub/c.png", "sub/c.png")):
