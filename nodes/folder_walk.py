@@ -66,7 +66,7 @@ class FolderWalk:
         usual = RefineConfig.visibility, RefineConfig.flat, RefineConfig.contrast
         settings = self.budget, self.refine_steps, self.seed, *usual
         beside = original, None, self.mask, self.conditioning
-        (refined,) = self._run(RefinePixels, *models, to_image(shifted), *settings, *beside)
+        refined, _ = self._run(RefinePixels, *models, to_image(shifted), *settings, *beside)
         return split_pictures([refined])[0]
 
     def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401

@@ -27,7 +27,7 @@ from .images import split_pictures
 from .inputs import budget_input
 from .output_names import next_free
 from .protection_settings import model_and_settings
-from .types import GallerySocket, LossesSocket, PictureInfoSocket, RhoSocket
+from .types import GallerySocket, LossesSocket, PictureInfoSocket, RefinedSocket, RhoSocket
 from .wording import ALIASES, CATEGORY, report
 
 GALLERY_CELL = 160  # pixels
@@ -81,11 +81,8 @@ class ProtectionReport(io.ComfyNode):
                     optional=True,
                     tooltip="The seed of Apply ρ Shift, to be reported; any number.",
                 ),
-                io.Int.Input(
-                    "refine_steps",
-                    force_input=True,
-                    optional=True,
-                    tooltip="The steps of Refine in Pixels, to be reported; 20 to 100 is usual, 0 = the shift alone.",
+                RefinedSocket.Input(
+                    "refined", optional=True, tooltip="The settings of Refine in Pixels, to be reported."
                 ),
                 budget_input("What you asked for, in levels of 255; 4 to 16 is usual."),
                 io.Int.Input(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .host import file_name, is_demo, tag_model, training_resolution
-from .types import TrainedRho
+from .types import RefinedWith, TrainedRho
 
 Settings = dict[str, str | int | float]
 NOT_TOLD = "not told"
@@ -11,13 +11,13 @@ NOT_TOLD = "not told"
 
 def model_and_settings(measured: dict[str, list[Any] | None]) -> dict[str, Any]:
     """Return what the report says of the model and the settings, each the first of its input's list, if any."""
-    model, rho, strength, seed, steps = (
-        (measured.get(name) or [None])[0] for name in ("model", "rho", "strength", "shift_seed", "refine_steps")
+    model, rho, strength, seed, refined = (
+        (measured.get(name) or [None])[0] for name in ("model", "rho", "strength", "shift_seed", "refined")
     )
     applied: Settings = {"strength": strength, "seed of the shift": seed}
     settings = about_rho(rho) | {name: value for name, value in applied.items() if value is not None}
-    if settings or steps is not None:
-        settings |= _about_pixels(steps)
+    if settings or refined is not None:
+        settings |= _about_pixels(refined)
     return {"model": _about_model(model), "settings": settings, "demo": model is not None and is_demo(model)}
 
 
@@ -38,10 +38,22 @@ def about_rho(rho: TrainedRho | None) -> Settings:
     }
 
 
-def _about_pixels(steps: int | None) -> Settings:
-    """Return what is known of Refine in Pixels: its steps at most, for no output of it tells the rest."""
-    told: Settings = {"steps on the pixels": NOT_TOLD if steps is None else steps}
-    return told if steps == 0 else told | {"visibility, flat areas and contrast on the pixels": NOT_TOLD}
+def _about_pixels(refined: RefinedWith | None) -> Settings:
+    """Return how Refine in Pixels worked; its steps alone if there were none, or if nobody told."""
+    if refined is None:
+        return {"pixels: steps": NOT_TOLD}
+    config = refined.config
+    if not config.refine_steps:
+        return {"pixels: steps": 0}
+    return {
+        "pixels: steps": config.refine_steps,
+        "pixels: budget": config.budget_levels,
+        "pixels: visibility": config.visibility,
+        "pixels: flat areas": config.flat,
+        "pixels: contrast": config.contrast,
+        "pixels: seed": config.seed,
+        "pixels: purifiers": refined.purifiers,
+    }
 
 
 def _about_model(model: Any) -> Settings:  # noqa: ANN401

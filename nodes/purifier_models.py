@@ -24,6 +24,11 @@ from .host import (
 from .images import to_image
 
 
+def name_all(recipes: Sequence[Recipe] | None) -> str:
+    """Name the purifiers that a protection was made against."""
+    return ", ".join(map(str, recipes or ())) or "none"
+
+
 class HostModels:
     """MODEL, VAE and CONDITIONING, opened for one recipe after the other.
 

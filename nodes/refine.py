@@ -25,8 +25,8 @@ from .host import (
 )
 from .images import fit_mask, mask_of_each, require_one_size, split_pictures, to_image
 from .inputs import budget_input, seed_input
-from .purifier_models import to_train_against
-from .types import PurifiersSocket
+from .purifier_models import name_all, to_train_against
+from .types import PurifiersSocket, RefinedSocket, RefinedWith
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 _PREVIEW_EVERY = 10
@@ -113,7 +113,10 @@ class RefinePixels(io.ComfyNode):
                     "from. SD1 and SD2 take zeros without one, others need it.",
                 ),
             ],
-            outputs=[io.Image.Output(display_name="image", tooltip="The refined picture in whole levels.")],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The refined picture in whole levels."),
+                RefinedSocket.Output(display_name="settings", tooltip="For Protection Report."),
+            ],
         )
 
     @classmethod
@@ -134,7 +137,7 @@ class RefinePixels(io.ComfyNode):
         mask: Tensor | None = None,
         walk_conditioning: list[Any] | None = None,
     ) -> io.NodeOutput:
-        """Refine each picture of a batch."""
+        """Refine each picture of a batch; return them and how it was done."""
         config = RefineConfig(
             budget_levels=budget,
             visibility=visibility,
@@ -169,7 +172,8 @@ class RefinePixels(io.ComfyNode):
                 refinement = Refinement(surrogate, *pair, config, mask=own, purifiers=chosen)
                 refined.append(after if stay else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
-        return io.NodeOutput(to_image(torch.cat(refined)), ui=report(numbers, pace.took))
+        done_with = RefinedWith(config, name_all(purifiers))
+        return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, pace.took))
 
 
 def _without_gradient(surrogate: Surrogate, picture: Levels, config: RefineConfig) -> None:

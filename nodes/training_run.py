@@ -16,6 +16,7 @@ from ..ldu.train import ShiftTraining
 from .estimate import Teller, say_rest
 from .host import Interrupted, preview, progress_bar
 from .output_names import rho_folder
+from .purifier_models import name_all
 from .types import ModelTag
 
 _SAVE_EVERY = 10
@@ -83,7 +84,7 @@ def state_path(training: ShiftTraining) -> Path:
 def card_of(training: ShiftTraining, tag: ModelTag, prompt: str, purifiers: Sequence[Recipe] | None) -> RhoCard:
     """Return what a finished rho was trained for, with all settings and the course of its training."""
     config = training.config
-    against = {"purifiers": ", ".join(map(str, purifiers or ())) or "none"}
+    against = {"purifiers": name_all(purifiers)}
     measured = {"losses": training.state.losses, "evaluations": training.state.evaluations}
     settings = {name: value for name, value in asdict(config).items() if name not in RhoCard.__dataclass_fields__}
     return RhoCard(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..ldu.attacks.textual_inversion import InversionConfig
 from ..ldu.checkpoint import RhoCard
+from ..ldu.refine import RefineConfig
 from ..ldu.schedule import Prediction
 from ..ldu.shift_unet import ShiftUNet
 from ..ldu.trajectory import Record
@@ -19,6 +20,7 @@ PersonalizerSocket = io.Custom("LDU_PERSONALIZER")
 PurifiersSocket = io.Custom("LDU_PURIFIERS")  # recipes, built with the models that a training has loaded
 LossesSocket = io.Custom("LDU_LOSSES")
 GallerySocket = io.Custom("LDU_GALLERY")
+RefinedSocket = io.Custom("LDU_REFINED")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,19 @@ class TrainedRho:
     def net(self) -> ShiftUNet:
         """The network itself."""
         return self.patcher.model
+
+
+@dataclass(frozen=True)
+class RefinedWith:
+    """How pictures were refined, for Protection Report.
+
+    Args:
+        config: budget, steps and the rest.
+        purifiers: what was refined against, in words.
+    """
+
+    config: RefineConfig
+    purifiers: str
 
 
 @dataclass(frozen=True)

@@ -243,19 +243,30 @@ def test_the_report_names_the_file_of_the_checkpoint(write_report):
     assert "1 picture · v1-5.safetensors" in page.read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    ("given", "steps", "rest"),
-    [
-        ({}, None, None),
-        ({"strength": 1.0}, "not told", "not told"),
-        ({"refine_steps": 60}, 60, "not told"),
-        ({"refine_steps": 0}, 0, None),
-    ],
-)
-def test_of_the_refinement_the_report_says_what_it_knows_and_what_it_was_not_told(write_report, given, steps, rest):
-    told = write_report(photo(), changed(photo()), **given)[1]["settings"]
-    assert told.get("steps on the pixels") == steps
-    assert told.get("visibility, flat areas and contrast on the pixels") == rest
+PIXELS = {
+    "pixels: steps": 2,
+    "pixels: budget": 10.0,
+    "pixels: visibility": 0.3,
+    "pixels: flat areas": 0.4,
+    "pixels: contrast": 0.5,
+    "pixels: seed": 7,
+    "pixels: purifiers": "jpeg 75, noise 0.1",
+}
+
+
+@pytest.mark.parametrize(("steps", "told"), [(2, PIXELS), (0, {"pixels: steps": 0})])
+def test_the_report_says_how_the_pixels_were_refined(host, write_report, steps, told):
+    models, settings = (tiny.model("sd1"), tiny.vae("sd1"), tiny.conditioning("sd1")), (10.0, steps, 7, 0.3, 0.4, 0.5)
+    purifiers = host.module("ldu.attacks.purify.recipe").parse("jpeg 75\nnoise 0.1")
+    refined = host.classes["LDU_RefinePixels"].execute(*models, photo(), *settings, purifiers=purifiers).args[1]
+    reported = write_report(photo(), changed(photo()), refined=refined)[1]["settings"]
+    assert reported == told
+
+
+@pytest.mark.parametrize(("given", "said"), [({}, {}), ({"strength": 1.0}, "not told")])
+def test_a_report_that_nobody_told_of_the_pixels_says_so_beside_other_settings(write_report, given, said):
+    reported = write_report(photo(), changed(photo()), **given)[1]["settings"]
+    assert reported.get("pixels: steps", {}) == said
 
 
 @pytest.mark.parametrize(

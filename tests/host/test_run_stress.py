@@ -53,7 +53,7 @@ def test_originals_are_protected_and_tested_and_nothing_else_is_left_on_disk(tmp
     report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert versions(report)["Textual Inversion"] == ["clean", "protected", "jpeg 75"]
     assert versions(report)["DreamBooth-LoRA"] == ["clean", "protected", "jpeg 75"]
-    made = {"k": 2, "depth": 0.25, "training: train_steps": 1, "strength": 1, "steps on the pixels": 2}
+    made = {"k": 2, "depth": 0.25, "training: train_steps": 1, "strength": 1, "pixels: steps": 2, "pixels: contrast": 1}
     assert made.items() <= report["settings"].items()
     assert [picture["name"] for picture in report["pictures"]] == ["1.png", "2.png"]
     protected = {picture["file"]: picture["sha256"] for picture in report["pictures"]}
