@@ -64,6 +64,7 @@ class PictureInfo:
         alpha: uint8 [height, width], 255 is opaque; None if the file has no transparency.
         icc: The colour profile; None if there is none or if it does not describe RGB.
         note: One sentence on what was converted.
+        own_name: Path inside its folder without ending, which no other picture there has; empty if it has no folder.
     """
 
     name: str
@@ -73,6 +74,7 @@ class PictureInfo:
     alpha: Tensor | None = None
     icc: bytes | None = None
     note: str = ""
+    own_name: str = ""
 
 
 @dataclass(frozen=True, eq=False)

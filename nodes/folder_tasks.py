@@ -9,14 +9,12 @@ from pathlib import Path
 import folder_paths
 
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
-from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import ENDINGS, protected_names
 from ..ldu.picture import load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.wording import LEFT_OUT, SAVED, THERE, UNPUBLISH, say_bytes
 from .picture_folder import folder_inside_input, pictures_in
-
-RECOMPRESSED = 16  # levels on average, by which no usual JPEG or WebP moves a picture
+from .saved_before import LEFT_AS_IT_IS, say_doubt
 
 
 @dataclass(frozen=True)
@@ -87,39 +85,16 @@ def can_be_done(task: Task, form: FileFormat) -> bool:
 
 
 def say_there(task: Task, budget: float, form: FileFormat) -> Outcome:
-    """Tell of a picture whose protected version is there already, and whether it may be out of date, or none at all.
-
-    Nothing is recorded of originals, and dates tell little about copies: the pictures themselves are compared.
-    """
+    """Tell of a picture whose protected version is there already, and whether it may be out of date, or none at all."""
     if filecmp.cmp(task.source, task.target, shallow=False):
         said = f"{task.target.name} is there already, but it is the original itself: remove that, or save elsewhere."
         return Outcome(task, THERE, said, notable=True)
     try:
-        doubt = _doubt(task, budget, form)
+        original, saved = (load_picture(path).as_batch() for path in (task.source, task.target))
     except BadFileError as error:
         return Outcome(task, LEFT_OUT, f"{error} Its {task.target.name} was left as it is.", notable=True)
-    if doubt is not None:
-        said = f"{doubt} {task.target.name} was left as it is: remove it, or save elsewhere."
-        return Outcome(task, THERE, said, notable=True)
-    return Outcome(task, THERE, "there already, left as it is.")
-
-
-def _doubt(task: Task, budget: float, form: FileFormat) -> str | None:
-    """Say why a saved picture may not be the protected version of this original; None if it may well be.
-
-    Raises:
-        BadFileError: if one of them cannot be read.
-    """
-    original, saved = (load_picture(path).as_batch() for path in (task.source, task.target))
-    if original.shape != saved.shape:
-        return f"It has another size than its {task.target.name}."
-    if form.keeps_levels:
-        far, bound, how = max_abs_levels(original, saved), budget, "up to"
-    else:
-        far, bound, how = (original - saved).abs().mean().item(), budget + RECOMPRESSED, "on average"
-    if far > bound:
-        return f"It is {how} {far:.0f} levels from its {task.target.name}: it was replaced, or the budget lowered."
-    return None
+    doubt = say_doubt(original, saved, task.target.name, form, budget)
+    return Outcome(task, THERE, doubt or LEFT_AS_IT_IS, notable=doubt is not None)
 
 
 def in_words(outcomes: Sequence[Outcome], form: FileFormat, budget: float) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadValueError
-from ..ldu.naming import is_picture
+from ..ldu.naming import is_picture, protected_names
 from ..ldu.picture import PictureInfo, load_picture
 from .files import in_input_folder, transparency
 from .host import training_resolution
@@ -108,13 +108,16 @@ class LoadPictureFolder(io.ComfyNode):
         """Load the pictures one after the other and say what was converted."""
         root, side = folder_inside_input(folder), None if model is None else training_resolution(model)
         names = pictures_in(root)
-        chosen = [_numbered(names, number, folder)] if number else _spread(names, at_most)
+        chosen, own = (
+            [_numbered(names, number, folder)] if number else _spread(names, at_most),
+            protected_names(names, ""),
+        )
         place = f"Picture {number} of {len(names)}: " if number else ""
         loaded: list[Loaded] = []
         said: list[str] = []
         for name in chosen:
             try:
-                loaded.append(_load(root, name, side, said))
+                loaded.append(_load(root, name, own[name], side, said))
             except BadFileError as error:
                 said.append(f"Left out: {error}")
         if not loaded:
@@ -190,14 +193,14 @@ def _spread(names: list[str], at_most: int) -> list[str]:
     return [names[number * len(names) // count] for number in range(count)]
 
 
-def _load(root: Path, name: str, side: int | None, said: list[str]) -> Loaded:
+def _load(root: Path, name: str, own_name: str, side: int | None, said: list[str]) -> Loaded:
     picture = load_picture(root / name)
     levels, mask = picture.as_batch(), transparency(picture)
     if side is not None:
         levels = to_working_size(levels, side)
         mask = resize_mask(mask[None], levels)[0]
     said.append(f"{name}: {note(picture)}")
-    return to_image(levels), mask, replace(picture.info, name=name)
+    return to_image(levels), mask, replace(picture.info, name=name, own_name=own_name)
 
 
 NODES = [LoadPictureFolder]

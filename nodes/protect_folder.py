@@ -26,7 +26,8 @@ from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
 from .images import require_one_mask, to_image
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
-from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP, Writer
+from .picture_writer import Writer
+from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP
 from .types import RhoSocket, TrainedRho
 from .walk import say_trained_for
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report

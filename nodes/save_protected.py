@@ -1,9 +1,7 @@
 """Save Protected: picture files with nothing inside but pixels and colour profile, and what they are worth."""
 
-import glob
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +9,17 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..ldu.errors import LduError, MismatchError
+from ..ldu.errors import BadFileError, BadImageError, BadValueError, MismatchError
 from ..ldu.naming import ENDINGS, MARK, shortened
 from ..ldu.picture import PictureInfo, load_picture
-from ..ldu.platform_check import after_platform
-from ..ldu.saved_file import FileFormat, as_uint8, require_holds, save_picture, say_file
+from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
-from ..ldu.wording import UNPUBLISH, say_beside
-from .host import may_embed_metadata
+from ..ldu.wording import UNPUBLISH
+from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
-from .known_pictures import KNOWN, is_known, remember
 from .output_names import LONGEST_NAME, next_free, require_inside_output
+from .picture_writer import Writer, Written
+from .saved_before import LEFT_AS_IT_IS, say_doubt
 from .types import PictureInfoSocket
 from .wording import ALIASES, CATEGORY
 
@@ -31,6 +29,10 @@ FORMAT_TOOLTIP = (
 )
 UNCHECKED = "No platform was checked: platform_check needs the picture before, connected to original."
 NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
+NUMBERED_TOOLTIP = (
+    "On: a number behind the name, and each run makes a new file. Off: the name alone, for folders; what is there "
+    "already stays and is not made again, and a picture that the format cannot hold is named and left out."
+)
 QUALITY_TOOLTIP = "Of jpeg and webp, 1 to 100: 90 to 95 is usual. A png has none."
 
 
@@ -46,9 +48,10 @@ class SaveProtected(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Saves a picture under the name of its original, with the original's alpha and colour profile and "
-                "without EXIF, GPS, thumbnail, prompt or workflow. Never replaces a file."
+                "without EXIF, GPS, thumbnail, prompt or workflow. Never replaces a file. Without numbers a run over a "
+                "folder that was stopped goes on."
             ),
-            search_aliases=[*ALIASES, "save image", "export", "jpeg", "webp"],
+            search_aliases=[*ALIASES, "save image", "export", "jpeg", "webp", "batch", "resume"],
             is_output_node=True,
             inputs=[
                 io.Image.Input("image", lazy=True, tooltip="The protected pictures; each becomes one file."),
@@ -83,6 +86,7 @@ class SaveProtected(io.ComfyNode):
                     tooltip="With the original: say how much of the change is left after an upload that fits the "
                     "picture to 2048 pixels and saves it as JPEG 80.",
                 ),
+                io.Boolean.Input("numbered", default=True, optional=True, tooltip=NUMBERED_TOOLTIP),
             ],
             outputs=[
                 io.String.Output(
@@ -96,24 +100,34 @@ class SaveProtected(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, numbered: bool | None = True, **_: object) -> float:
+        """Look each time, without numbers, which files are there."""
+        return 0.0 if numbered else float("nan")
+
+    @classmethod
     def check_lazy_status(
         cls,
         info: PictureInfo | None = None,
         file_format: str = "png",
         filename_prefix: str | None = None,
         image: Tensor | None = None,
+        numbered: bool = True,
         **_: object,
     ) -> list[str]:
-        """Ask for the picture, and with it for all work on it, only if it can be saved.
+        """Ask for the picture, and with it for all work on it, only if it can be saved and is not there yet.
 
         Raises:
-            BadImageError: if the original is transparent and the format cannot be.
-            BadValueError: if the prefix leads out of the output folder.
+            BadImageError: if the original is transparent and the format cannot be; numbered only.
+            BadValueError: if the prefix leads out of the output folder, or nobody told the name to be used.
         """
-        if info is not None:
-            require_holds(FileFormat(file_format), info)
+        form = FileFormat(file_format)
         if filename_prefix is not None:
             require_inside_output(filename_prefix)
+            if not numbered:
+                stays = _own_file(filename_prefix, info, form)[0].exists() or _why_not(form, info)
+                return [] if stays or image is not None else ["image"]
+        if info is not None:
+            require_holds(form, info)
         return ["image"] if image is None else []
 
     @classmethod
@@ -127,86 +141,108 @@ class SaveProtected(io.ComfyNode):
         file_format: str = "png",
         quality: int = 90,
         platform_check: bool = False,
+        numbered: bool = True,
     ) -> io.NodeOutput:
-        """Save the pictures one by one under the next free numbers; return the files' names and what is in them."""
+        """Save the pictures one by one; return the files' names and what is in them.
+
+        Without numbers a picture that is there already is given as it is, and nothing of one that is left out; then
+        `image` may be None, for nobody asked for it.
+        """
+        writer = Writer(FileFormat(file_format, quality), platform_check)
+        if not numbered:
+            stays = _what_stays(filename_prefix, info, original, writer.form)
+            if stays is not None:
+                return stays
         pictures = to_levels(image, "picture to save")
         befores = _originals(original, pictures)
         info = info or PictureInfo("picture.png", "RGB", pictures.shape[-1], pictures.shape[-2])
-        writer = Writer(FileFormat(file_format, quality), platform_check)
-        name = shortened(Path(info.name).with_suffix("").as_posix(), LONGEST_NAME)
-        prefix = filename_prefix.replace("%name%", name)
-        folder, stem, counter, subfolder = next_free(prefix, pictures.shape[-1], pictures.shape[-2])
+        paths, subfolder = (_next_files if numbered else _own_files)(filename_prefix, info, writer.form, pictures)
         texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}
         written = [
-            writer.write(folder / f"{stem}_{number:05}_{writer.form.ending}", levels, info, before, texts)
-            for number, (levels, before) in enumerate(zip(pictures.split(1), befores, strict=True), counter)
+            writer.write(path, levels, info, before, texts)
+            for path, levels, before in zip(paths, pictures.split(1), befores, strict=True)
         ]
-        shown = [ui.SavedResult(each.path.name, subfolder, io.FolderType.output) for each in written]
-        told = [line for each in written for line in each.said] + _say_undone(metadata, platform_check, original)
-        said = "\n".join([*dict.fromkeys(told), UNPUBLISH])
-        return io.NodeOutput(
-            [Path(subfolder, each.path.name).as_posix() for each in written],
-            to_image(torch.cat([each.seen for each in written])),
-            ui={**ui.SavedImages(shown).as_dict(), "text": (said,)},
+        return _output(written, subfolder, _say_undone(metadata, platform_check, original))
+
+
+def _prefix(wished: str, info: PictureInfo) -> str:
+    """Return a prefix with the original's name in it."""
+    name = info.own_name or Path(info.name).with_suffix("").as_posix()
+    return wished.replace("%name%", shortened(name, LONGEST_NAME))
+
+
+def _next_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:
+    """Return where pictures go under the next free numbers, and the subfolder of the output folder."""
+    folder, stem, first, subfolder = next_free(_prefix(prefix, info), pictures.shape[-1], pictures.shape[-2])
+    return [folder / f"{stem}_{first + each:05}_{form.ending}" for each in range(len(pictures))], subfolder
+
+
+def _own_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:
+    """Return where a picture goes without a number, and the subfolder of the output folder.
+
+    Raises:
+        BadValueError: if there are several, which would replace each other.
+    """
+    if len(pictures) > 1:
+        raise BadValueError(
+            f"Without numbers a name is for one picture, but a batch of {len(pictures)} came: switch numbered on, or "
+            "give the pictures one by one, as Load Picture Folder does."
         )
+    target, subfolder = _own_file(prefix, info, form)
+    return [target], subfolder
 
 
-@dataclass(frozen=True)
-class Written:
-    """One saved picture.
+def _own_file(prefix: str, info: PictureInfo | None, form: FileFormat) -> tuple[Path, str]:
+    """Return where a picture goes without a number, and the subfolder of the output folder.
 
-    Args:
-        path: of the file.
-        seen: its levels as its readers see them, a batch of one.
-        said: what there is to know about it, in sentences.
+    Raises:
+        BadValueError: if nobody told the original's name.
     """
+    if info is None:
+        raise BadValueError(
+            "Without numbers a file is named by its original, but no info came: connect the info of Load Picture or "
+            "Load Picture Folder, or switch numbered on."
+        )
+    folder, stem, _, subfolder = next_free(_prefix(prefix, info), info.width, info.height)
+    return folder / f"{stem}{form.ending}", subfolder
 
-    path: Path
-    seen: Levels
-    said: list[str]
+
+def _why_not(form: FileFormat, info: PictureInfo | None) -> str:
+    """Say why a format cannot hold a picture; nothing if it can."""
+    try:
+        if info is not None:
+            require_holds(form, info)
+    except BadImageError as error:
+        return str(error)
+    return ""
 
 
-@dataclass(frozen=True)
-class Writer:
-    """Saves protected pictures, all in the same way.
+def _what_stays(
+    prefix: str, info: PictureInfo | None, original: Tensor | None, form: FileFormat
+) -> io.NodeOutput | None:
+    """Give the file that is there already, or nothing of a picture that is left out; None if it is to be saved."""
+    target, subfolder = _own_file(prefix, info, form)
+    if not target.exists():
+        why = _why_not(form, info)
+        return _output([], subfolder, [f"Left out: {why}"]) if why else None
+    try:
+        saved = load_picture(target).as_batch()
+    except BadFileError as error:
+        return _output([], subfolder, [f"Left out: {error} It was left as it is."])
+    doubt = None if original is None else say_doubt(to_levels(original, "original"), saved, target.name, form)
+    return _output([Written(target, saved, [doubt or f"{target.name}: {LEFT_AS_IT_IS}"])], subfolder)
 
-    Args:
-        form: format and quality.
-        platform_check: whether to say what an upload leaves of the change.
-    """
 
-    form: FileFormat
-    platform_check: bool = False
-
-    def write(
-        self,
-        path: Path,
-        levels: Levels,
-        info: PictureInfo,
-        original: Levels | None = None,
-        texts: Mapping[str, str] | None = None,
-    ) -> Written:
-        """Save one picture, remember it as protected, and say what is to be said about the file.
-
-        Args:
-            path: The new file; its folder must exist.
-            levels: A batch of one, whole levels.
-            info: Of the original.
-            original: Its levels, of the same size.
-            texts: To be embedded in a PNG.
-        """
-        save_picture(path, as_uint8(levels), info, self.form, texts)
-        seen = levels if self.form.keeps_levels else load_picture(path).as_batch()
-        said = say_file(path, info, self.form, original)
-        if original is not None and is_known(as_uint8(original)):
-            said.append(KNOWN)
-        if original is None or not torch.equal(original, seen):
-            said += remember(as_uint8(seen))
-        if self.platform_check and original is not None:
-            said.append(str(after_platform(original, seen)))
-        if (beside := _unprotected_beside(path, info)) is not None:
-            said.append(say_beside(beside, "it"))
-        return Written(path, seen, said)
+def _output(written: Sequence[Written], subfolder: str, further: Sequence[str] = ()) -> io.NodeOutput:
+    """Return what the node gives of files, and says of them."""
+    shown = [ui.SavedResult(each.path.name, subfolder, io.FolderType.output) for each in written]
+    told = [line for each in written for line in each.said]
+    said = "\n".join([*dict.fromkeys([*told, *further]), UNPUBLISH])
+    return io.NodeOutput(
+        [Path(subfolder, each.path.name).as_posix() for each in written],
+        to_image(torch.cat([each.seen for each in written])) if written else nothing(),
+        ui={**ui.SavedImages(shown).as_dict(), "text": (said,)},
+    )
 
 
 def _originals(original: Tensor | None, pictures: Levels) -> list[Levels] | list[None]:
@@ -225,21 +261,6 @@ def _say_undone(metadata: bool, platform_check: bool, original: Tensor | None) -
     """Say which wishes could not be met."""
     unchecked = [UNCHECKED] if platform_check and original is None else []
     return [*unchecked, NOT_EMBEDDED] if metadata and not may_embed_metadata() else unchecked
-
-
-def _unprotected_beside(path: Path, info: PictureInfo) -> str | None:
-    """Return the name of a picture beside a saved file that is called like the original and was never protected."""
-    for file in sorted(path.parent.glob(glob.escape(Path(info.name).stem) + ".*")):
-        if file != path and _is_unprotected_picture(file):
-            return file.name
-    return None
-
-
-def _is_unprotected_picture(file: Path) -> bool:
-    try:
-        return not is_known(load_picture(file).levels)
-    except LduError:  # not a picture
-        return False
 
 
 def _workflow_texts(hidden: Any) -> dict[str, str]:  # noqa: ANN401  (the host's holder of hidden inputs)

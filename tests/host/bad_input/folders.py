@@ -35,6 +35,11 @@ def save_transparent(b: Bench):
     return save(info=kind("a.png", "RGBA", 72, 64, alpha), file_format="jpeg")(b)
 
 
+def save_batch_without_numbers(b: Bench):
+    info = b.host.module("ldu.picture").PictureInfo("a.png", "RGB", 72, 64)
+    return b.node("LDU_SaveProtected", image=picture().repeat(2, 1, 1, 1), info=info, numbered=False)
+
+
 FOLDERS = [
     Case("Protect Folder", "a folder that is not there", "no folder", protect("nowhere")),
     Case("Protect Folder", "a folder outside", "outside the input folder", protect("../output")),
@@ -49,4 +54,6 @@ FOLDERS = [
     Case("Protect Folder", "two masks", "one serves the whole folder", protect(mask=torch.ones(2, 8, 8))),
     Case("Save Protected", "an original of another size", "one size", save(original=picture(64, 64))),
     Case("Save Protected", "a transparent picture as JPEG", "JPEG cannot hold", save_transparent),
+    Case("Save Protected", "no number and no name", "no info came", save(numbered=False)),
+    Case("Save Protected", "a batch under one name", "a name is for one picture", save_batch_without_numbers),
 ]

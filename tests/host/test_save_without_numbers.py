@@ -1,0 +1,184 @@
+"""Save Protected without numbers: same names, sub-folders kept, and a run over a folder that was stopped goes on."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from .executor import new_executor, run
+from .picture_files import colours, put_input, random_image
+
+SIZE = 72  # pixels, to which the graph resizes
+NAMES = ["a.jpg", "a.png", "b.png", "sub/c.png"]
+SAVED = ["a.jpg.png", "a.png.png", "b.png", "sub/c.png"]  # twins keep their endings, so that no two share a file
+
+
+@pytest.fixture
+def album(host):
+    """A folder of four pictures and a file that is none, and where their protected versions go."""
+    root, out = host.base / "input" / "holiday", host.base / "output" / "signed"
+    (root / "sub").mkdir(parents=True)
+    for seed, name in enumerate(NAMES):
+        put_input(f"holiday/{name}", colours(SIZE, SIZE, seed=seed))
+    (root / "aa.png").write_bytes(b"no picture")
+    yield root, out
+    shutil.rmtree(root)
+    shutil.rmtree(out, ignore_errors=True)
+
+
+@pytest.fixture
+def worked(host, monkeypatch):
+    """The pictures that the node before Save Protected was asked for."""
+    node, asked = host.classes["LDU_WorkingSize"], []
+    execute = node.execute.__func__
+    monkeypatch.setattr(node, "execute", classmethod(lambda cls, **given: asked.append(1) or execute(cls, **given)))
+    return asked
+
+
+def graph(number=0, **saving):
+    """A graph that resizes each picture of the folder to its own size, and saves it beside a note of what came out."""
+    settings = {"filename_prefix": "signed/%name%", "metadata": False, "numbered": False, **saving}
+    return {
+        "1": {"class_type": "LDU_LoadPictureFolder", "inputs": {"folder": "holiday", "number": number}},
+        "2": {"class_type": "LDU_WorkingSize", "inputs": {"image": ["1", 0], "short_side": SIZE}},
+        "3": {
+            "class_type": "LDU_SaveProtected",
+            "inputs": {"image": ["2", 0], "info": ["1", 2], "original": ["1", 0], **settings},
+        },
+        "4": {"class_type": "LDU_Compare", "inputs": {"original": ["1", 0], "protected": ["3", 1], "gain": 10.0}},
+    }
+
+
+def once(**given):
+    """Run the graph in a host that remembers nothing, and return what its nodes show."""
+    return run(new_executor("CLASSIC"), graph(**given))[0]
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_is_saved_under_its_own_names_and_a_file_that_is_no_picture_is_named(album):
+    shown = once()
+    assert files(album[1]) == SAVED
+    assert "Left out: aa.png" in "\n".join(shown["1"]["text"])
+    for name, saved in zip(NAMES, SAVED, strict=True):
+        with Image.open(album[0] / name) as before, Image.open(album[1] / saved) as after:
+            assert np.array_equal(np.asarray(before.convert("RGB")), np.asarray(after))
+
+
+def test_what_is_there_stays_and_costs_nothing(album, worked):
+    once()
+    stamps = {name: (album[1] / name).stat().st_mtime_ns for name in SAVED}
+    worked.clear()
+    shown = once()
+    assert worked == []
+    assert {name: (album[1] / name).stat().st_mtime_ns for name in SAVED} == stamps
+    said = "\n".join(shown["3"]["text"])
+    assert all(f"{name.rpartition('/')[2]}: there already, left as it is." in said for name in SAVED)
+    assert len(shown["4"]["text"]) == 4, "what is there is measured, too"
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_stopped(album, host, monkeypatch):
+    writer, cancelled = host.module("nodes.picture_writer").Writer, host.module("nodes.host").Interrupted
+    write, written = writer.write, []
+
+    def until_the_third(self, path, *rest):
+        if len(written) == 2:
+            raise cancelled
+        written.append(path)
+        return write(self, path, *rest)
+
+    monkeypatch.setattr(writer, "write", until_the_third)
+    with pytest.raises(AssertionError, match="execution_interrupted"):
+        once()
+    assert files(album[1]) == SAVED[:2]
+    monkeypatch.setattr(writer, "write", lambda self, path, *rest: written.append(path) or write(self, path, *rest))
+    once()
+    assert files(album[1]) == SAVED
+    assert len(written) == 4, "none was written twice"
+
+
+def test_with_a_picture_number_only_what_is_missing_is_made(album, worked):
+    once()
+    (album[1] / "b.png").unlink()
+    worked.clear()
+    for number in range(1, 6):
+        if number != 3:  # no picture
+            once(number=number)
+    assert len(worked) == 1
+    assert files(album[1]) == SAVED
+
+
+def test_a_file_that_is_gone_is_made_again_in_the_same_host(album):
+    executor = new_executor("CLASSIC")
+    run(executor, graph())
+    (album[1] / "b.png").unlink()
+    run(executor, graph())
+    assert files(album[1]) == SAVED
+
+
+def test_a_picture_that_the_format_cannot_hold_is_named_and_the_others_are_saved(album):
+    put_input("holiday/b.png", colours(SIZE, SIZE, 4))
+    shown = once(file_format="jpeg")
+    assert files(album[1]) == ["a.jpg.jpg", "a.png.jpg", "sub/c.jpg"]
+    said = "\n".join(shown["3"]["text"])
+    assert "Left out: b.png has transparent parts, which JPEG cannot hold" in said
+    assert len(shown["4"]["text"]) == 3, "what follows gets nothing of it"
+
+
+def test_a_file_there_that_is_no_picture_is_named_and_left_as_it_is(album):
+    album[1].mkdir()
+    (album[1] / "b.png").write_bytes(b"mine")
+    said = "\n".join(once()["3"]["text"])
+    assert (album[1] / "b.png").read_bytes() == b"mine"
+    assert "Left out: b.png" in said
+    assert "It was left as it is." in said
+    assert files(album[1]) == SAVED
+
+
+def test_a_file_of_another_picture_is_doubted_and_left_as_it_is(album):
+    once()
+    before = (album[1] / "b.png").read_bytes()
+    put_input("holiday/b.png", 255 - colours(SIZE, SIZE, seed=2))
+    put_input("holiday/sub/c.png", colours(SIZE, SIZE + 8))
+    alone = {node: made for node, made in graph().items() if node != "4"}
+    said = "\n".join(run(new_executor("CLASSIC"), alone)[0]["3"]["text"])
+    assert "levels from its b.png: it was replaced, or the budget lowered. b.png was left as it is" in said
+    assert "It has another size than its c.png." in said
+    assert (album[1] / "b.png").read_bytes() == before
+
+
+def test_without_a_name_or_with_a_batch_it_is_refused(call, errors):
+    inputs = {"filename_prefix": "signed/%name%", "metadata": False, "numbered": False}
+    with pytest.raises(errors.BadValueError, match="no info came: connect the info"):
+        call("LDU_SaveProtected", image=random_image(1, 16, 16, 3), **inputs)
+    put_input("one.png", colours(16, 16))
+    with torch.inference_mode():
+        info = call("LDU_LoadPicture", image="one.png").args[2]
+    with pytest.raises(errors.BadValueError, match="a batch of 2 came: switch numbered on"):
+        call("LDU_SaveProtected", image=random_image(2, 16, 16, 3), info=info, **inputs)
+
+
+def test_the_report_takes_the_files_as_they_are_called(album):
+    prompt = graph()
+    prompt["5"] = {
+        "class_type": "LDU_ProtectionReport",
+        "inputs": {
+            "original": ["1", 0],
+            "protected": ["3", 1],
+            "file": ["3", 0],
+            "info": ["1", 2],
+            "budget": 10.0,
+            "public_photos": 0,
+            "unprotected_files": "",
+            "filename_prefix": "signed_report",
+        },
+    }
+    shown = run(new_executor("CLASSIC"), prompt)[0]
+    report = album[1].parent / json.loads(shown["5"]["ldu"][0])["report"]
+    told = json.loads(report.with_suffix(".json").read_text("utf-8"))
+    assert [each["file"] for each in told["pictures"]] == [f"signed/{name}" for name in SAVED]
