@@ -66,9 +66,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for galleries and reports")
     parser.add_argument("options", nargs="*", help="of run.py stress, after --")
     asked = parser.parse_args()
+    seeds = range(FIRST, FIRST + asked.people)
+    if there := [str(asked.out / str(seed)) for seed in seeds if (asked.out / str(seed)).exists()]:
+        parser.error(f"{', '.join(there)} is there already: remove it, or name another folder.")
     asked.out.mkdir(parents=True, exist_ok=True)
     told = provenance(WEIGHTS)
-    seeds = range(FIRST, FIRST + asked.people)
     print_table(HEAD, (row for seed in seeds for row in rows_of(seed, stress(seed, asked.out, asked.options))))
     print(told)
 
