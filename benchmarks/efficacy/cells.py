@@ -108,8 +108,8 @@ def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
 
 
 def purified(purifiers: Iterable[str], people: int = 4) -> list[Cell]:
-    """Return the cells of what is shipped and the field's strongest after every purifier, one thief."""
-    return _crossed(("LoRA",), ("advdm", OURS[0]), purifiers, people)
+    """Return the cells of ours, its shift alone, the field's two strongest and noise after every purifier, two thieves."""
+    return _crossed(FINE_TUNED, ("noise_gauss", "advdm", "fsmg", "ldu", OURS[0]), purifiers, people)
 
 
 def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:

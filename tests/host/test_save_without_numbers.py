@@ -19,7 +19,7 @@ SAVED = ["a.jpg.png", "a.png.png", "b.png", "sub/c.png"]  # twins keep their end
 @pytest.fixture
 def album(host):
     """A folder of four pictures and a file that is none, and where their protected versions go."""
-    root, out = host.base / "input" / "holiday", host.base / "output" / "signed"
+    root, out = host.base / "input" / "holiday", host.base / "output" / "holiday_signed"
     (root / "sub").mkdir(parents=True)
     for seed, name in enumerate(NAMES):
         put_input(f"holiday/{name}", colours(SIZE, SIZE, seed=seed))
@@ -40,7 +40,7 @@ def worked(host, monkeypatch):
 
 def graph(number=0, **saving):
     """A graph that resizes each picture of the folder to its own size, and saves it beside a note of what came out."""
-    settings = {"filename_prefix": "signed/%name%", "metadata": False, "numbered": False, **saving}
+    settings = {"filename_prefix": "holiday_signed/%name%", "metadata": False, "numbered": False, **saving}
     return {
         "1": {"class_type": "LDU_LoadPictureFolder", "inputs": {"folder": "holiday", "number": number}},
         "2": {"class_type": "LDU_WorkingSize", "inputs": {"image": ["1", 0], "short_side": SIZE}},
@@ -153,7 +153,7 @@ def test_a_file_of_another_picture_is_doubted_and_left_as_it_is(album):
 
 
 def test_without_a_name_or_with_a_batch_it_is_refused(call, errors):
-    inputs = {"filename_prefix": "signed/%name%", "metadata": False, "numbered": False}
+    inputs = {"filename_prefix": "holiday_signed/%name%", "metadata": False, "numbered": False}
     with pytest.raises(errors.BadValueError, match="no info came: connect the info"):
         call("LDU_SaveProtected", image=random_image(1, 16, 16, 3), **inputs)
     put_input("one.png", colours(16, 16))
@@ -175,10 +175,10 @@ def test_the_report_takes_the_files_as_they_are_called(album):
             "budget": 10.0,
             "public_photos": 0,
             "unprotected_files": "",
-            "filename_prefix": "signed_report",
+            "filename_prefix": "holiday_report",
         },
     }
     shown = run(new_executor("CLASSIC"), prompt)[0]
     report = album[1].parent / json.loads(shown["5"]["ldu"][0])["report"]
     told = json.loads(report.with_suffix(".json").read_text("utf-8"))
-    assert [each["file"] for each in told["pictures"]] == [f"signed/{name}" for name in SAVED]
+    assert [each["file"] for each in told["pictures"]] == [f"holiday_signed/{name}" for name in SAVED]
