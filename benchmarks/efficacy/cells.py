@@ -108,7 +108,7 @@ def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
 
 
 def purified(purifiers: Iterable[str], people: int = 4) -> list[Cell]:
-    """Return the cells of ours, its shift alone, the field's two strongest and noise after every purifier, two thieves."""
+    """Return the cells of ours, its shift alone, the field's two strongest and noise after purifiers, two thieves."""
     return _crossed(FINE_TUNED, ("noise_gauss", "advdm", "fsmg", "ldu", OURS[0]), purifiers, people)
 
 
