@@ -7,6 +7,7 @@ import folder_paths
 
 from ..ldu.errors import BadValueError
 
+_LONGEST_FILE = 255  # bytes
 LONGEST_NAME = 200  # bytes, which leaves room for a number and the ending on every file system
 
 
@@ -42,6 +43,21 @@ def require_inside_output(prefix: str) -> None:
     output = folder_paths.get_output_directory()
     if not folder_paths.is_within_directory(output, str(Path(output, prefix).parent)):
         raise BadValueError(f"The prefix {prefix!r} leads out of the output folder; give a name inside it.")
+
+
+def require_length(name: str) -> None:
+    """Raise unless a file can be called like this.
+
+    Raises:
+        BadValueError: with its first letters.
+    """
+    if len(os.fsencode(name)) > _LONGEST_FILE:
+        raise BadValueError(f"The name {name[:40]!r}... is longer than {_LONGEST_FILE} bytes; give a shorter prefix.")
+
+
+def is_taken(path: Path) -> bool:
+    """Tell whether something lies at a place, be it a link that leads nowhere."""
+    return os.path.lexists(path)
 
 
 def require_plain_name(name: str, what: str) -> None:

@@ -17,7 +17,7 @@ from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
 from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
-from .output_names import LONGEST_NAME, next_free, require_inside_output
+from .output_names import LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
 from .picture_writer import Writer, Written
 from .saved_before import LEFT_AS_IT_IS, say_doubt
 from .types import PictureInfoSocket
@@ -124,7 +124,7 @@ class SaveProtected(io.ComfyNode):
         if filename_prefix is not None:
             require_inside_output(filename_prefix)
             if not numbered:
-                stays = _own_file(filename_prefix, info, form)[0].exists() or _why_not(form, info)
+                stays = is_taken(_own_file(filename_prefix, info, form)[0]) or _why_not(form, info)
                 return [] if stays or image is not None else ["image"]
         if info is not None:
             require_holds(form, info)
@@ -133,7 +133,7 @@ class SaveProtected(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        image: Tensor,
+        image: Tensor | None,
         filename_prefix: str,
         metadata: bool,
         info: PictureInfo | None = None,
@@ -153,6 +153,8 @@ class SaveProtected(io.ComfyNode):
             stays = _what_stays(filename_prefix, info, original, writer.form)
             if stays is not None:
                 return stays
+        if image is None:
+            raise BadValueError("A saved picture was removed just now, while it was looked for: run again.")
         pictures = to_levels(image, "picture to save")
         befores = _originals(original, pictures)
         info = info or PictureInfo("picture.png", "RGB", pictures.shape[-1], pictures.shape[-2])
@@ -196,7 +198,7 @@ def _own_file(prefix: str, info: PictureInfo | None, form: FileFormat) -> tuple[
     """Return where a picture goes without a number, and the subfolder of the output folder.
 
     Raises:
-        BadValueError: if nobody told the original's name.
+        BadValueError: if nobody told the original's name, or if it is too long with what is round it.
     """
     if info is None:
         raise BadValueError(
@@ -204,6 +206,7 @@ def _own_file(prefix: str, info: PictureInfo | None, form: FileFormat) -> tuple[
             "Load Picture Folder, or switch numbered on."
         )
     folder, stem, _, subfolder = next_free(_prefix(prefix, info), info.width, info.height)
+    require_length(f"{stem}{form.ending}")
     return folder / f"{stem}{form.ending}", subfolder
 
 
@@ -222,7 +225,7 @@ def _what_stays(
 ) -> io.NodeOutput | None:
     """Give the file that is there already, or nothing of a picture that is left out; None if it is to be saved."""
     target, subfolder = _own_file(prefix, info, form)
-    if not target.exists():
+    if not is_taken(target):
         why = _why_not(form, info)
         return _output([], subfolder, [f"Left out: {why}"]) if why else None
     try:

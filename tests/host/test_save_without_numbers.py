@@ -152,6 +152,26 @@ def test_a_file_of_another_picture_is_doubted_and_left_as_it_is(album):
     assert (album[1] / "b.png").read_bytes() == before
 
 
+def test_a_folder_and_a_link_that_leads_nowhere_are_in_the_way_and_stay(album):
+    (album[1] / "b.png").mkdir(parents=True)
+    (album[1] / "a.png.png").symlink_to(album[1] / "nowhere")
+    said = "\n".join(once()["3"]["text"])
+    assert said.count("It was left as it is.") == 2
+    assert (album[1] / "b.png").is_dir()
+    assert files(album[1]) == ["a.jpg.png", "sub/c.png"]
+
+
+def test_a_name_that_is_too_long_and_a_file_that_vanishes_are_said(call, errors):
+    put_input("one.png", colours(16, 16))
+    with torch.inference_mode():
+        info = call("LDU_LoadPicture", image="one.png").args[2]
+    inputs = {"metadata": False, "numbered": False, "info": info, "image": None}
+    with pytest.raises(errors.BadValueError, match="longer than 255 bytes"):
+        call("LDU_SaveProtected", filename_prefix="x" * 252, **inputs)
+    with pytest.raises(errors.BadValueError, match="removed just now"):
+        call("LDU_SaveProtected", filename_prefix="holiday_signed/gone", **inputs)
+
+
 def test_without_a_name_or_with_a_batch_it_is_refused(call, errors):
     inputs = {"filename_prefix": "holiday_signed/%name%", "metadata": False, "numbered": False}
     with pytest.raises(errors.BadValueError, match="no info came: connect the info"):
