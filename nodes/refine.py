@@ -1,6 +1,7 @@
 """Refine in Pixels: let a thief learn somebody else by steps on the pixels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -172,7 +173,7 @@ class RefinePixels(io.ComfyNode):
                 refinement = Refinement(surrogate, *pair, config, mask=own, purifiers=chosen)
                 refined.append(after if stay else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
-        done_with = RefinedWith(config, name_all(purifiers))
+        done_with = RefinedWith(replace(config, refine_steps=0) if all(stays) else config, name_all(purifiers))
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, pace.took))
 
 

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import BadFileError, BadImageError, BadValueError, MismatchError
-from ..ldu.naming import ENDINGS, MARK, shortened
+from ..ldu.naming import ENDINGS, LONGEST, MARK, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
@@ -19,7 +19,7 @@ from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
 from .output_names import LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
 from .picture_writer import Writer, Written
-from .saved_before import LEFT_AS_IT_IS, say_doubt
+from .saved_before import LEFT_AS_IT_IS, say_other
 from .types import PictureInfoSocket
 from .wording import ALIASES, CATEGORY
 
@@ -28,10 +28,13 @@ FORMAT_TOOLTIP = (
     "file is measured anew, and the budget no longer bounds it."
 )
 UNCHECKED = "No platform was checked: platform_check needs the picture before, connected to original."
+GAP = "Nothing of it goes on to the nodes behind, and a Protection Report on a list with such a gap is not made."
+NAME = "%name%"
 NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
 NUMBERED_TOOLTIP = (
     "On: a number behind the name, and each run makes a new file. Off: the name alone, for folders; what is there "
-    "already stays and is not made again, and a picture that the format cannot hold is named and left out."
+    "already stays and is not made again, and a picture that the format cannot hold is named and left out. Needs info, "
+    "original and %name%."
 )
 QUALITY_TOOLTIP = "Of jpeg and webp, 1 to 100: 90 to 95 is usual. A png has none."
 
@@ -60,7 +63,7 @@ class SaveProtected(io.ComfyNode):
                 ),
                 io.String.Input(
                     "filename_prefix",
-                    default=f"%name%{MARK}",
+                    default=f"{NAME}{MARK}",
                     tooltip="Name inside the output folder, with subfolders if wanted; %name% is the original's name, "
                     "with its sub-folder if it comes from Load Picture Folder.",
                 ),
@@ -111,6 +114,7 @@ class SaveProtected(io.ComfyNode):
         file_format: str = "png",
         filename_prefix: str | None = None,
         image: Tensor | None = None,
+        original: Tensor | None = None,
         numbered: bool = True,
         **_: object,
     ) -> list[str]:
@@ -118,13 +122,14 @@ class SaveProtected(io.ComfyNode):
 
         Raises:
             BadImageError: if the original is transparent and the format cannot be; numbered only.
-            BadValueError: if the prefix leads out of the output folder, or nobody told the name to be used.
+            BadValueError: if the prefix leads out of the output folder, or without numbers something is missing.
         """
         form = FileFormat(file_format)
         if filename_prefix is not None:
             require_inside_output(filename_prefix)
             if not numbered:
-                stays = is_taken(_own_file(filename_prefix, info, form)[0]) or _why_not(form, info)
+                known = _require_known(filename_prefix, info, original)[0]
+                stays = is_taken(_own_file(filename_prefix, known, form)[0]) or _why_not(form, known)
                 return [] if stays or image is not None else ["image"]
         if info is not None:
             require_holds(form, info)
@@ -149,10 +154,12 @@ class SaveProtected(io.ComfyNode):
         `image` may be None, for nobody asked for it.
         """
         writer = Writer(FileFormat(file_format, quality), platform_check)
+        undone = _say_undone(metadata, platform_check, original)
         if not numbered:
-            stays = _what_stays(filename_prefix, info, original, writer.form)
+            stays = _what_stays(filename_prefix, *_require_known(filename_prefix, info, original), image, writer)
             if stays is not None:
-                return stays
+                written, subfolder, left_out = stays
+                return _output(written, subfolder, [*left_out, *undone])
         if image is None:
             raise BadValueError("A saved picture was removed just now, while it was looked for: run again.")
         pictures = to_levels(image, "picture to save")
@@ -164,18 +171,20 @@ class SaveProtected(io.ComfyNode):
             writer.write(path, levels, info, before, texts)
             for path, levels, before in zip(paths, pictures.split(1), befores, strict=True)
         ]
-        return _output(written, subfolder, _say_undone(metadata, platform_check, original))
+        return _output(written, subfolder, undone)
 
 
-def _prefix(wished: str, info: PictureInfo) -> str:
-    """Return a prefix with the original's name in it."""
+def _prefix(wished: str, info: PictureInfo, longest: int) -> str:
+    """Return a prefix with the original's name in it, cut to a number of bytes."""
     name = info.own_name or Path(info.name).with_suffix("").as_posix()
-    return wished.replace("%name%", shortened(name, LONGEST_NAME))
+    return wished.replace(NAME, shortened(name, longest))
 
 
 def _next_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:
     """Return where pictures go under the next free numbers, and the subfolder of the output folder."""
-    folder, stem, first, subfolder = next_free(_prefix(prefix, info), pictures.shape[-1], pictures.shape[-2])
+    folder, stem, first, subfolder = next_free(
+        _prefix(prefix, info, LONGEST_NAME), pictures.shape[-1], pictures.shape[-2]
+    )
     return [folder / f"{stem}_{first + each:05}_{form.ending}" for each in range(len(pictures))], subfolder
 
 
@@ -194,46 +203,63 @@ def _own_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Level
     return [target], subfolder
 
 
-def _own_file(prefix: str, info: PictureInfo | None, form: FileFormat) -> tuple[Path, str]:
+def _require_known(prefix: str, info: PictureInfo | None, original: Tensor | None) -> tuple[PictureInfo, Tensor]:
+    """Return what a picture without a number needs.
+
+    Raises:
+        BadValueError: if the original's name is not used, or nobody told it, or showed the original.
+    """
+    if info is None or NAME not in prefix:
+        raise BadValueError(
+            "Without numbers a file is named by its original: connect the info of Load Picture or Load Picture Folder "
+            f"and have {NAME} in the prefix, or switch numbered on."
+        )
+    if original is None:
+        raise BadValueError(
+            "Without numbers a file that is there already is compared with the picture before, but no original came: "
+            "connect it, or switch numbered on."
+        )
+    return info, original
+
+
+def _own_file(prefix: str, info: PictureInfo, form: FileFormat) -> tuple[Path, str]:
     """Return where a picture goes without a number, and the subfolder of the output folder.
 
     Raises:
-        BadValueError: if nobody told the original's name, or if it is too long with what is round it.
+        BadValueError: if the name is too long with what is round it.
     """
-    if info is None:
-        raise BadValueError(
-            "Without numbers a file is named by its original, but no info came: connect the info of Load Picture or "
-            "Load Picture Folder, or switch numbered on."
-        )
-    folder, stem, _, subfolder = next_free(_prefix(prefix, info), info.width, info.height)
+    folder, stem, _, subfolder = next_free(_prefix(prefix, info, LONGEST), info.width, info.height)
     require_length(f"{stem}{form.ending}")
     return folder / f"{stem}{form.ending}", subfolder
 
 
-def _why_not(form: FileFormat, info: PictureInfo | None) -> str:
+def _why_not(form: FileFormat, info: PictureInfo) -> str:
     """Say why a format cannot hold a picture; nothing if it can."""
     try:
-        if info is not None:
-            require_holds(form, info)
+        require_holds(form, info)
     except BadImageError as error:
         return str(error)
     return ""
 
 
 def _what_stays(
-    prefix: str, info: PictureInfo | None, original: Tensor | None, form: FileFormat
-) -> io.NodeOutput | None:
-    """Give the file that is there already, or nothing of a picture that is left out; None if it is to be saved."""
-    target, subfolder = _own_file(prefix, info, form)
+    prefix: str, info: PictureInfo, original: Tensor, image: Tensor | None, writer: Writer
+) -> tuple[list[Written], str, list[str]] | None:
+    """Return the file that is there already, or nothing of a picture that is left out; None if it is to be saved."""
+    target, subfolder = _own_file(prefix, info, writer.form)
     if not is_taken(target):
-        why = _why_not(form, info)
-        return _output([], subfolder, [f"Left out: {why}"]) if why else None
+        why = _why_not(writer.form, info)
+        return ([], subfolder, [f"Left out: {why}", GAP]) if why else None
     try:
         saved = load_picture(target).as_batch()
-    except BadFileError as error:
-        return _output([], subfolder, [f"Left out: {error} It was left as it is."])
-    doubt = None if original is None else say_doubt(to_levels(original, "original"), saved, target.name, form)
-    return _output([Written(target, saved, [doubt or f"{target.name}: {LEFT_AS_IT_IS}"])], subfolder)
+    except BadFileError:
+        in_the_way = f"Left out: {info.name}, for {target.name} is in the way and is no picture. It was left as it is."
+        return [], subfolder, [in_the_way, GAP]
+    before = to_levels(original, "original")
+    came = None if image is None else to_levels(image, "picture to save")
+    doubt = say_other(before, saved, came, target.name, writer.form)
+    said = [doubt or f"{target.name}: {LEFT_AS_IT_IS}", *writer.say(target, saved, info, before)]
+    return [Written(target, saved, said)], subfolder, []
 
 
 def _output(written: Sequence[Written], subfolder: str, further: Sequence[str] = ()) -> io.NodeOutput:

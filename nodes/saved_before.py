@@ -3,6 +3,8 @@
 Nothing is recorded of originals, and dates tell little about copies: the pictures themselves are compared.
 """
 
+import torch
+
 from ..ldu.metrics import max_abs_levels
 from ..ldu.saved_file import FileFormat
 from ..ldu.shapes import Levels
@@ -23,6 +25,25 @@ def say_doubt(original: Levels, saved: Levels, name: str, form: FileFormat, budg
     """
     doubt = _doubt(original, saved, name, form, budget)
     return None if doubt is None else f"{doubt} {name} was left as it is: remove it, or save elsewhere."
+
+
+def say_other(original: Levels, saved: Levels, came: Levels | None, name: str, form: FileFormat) -> str | None:
+    """Say why a saved picture may not be the one that would be saved now; None if it may well be.
+
+    Args:
+        original, saved: batches of one.
+        came: what would be saved now, if that is known.
+        name: of the saved file.
+        form: how it was written.
+    """
+    if torch.equal(original, saved):
+        return f"{name} is there already, but it is the original itself: remove that, or save elsewhere."
+    if came is not None and form.keeps_levels and not torch.equal(came, saved):
+        return (
+            f"{name} is there already and was left as it is, but another picture came for it, of the same name or made "
+            "otherwise: remove it, or save elsewhere."
+        )
+    return say_doubt(original, saved, name, form)
 
 
 def _doubt(original: Levels, saved: Levels, name: str, form: FileFormat, budget: float | None) -> str | None:

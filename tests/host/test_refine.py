@@ -56,6 +56,14 @@ def test_a_picture_without_a_shift_and_one_without_steps_stay_as_they_are(parts,
     assert torch.equal(refine(parts["sd1"], original, after, steps=0).args[0], after)
 
 
+def test_of_pictures_that_the_shift_left_alone_no_step_is_told(parts, refine):
+    original = picture()
+    steps = [
+        refine(parts["sd1"], original, image).args[1].config.refine_steps for image in (original, shifted(original))
+    ]
+    assert steps == [0, 3]
+
+
 def test_without_an_original_the_picture_itself_is_refined_and_no_more_visible_than_asked(host, parts, refine):
     image, measure = picture(), host.module("ldu.metrics").psnr_db
     signed, kept = (refine(parts["sd1"], None, image, budget=16, visibility=share).args[0] for share in (0, 0.16))

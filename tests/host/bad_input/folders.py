@@ -35,11 +35,16 @@ def save_transparent(b: Bench):
     return save(info=kind("a.png", "RGBA", 72, 64, alpha), file_format="jpeg")(b)
 
 
-def save_batch_without_numbers(b: Bench):
-    info = b.host.module("ldu.picture").PictureInfo("a.png", "RGB", 72, 64)
-    return b.node("LDU_SaveProtected", image=picture().repeat(2, 1, 1, 1), info=info, numbered=False)
+def save_without_numbers(image=None, **given):
+    def attempt(b: Bench):
+        info = b.host.module("ldu.picture").PictureInfo("a.png", "RGB", 72, 64)
+        pictures = {"image": picture() if image is None else image, "info": info, "numbered": False}
+        return b.node("LDU_SaveProtected", **{**pictures, **given})
+
+    return attempt
 
 
+TWO = picture().repeat(2, 1, 1, 1)
 FOLDERS = [
     Case("Protect Folder", "a folder that is not there", "no folder", protect("nowhere")),
     Case("Protect Folder", "a folder outside", "outside the input folder", protect("../output")),
@@ -54,6 +59,16 @@ FOLDERS = [
     Case("Protect Folder", "two masks", "one serves the whole folder", protect(mask=torch.ones(2, 8, 8))),
     Case("Save Protected", "an original of another size", "one size", save(original=picture(64, 64))),
     Case("Save Protected", "a transparent picture as JPEG", "JPEG cannot hold", save_transparent),
-    Case("Save Protected", "no number and no name", "no info came", save(numbered=False)),
-    Case("Save Protected", "a batch under one name", "a name is for one picture", save_batch_without_numbers),
+    Case("Save Protected", "no number and no name", "connect the info", save(numbered=False)),
+    Case("Save Protected", "no number and no %name%", "in the prefix", save_without_numbers(filename_prefix="x")),
+    Case("Save Protected", "no number and no original", "no original came", save_without_numbers()),
+    Case(
+        "Save Protected",
+        "no number and a prefix of 260 letters",
+        "longer than 255",
+        save_without_numbers(original=picture(), filename_prefix="x" * 260 + "%name%"),
+    ),
+    Case(
+        "Save Protected", "a batch under one name", "a name is for one picture", save_without_numbers(TWO, original=TWO)
+    ),
 ]
