@@ -7,7 +7,7 @@ import folder_paths
 
 from ..ldu.errors import BadValueError
 
-_LONGEST_FILE = 255  # bytes
+LONGEST_FILE = 255  # bytes
 LONGEST_NAME = 200  # bytes, which leaves room for a number and the ending on every file system
 
 
@@ -51,8 +51,8 @@ def require_length(name: str) -> None:
     Raises:
         BadValueError: with its first letters.
     """
-    if len(os.fsencode(name)) > _LONGEST_FILE:
-        raise BadValueError(f"The name {name[:40]!r}... is longer than {_LONGEST_FILE} bytes; give a shorter prefix.")
+    if len(os.fsencode(name)) > LONGEST_FILE:
+        raise BadValueError(f"The name {name[:40]!r}... is longer than {LONGEST_FILE} bytes; give a shorter prefix.")
 
 
 def is_taken(path: Path) -> bool:

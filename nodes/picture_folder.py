@@ -99,9 +99,13 @@ class LoadPictureFolder(io.ComfyNode):
         return folder_is_there(folder)
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, number: int | None = 0, **_: object) -> tuple[Stamp, ...]:
-        """Load again when a file came, went or changed; of a picture by its number, when that one did."""
-        return stamps(folder)[number - 1 : number] if number else stamps(folder)
+    def fingerprint_inputs(cls, folder: str, number: int | None = 0, **_: object) -> tuple[Stamp | str, ...]:
+        """Load again when a file came, went or changed; of a picture by its number, when that one or its name did."""
+        found = stamps(folder)
+        if not number:
+            return found
+        own = protected_names((name for name, *_ in found), "")
+        return tuple(each for stamp in found[number - 1 : number] for each in (stamp, own[stamp[0]]))
 
     @classmethod
     def execute(cls, folder: str, model: Any = None, at_most: int = 0, number: int = 0) -> io.NodeOutput:  # noqa: ANN401

@@ -64,18 +64,18 @@ class Writer:
         seen = levels if self.form.keeps_levels else load_picture(path).as_batch()
         unchanged = original is not None and torch.equal(original, seen)
         forgotten = [] if unchanged else remember(as_uint8(seen))
-        return Written(path, seen, [*self.say(path, seen, info, original), *forgotten])
-
-    def say(self, path: Path, seen: Levels, info: PictureInfo, original: Levels | None) -> list[str]:
-        """Say what there is to know about a saved file; the arguments are those of `write` and of `Written`."""
-        said = say_file(path, info, self.form, original)
+        said = [*say_file(path, info, self.form, original), *forgotten]
         if original is not None and is_known(as_uint8(original)):
             said.append(KNOWN)
         if self.platform_check and original is not None:
             said.append(str(after_platform(original, seen)))
-        if (beside := _unprotected_beside(path, info)) is not None:
-            said.append(say_beside(beside, "it"))
-        return said
+        return Written(path, seen, [*said, *say_unprotected_beside(path, info)])
+
+
+def say_unprotected_beside(path: Path, info: PictureInfo) -> list[str]:
+    """Say that an unprotected picture that is called like the original lies beside a saved file, if one does."""
+    beside = _unprotected_beside(path, info)
+    return [] if beside is None else [say_beside(beside, "it")]
 
 
 def _unprotected_beside(path: Path, info: PictureInfo) -> str | None:

@@ -11,9 +11,11 @@ NOT_TOLD = "not told"
 
 def model_and_settings(measured: dict[str, list[Any] | None]) -> dict[str, Any]:
     """Return what the report says of the model and the settings, each the first of its input's list, if any."""
-    model, rho, strength, seed, refined = (
-        (measured.get(name) or [None])[0] for name in ("model", "rho", "strength", "shift_seed", "refined")
+    model, rho, strength, seed = (
+        (measured.get(name) or [None])[0] for name in ("model", "rho", "strength", "shift_seed")
     )
+    each = measured.get("refined") or [None]
+    refined = next((one for one in each if one is not None and one.config.refine_steps), each[0])
     applied: Settings = {"strength": strength, "seed of the shift": seed}
     settings = about_rho(rho) | {name: value for name, value in applied.items() if value is not None}
     if settings or refined is not None:
@@ -53,6 +55,7 @@ def _about_pixels(refined: RefinedWith | None) -> Settings:
         "pixels: contrast": config.contrast,
         "pixels: seed": config.seed,
         "pixels: purifiers": refined.purifiers,
+        "pixels: mask": "spared a part" if refined.masked else "none",
     }
 
 

@@ -9,11 +9,11 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.attacks.purify.recipe import Recipe
-from ..ldu.budget import to_pixels, to_working_size, working_size
+from ..ldu.budget import to_working_size, working_size
 from ..ldu.losses import expected_loss
 from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
-from ..ldu.train import Surrogate
+from ..ldu.train import Purifier, Surrogate, published_latent
 from .estimate import KEEPS_NOTHING, Pace, Teller
 from .host import (
     default_conditioning,
@@ -166,22 +166,26 @@ class RefinePixels(io.ComfyNode):
             chosen = to_train_against(purifiers, surrogate)
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
-            pace.foretell(lambda: _without_gradient(surrogate, originals[0].to(session.device), config))
+            pace.foretell(lambda: _without_gradient(surrogate, originals[0].to(session.device), config, chosen))
             for one, after, own, stay in zip(originals, shifted, mask_of_each(where, len(stays)), stays, strict=True):
                 pair = one.to(session.device), after.to(session.device)
                 own = None if own is None else own.to(session.device)
                 refinement = Refinement(surrogate, *pair, config, mask=own, purifiers=chosen)
                 refined.append(after if stay else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
-        done_with = RefinedWith(replace(config, refine_steps=0) if all(stays) else config, name_all(purifiers))
+        taken = replace(config, refine_steps=0) if all(stays) else config
+        done_with = RefinedWith(taken, name_all(purifiers), mask is not None)
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, pace.took))
 
 
-def _without_gradient(surrogate: Surrogate, picture: Levels, config: RefineConfig) -> None:
+def _without_gradient(
+    surrogate: Surrogate, picture: Levels, config: RefineConfig, purifiers: Sequence[Purifier]
+) -> None:
     """Do what a step does before its gradient, so that it can be timed."""
-    z_0 = surrogate.autoencoder.encode(to_pixels(to_working_size(picture, surrogate.resolution)))
+    generator = torch.Generator()
+    z_0 = published_latent(surrogate, to_working_size(picture, surrogate.resolution), purifiers, generator)
     for denoiser in (surrogate.adversary, surrogate.walker) if config.contrast else (surrogate.adversary,):
-        expected_loss(denoiser, z_0, surrogate.schedule, draws=config.draws, generator=torch.Generator())
+        expected_loss(denoiser, z_0, surrogate.schedule, draws=config.draws, generator=generator)
 
 
 def _refined(refinement: Refinement, config: RefineConfig, pace: Pace) -> Levels:

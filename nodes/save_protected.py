@@ -10,15 +10,15 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import BadFileError, BadImageError, BadValueError, MismatchError
-from ..ldu.naming import ENDINGS, LONGEST, MARK, shortened
+from ..ldu.naming import ENDINGS, MARK, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from ..ldu.wording import UNPUBLISH
 from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
-from .output_names import LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
-from .picture_writer import Writer, Written
+from .output_names import LONGEST_FILE, LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
+from .picture_writer import Writer, Written, say_unprotected_beside
 from .saved_before import LEFT_AS_IT_IS, say_other
 from .types import PictureInfoSocket
 from .wording import ALIASES, CATEGORY
@@ -32,7 +32,7 @@ GAP = "Nothing of it goes on to the nodes behind, and a Protection Report on a l
 NAME = "%name%"
 NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
 NUMBERED_TOOLTIP = (
-    "On: a number behind the name, and each run makes a new file. Off: the name alone, for folders; what is there "
+    "On: a number behind the name, so that each file is a new one. Off: the name alone, for folders; what is there "
     "already stays and is not made again, and a picture that the format cannot hold is named and left out. Needs info, "
     "original and %name%."
 )
@@ -156,7 +156,7 @@ class SaveProtected(io.ComfyNode):
         writer = Writer(FileFormat(file_format, quality), platform_check)
         undone = _say_undone(metadata, platform_check, original)
         if not numbered:
-            stays = _what_stays(filename_prefix, *_require_known(filename_prefix, info, original), image, writer)
+            stays = _what_stays(filename_prefix, *_require_known(filename_prefix, info, original), image, writer.form)
             if stays is not None:
                 written, subfolder, left_out = stays
                 return _output(written, subfolder, [*left_out, *undone])
@@ -167,10 +167,15 @@ class SaveProtected(io.ComfyNode):
         info = info or PictureInfo("picture.png", "RGB", pictures.shape[-1], pictures.shape[-2])
         paths, subfolder = (_next_files if numbered else _own_files)(filename_prefix, info, writer.form, pictures)
         texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}
-        written = [
-            writer.write(path, levels, info, before, texts)
-            for path, levels, before in zip(paths, pictures.split(1), befores, strict=True)
-        ]
+        try:
+            written = [
+                writer.write(path, levels, info, before, texts)
+                for path, levels, before in zip(paths, pictures.split(1), befores, strict=True)
+            ]
+        except BadImageError as error:  # such as a WebP longer than that format allows
+            if numbered:
+                raise
+            return _output([], subfolder, [f"Left out: {error}", GAP])
         return _output(written, subfolder, undone)
 
 
@@ -228,7 +233,7 @@ def _own_file(prefix: str, info: PictureInfo, form: FileFormat) -> tuple[Path, s
     Raises:
         BadValueError: if the name is too long with what is round it.
     """
-    folder, stem, _, subfolder = next_free(_prefix(prefix, info, LONGEST), info.width, info.height)
+    folder, stem, _, subfolder = next_free(_prefix(prefix, info, LONGEST_FILE), info.width, info.height)
     require_length(f"{stem}{form.ending}")
     return folder / f"{stem}{form.ending}", subfolder
 
@@ -243,22 +248,21 @@ def _why_not(form: FileFormat, info: PictureInfo) -> str:
 
 
 def _what_stays(
-    prefix: str, info: PictureInfo, original: Tensor, image: Tensor | None, writer: Writer
+    prefix: str, info: PictureInfo, original: Tensor, image: Tensor | None, form: FileFormat
 ) -> tuple[list[Written], str, list[str]] | None:
     """Return the file that is there already, or nothing of a picture that is left out; None if it is to be saved."""
-    target, subfolder = _own_file(prefix, info, writer.form)
+    target, subfolder = _own_file(prefix, info, form)
     if not is_taken(target):
-        why = _why_not(writer.form, info)
+        why = _why_not(form, info)
         return ([], subfolder, [f"Left out: {why}", GAP]) if why else None
     try:
         saved = load_picture(target).as_batch()
-    except BadFileError:
-        in_the_way = f"Left out: {info.name}, for {target.name} is in the way and is no picture. It was left as it is."
-        return [], subfolder, [in_the_way, GAP]
+    except BadFileError as error:
+        return [], subfolder, [f"Left out: {error} {target.name} was left as it is.", GAP]
     before = to_levels(original, "original")
     came = None if image is None else to_levels(image, "picture to save")
-    doubt = say_other(before, saved, came, target.name, writer.form)
-    said = [doubt or f"{target.name}: {LEFT_AS_IT_IS}", *writer.say(target, saved, info, before)]
+    doubt = say_other(before, saved, came, target.name, form)
+    said = [doubt or f"{target.name}: {LEFT_AS_IT_IS}", *say_unprotected_beside(target, info)]
     return [Written(target, saved, said)], subfolder, []
 
 

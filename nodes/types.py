@@ -91,10 +91,12 @@ class RefinedWith:
     Args:
         config: budget, steps and the rest.
         purifiers: what was refined against, in words.
+        masked: whether a mask spared a part.
     """
 
     config: RefineConfig
     purifiers: str
+    masked: bool
 
 
 @dataclass(frozen=True)

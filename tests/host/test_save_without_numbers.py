@@ -139,7 +139,7 @@ def test_a_file_there_that_is_no_picture_is_named_and_left_as_it_is(album):
     said = "\n".join(once()["3"]["text"])
     assert (album[1] / "b.png").read_bytes() == b"mine"
     assert "Left out: b.png" in said
-    assert "It was left as it is." in said
+    assert "b.png was left as it is." in said
     assert files(album[1]) == SAVED
 
 
@@ -159,7 +159,7 @@ def test_a_folder_and_a_link_that_leads_nowhere_are_in_the_way_and_stay(album):
     (album[1] / "b.png").mkdir(parents=True)
     (album[1] / "a.png.png").symlink_to(album[1] / "nowhere")
     said = "\n".join(once()["3"]["text"])
-    assert said.count("It was left as it is.") == 2
+    assert said.count(" was left as it is.") == 2
     assert (album[1] / "b.png").is_dir()
     assert files(album[1]) == ["a.jpg.png", "sub/c.png"]
 
@@ -226,12 +226,40 @@ def test_an_original_in_the_place_of_its_protected_version_is_named(album):
     assert "b.png is there already, but it is the original itself" in "\n".join(once()["3"]["text"])
 
 
-def test_a_lossy_file_that_is_there_is_measured_and_an_unprotected_original_beside_it_named(album):
-    once(file_format="webp")
-    shutil.copy(album[0] / "b.png", album[1] / "b.png")
-    said = "\n".join(once(file_format="webp")["3"]["text"])
-    assert "the bound of the budget no longer holds for this file" in said
-    assert "The unprotected b.png lies beside it" in said
+def test_beside_a_file_that_is_there_an_unprotected_original_is_named(album):
+    once()
+    with Image.open(album[0] / "b.png") as picture:
+        picture.save(album[1] / "b.tif")
+    said = "\n".join(once()["3"]["text"])
+    assert "b.png: there already, left as it is.\nThe unprotected b.tif lies beside it" in said
+
+
+def test_a_picture_longer_than_the_format_allows_is_left_out(album):
+    (album[0] / "a.jpg").unlink()
+    put_input("holiday/a.png", colours(8, 16500))
+    prompt = {node: made for node, made in graph(file_format="webp").items() if node not in {"2", "5"}}
+    prompt["3"]["inputs"]["image"] = ["1", 0]
+    said = "\n".join(run(new_executor("CLASSIC"), prompt)[0]["3"]["text"])
+    assert "Left out: " in said
+    assert files(album[1]) == ["b.webp", "sub/c.webp"]
+
+
+def test_names_alike_in_all_that_fits_stay_apart(album):
+    (album[0] / "a.jpg").unlink()
+    for number in range(2):
+        put_input(f"holiday/{'n' * 243}{number}.png", colours(SIZE, SIZE, seed=number))
+    once(filename_prefix="holiday_signed/%name%")
+    assert len([name for name in files(album[1]) if name.startswith("nnn")]) == 2
+
+
+def test_a_new_twin_changes_the_name_of_a_picture_by_number_in_the_same_host(album):
+    (album[0] / "a.png").rename(album[0].parent / "twin.png")
+    executor = new_executor("CLASSIC")
+    run(executor, graph(number=1))
+    assert files(album[1]) == ["a.png"]
+    (album[0].parent / "twin.png").rename(album[0] / "a.png")
+    run(executor, graph(number=1))
+    assert files(album[1]) == ["a.jpg.png", "a.png"]
 
 
 def test_the_report_takes_the_files_as_they_are_called(album):
