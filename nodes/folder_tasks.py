@@ -14,7 +14,7 @@ from ..ldu.picture import load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.wording import LEFT_OUT, SAVED, THERE, UNPUBLISH, say_bytes
 from .picture_folder import folder_inside_input, pictures_in
-from .saved_before import LEFT_AS_IT_IS, say_doubt
+from .saved_before import LEFT_AS_IT_IS, say_doubt, say_original
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ def can_be_done(task: Task, form: FileFormat) -> bool:
 def say_there(task: Task, budget: float, form: FileFormat) -> Outcome:
     """Tell of a picture whose protected version is there already, and whether it may be out of date, or none at all."""
     if filecmp.cmp(task.source, task.target, shallow=False):
-        said = f"{task.target.name} is there already, but it is the original itself: remove that, or save elsewhere."
-        return Outcome(task, THERE, said, notable=True)
+        return Outcome(task, THERE, say_original(task.target.name), notable=True)
     try:
         original, saved = (load_picture(path).as_batch() for path in (task.source, task.target))
     except BadFileError as error:

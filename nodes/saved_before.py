@@ -14,6 +14,11 @@ _RECOMPRESSED = 16  # levels on average, by which no usual JPEG or WebP moves a 
 _ANY_BUDGET = 16  # levels, more than any usual one
 
 
+def say_original(name: str) -> str:
+    """Say that the original itself lies where its protected version would go."""
+    return f"{name} is there already, but it is the original itself: remove that, or save elsewhere."
+
+
 def say_doubt(original: Levels, saved: Levels, name: str, form: FileFormat, budget: float | None = None) -> str | None:
     """Say why a saved picture may not be the protected version of an original; None if it may well be.
 
@@ -37,7 +42,7 @@ def say_other(original: Levels, saved: Levels, came: Levels | None, name: str, f
         form: how it was written.
     """
     if torch.equal(original, saved):
-        return f"{name} is there already, but it is the original itself: remove that, or save elsewhere."
+        return say_original(name)
     if came is not None and form.keeps_levels and not torch.equal(came, saved):
         return (
             f"{name} is there already and was left as it is, but another picture came for it, of the same name or made "
