@@ -4,7 +4,8 @@
     python -m benchmarks.efficacy --suite full --checkpoint sd15.safetensors --data folder_of_people
 
 Every cell's result is a file: a run that was interrupted goes on where it stopped, and a second run prints the tables.
-What is kept with the code need not be run again; --keep adds what this machine has measured.
+What is kept with the code need not be run again, and --suite kept prints all of it with what was asked of ours;
+--keep adds what this machine has measured, --anew counts nothing that is kept.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from benchmarks.efficacy import curve, perceptual, quality, survival, transferred
+from benchmarks.efficacy import curve, perceptual, quality, survival, targets, transferred
 from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, purified, quick, row, sweep, transfer
 from benchmarks.efficacy.kept import keep, origins
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
@@ -21,17 +22,7 @@ from benchmarks.efficacy.page import write_page
 from benchmarks.efficacy.photographs import DEFAULT_PRESET, PRESETS, PhotoJudge
 from benchmarks.efficacy.run import measure
 from benchmarks.efficacy.subjects import folders_of
-from benchmarks.efficacy.tables import (
-    HEAD,
-    WORST_HEAD,
-    Result,
-    more_rows,
-    read,
-    self_checks,
-    tables,
-    worst_rows,
-    write_json,
-)
+from benchmarks.efficacy.tables import HEAD, Result, more_rows, read, self_checks, tables, write_json
 from benchmarks.table import print_table, provenance
 from benchmarks.thieves import ELSEWHERE
 from benchmarks.world import require_checkpoint
@@ -41,7 +32,7 @@ from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.errors import LduError
 
-SUITES = ("row", "quick", "field", "purifiers", "transfer", "diffpure", "full")
+SUITES = ("row", "quick", "field", "purifiers", "transfer", "diffpure", "full", "kept")
 
 
 def purifiers_for(checkpoint: Path) -> list[str]:
@@ -83,8 +74,6 @@ def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
         print(f"\n**{title}**\n")
         print_table(HEAD, rows)
         texts.append("\n".join([title, *(" | ".join(row) for row in rows)]))
-    print("\n**Worst case: each person after the purifier that helped the thief most**\n")
-    print_table(WORST_HEAD, worst_rows(results, ours))
     show_survival(results, ours)
     show_transfer(results)
     head, more = more_rows(results)
@@ -102,14 +91,14 @@ def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
 
 def show_survival(results: list[Result], ours: str) -> None:
     """Print, where there are purifiers, ours beside each other method after every one of them."""
-    if {r.cell.purifier for r in results} == {"none"}:
-        return
     whole = [r for r in results if r.cell.share == 1]
-    for thief in sorted({r.cell.thief for r in whole}):
+    for thief in sorted({r.cell.thief for r in whole if r.cell.purifier != "none"}):
         of_thief = [r for r in whole if r.cell.thief == thief]
         print(f"\n**{thief} after every purifier, {ours} and each other method**\n")
         print_table(survival.HEAD, survival.rows(of_thief, ours))
         print("\n".join(["", *(f"- {sentence}" for sentence in survival.verdicts(of_thief, ours))]))
+        print(f"\n**{thief}: each person after the purifier that helped the thief most, of those that both met**\n")
+        print_table(survival.WORST_HEAD, survival.worst_rows(of_thief, ours))
 
 
 def show_transfer(results: list[Result]) -> None:
@@ -126,6 +115,12 @@ def show_visibility(lab: Lab, results: list[Result]) -> None:
         print("\n**More measures of visibility**\n")
         print_table(("method", "n", *measures), perceptual.rows(lab, results, measures))
     print("\n".join(["", *(f"- {sentence}" for sentence in lacking)]))
+
+
+def show_targets(results: list[Result], ours: str) -> None:
+    """Print what was asked of ours and what came of it."""
+    print("\n**What was asked of ours**\n")
+    print_table(targets.HEAD, targets.rows(results, ours))
 
 
 def show_sweep(results: list[Result], picture: Path) -> None:
@@ -175,6 +170,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fp32", action="store_true", help="no bfloat16")
     parser.add_argument("--keep", action="store_true", help="keep the results with the code, for other machines")
+    parser.add_argument("--anew", action="store_true", help="measure what is kept with the code, too")
     options = parser.parse_args()
     options.quality = tuple(sorted(set(filter(None, options.quality.split(",")))))
     try:
@@ -209,18 +205,21 @@ def main() -> None:
         other=options.other,
         preset=options.preset,
         quality=options.quality,
-        kept=options.suite != "row",  # which is there to see whether a number has changed
+        kept=not options.anew and options.suite != "row",  # which is there to see whether a number has changed
     )
-    cells = chosen(suite(options.suite, options.people, options.checkpoint), options)
+    lab = Lab(setup)
+    kept = options.suite == "kept"
+    cells = chosen(lab.kept_cells() if kept else suite(options.suite, options.people, options.checkpoint), options)
     cells = cells if setup.elsewhere else without_other_models(cells)
     print(provenance(options.checkpoint))
     measure(setup, cells, options.workers)
-    lab = Lab(setup)
     results = read(lab, cells)
     show(lab, results, setup.results, options.ours)
     if options.keep:
         found = {lab.path(result.cell).stem: result.found for result in results}
         print(f"{keep(setup.results.name, found)} results are kept with the code now")
+    if options.suite in {"full", "kept"}:
+        show_targets(results, options.ours)
     if options.suite == "diffpure":
         show_sweep(results, setup.results / "diffpure.png")
 

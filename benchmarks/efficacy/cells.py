@@ -11,8 +11,8 @@ from itertools import product
 from benchmarks.thieves import ELSEWHERE
 
 CLEAN = "clean"
-BEST_BASELINE = "aspl"
-"""The baseline that did most at equal PSNR when all were run on the tuning people."""
+BEST_BASELINES = ("fsmg", "advdm")
+"""The field's two after which thieves kept least of the tables' people, DreamBooth first."""
 OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast")
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
@@ -28,6 +28,9 @@ well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths o
 
 SWEEP = (15, 50, 100, 150, 250)
 """Timesteps of 1000 to which DiffPure diffuses, as the paper's own sweep has them."""
+
+FEW = 8
+"""People for what is no main table of the full suite."""
 
 MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
 FINE_TUNED = ("LoRA", "DreamBooth")
@@ -91,15 +94,8 @@ def at_equal_psnr(method: str) -> tuple[float, float]:
 
 
 def quick(people: int = 2) -> list[Cell]:
-    """Return the cells of a first answer: few people, six methods, two thieves, with and without a JPEG."""
-    methods = ("noise_gauss", "advdm", BEST_BASELINE, "ldu", "ldu_protect", "ldu_slope")
-    roomy = ("advdm", *at_equal_psnr("ldu_protect"))  # what the room alone brings
-    return [
-        Cell(thief, method, budget, psnr_db, purifier, person=person)
-        for thief, (method, budget, psnr_db), purifier, person in product(
-            FINE_TUNED, (*_beside_clean(methods), roomy), ("none", "jpeg 75"), range(people)
-        )
-    ]
+    """Return the cells of a first answer: few people, noise, the field's best and ours, with and without a JPEG."""
+    return _crossed(FINE_TUNED, ("noise_gauss", *BEST_BASELINES, OURS[0]), ("none", "jpeg 75"), people)
 
 
 def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
@@ -133,9 +129,9 @@ def fragility(people: int) -> list[Cell]:
 
 
 def sweep(people: int = 4) -> list[Cell]:
-    """Return the cells of the DiffPure sweep: ours, LDU as published and a pixel attack, diffused ever further."""
-    methods = ("ldu_published", "ldu", "ldu_protect", "ldu_slope", "advdm")
-    return _crossed(("LoRA",), methods, ("none", *(f"diffpure {timestep}" for timestep in SWEEP)), people)
+    """Return the cells of the DiffPure sweep: ours, LDU as published and the field's best, diffused ever further."""
+    methods = ("ldu_published", OURS[0], *BEST_BASELINES)
+    return _crossed(FINE_TUNED, methods, ("none", *(f"diffpure {timestep}" for timestep in SWEEP)), people)
 
 
 def transfer(people: int = 4) -> list[Cell]:
@@ -160,41 +156,32 @@ def _crossed(thieves: Iterable[str], methods: Iterable[str], purifiers: Iterable
 
 
 def full(methods: Iterable[str], purifiers: Iterable[str], people: int = 20) -> list[Cell]:
-    """Return the cells of the whole comparison.
+    """Return the cells of the whole comparison: all methods, all purifiers with DreamBooth, and what few people tell.
 
     Args:
         methods: all of them.
         purifiers: all that can be run.
         people: how many for the main tables.
     """
-    cells = [*_all_methods(list(methods), people), *_all_purifiers(list(purifiers), people), *_curves(8)]
-    cells += transfer(8)
+    after = [cell for cell in purified(purifiers, people) if cell.thief == "DreamBooth"]
+    cells = [*_all_methods(list(methods), people), *after, *sweep(FEW), *transfer(FEW), *_curves(FEW)]
     return list(dict.fromkeys(cells))
 
 
 def _all_methods(methods: list[str], people: int) -> Iterator[Cell]:
-    for thief, person in product(("TI x4", "LoRA", "DreamBooth"), range(people)):
+    for thief, person in product(("TI x4", *FINE_TUNED), range(people)):
         yield Cell(thief, CLEAN, 0.0, person=person)
         for method in methods:
             for budget, psnr_db in ((8.0, 0.0), (10.0, 0.0), at_equal_psnr(method)):
                 yield Cell(thief, method, budget, psnr_db, person=person)
 
 
-def _all_purifiers(purifiers: list[str], people: int) -> Iterator[Cell]:
-    for purifier, person in product(purifiers, range(people)):
-        yield Cell("DreamBooth", CLEAN, 0.0, 0.0, purifier, person=person)
-        for method in (*OURS, "ldu_published", BEST_BASELINE, "metacloak", "noise_gauss"):
-            yield Cell("DreamBooth", method, *at_equal_psnr(method), purifier, person=person)
-
-
 def _curves(people: int) -> Iterator[Cell]:
     for person, thief in product(range(people), MISMATCHED):
         yield Cell(thief, CLEAN, 0.0, person=person)
-    for person, method in product(range(people), (*OURS, BEST_BASELINE)):
+    for person, method in product(range(people), (OURS[0], BEST_BASELINES[0])):
         for share in (0.25, 0.5, 0.75):
-            yield Cell("DreamBooth", method, 10.0, share=share, person=person)
-        for thief in ("TI", "LoRA"):
-            yield Cell(thief, method, 10.0, person=person)
+            yield Cell("DreamBooth", method, *at_equal_psnr(method), share=share, person=person)
         for thief in MISMATCHED:
             yield Cell(thief, method, *at_equal_psnr(method), person=person)
         for budget in (4.0, 16.0, 24.0, 32.0):

@@ -202,6 +202,11 @@ class Lab:
         path = self.path(cell)
         return json.loads(path.read_text("utf-8")) if path.exists() else self._kept.get(path.stem)
 
+    def kept_cells(self) -> list[Cell]:
+        """Return the cells whose results are kept with the code, as far as today's code still gives them."""
+        cells = {name: Cell(**found["cell"]) for name, found in self._kept.items()}
+        return [cell for name, cell in cells.items() if self.path(cell).stem == name]
+
     @cached_property
     def _kept(self) -> dict[str, dict[str, Any]]:
         return kept(self.setup.results.name) if self.setup.kept else {}

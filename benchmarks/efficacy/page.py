@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.efficacy.lab import Lab, to_bytes
+from benchmarks.efficacy.lab import KEPT, Lab, to_bytes
 from benchmarks.efficacy.tables import Result
 
 GAP = 6
@@ -40,15 +40,18 @@ def write_page(lab: Lab, results: Sequence[Result], folder: Path, tables: Sequen
 def sheet_rows(lab: Lab, group: Sequence[Result]) -> list[tuple[str, np.ndarray]]:
     """Return each method's label and its row of pictures (h, w, 3)."""
     ordered = sorted(group, key=lambda r: (r.cell.budget_levels, r.cell.visibility, r.cell.method))
-    return [(label, _row(lab, list(results))) for label, results in groupby(ordered, key=lambda r: r.cell.label)]
+    thieves = sorted({r.cell.thief for r in group}, reverse=True)
+    return [(label, _row(lab, list(rows), thieves)) for label, rows in groupby(ordered, key=lambda r: r.cell.label)]
 
 
-def _row(lab: Lab, results: Sequence[Result]) -> np.ndarray:
+def _row(lab: Lab, results: Sequence[Result], thieves: Sequence[str]) -> np.ndarray:
+    """Return a method's row; where a thief's pictures are not on this machine they stay white."""
     clean = to_bytes(lab.person(results[0].cell.person).stolen[:1])[0]
     by_thief = {r.cell.thief: np.load(file) for r in results if (file := lab.pictures(r.cell))}
     protected = next(iter(by_thief.values()))["published"][0]
     difference = np.clip(128 + 10 * (protected.astype(int) - clean), 0, 255).astype(np.uint8)
-    drawn = [picture for thief in sorted(by_thief, reverse=True) for picture in by_thief[thief]["drawn"]]
+    none = np.full((KEPT, *clean.shape), 255, np.uint8)
+    drawn = [picture for thief in thieves for picture in (by_thief[thief]["drawn"] if thief in by_thief else none)]
     pictures = [picture.transpose(1, 2, 0) for picture in (clean, protected, difference, *drawn)]
     gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
     row = np.concatenate([part for picture in pictures for part in (picture, gap)], axis=1)

@@ -1,4 +1,4 @@
-"""What is left after every purifier, ours beside each other method: who leads, and after how many of them."""
+"""What is left after every purifier, ours beside each other method: who leads, after how many, and at the worst."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,10 +12,11 @@ from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.statistics import bootstrap_interval
 
 Triple = tuple[Result, Result, Result]
-
+"""Of one person, as the thief had it: clean pictures, those of another method, ours."""
 
 COMPARED = ("clean", "other", "ours", "other minus ours")
 HEAD = ("purifier", "other", "n", *(f"{measure.name}: {of}" for measure, of in product(MEASURES, COMPARED)))
+WORST_HEAD = ("other", "purifiers", "n", *(f"identity: {of}" for of in COMPARED), "ours after")
 
 
 def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
@@ -25,7 +26,7 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
         results: of one thief, all pictures protected.
         ours: the method that the others are compared with.
     """
-    for (purifier, label), triples in _compared(results, ours).items():
+    for (purifier, label), triples in compared(results, ours).items():
         row = [purifier, label, str(len(triples))]
         for measure in MEASURES:
             values = [[getattr(each, measure.field) for each in triple] for triple in triples]
@@ -34,27 +35,68 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
         yield row
 
 
+def worst_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
+    """Give, another method, the identity of each person after the purifier that helped the thief most.
+
+    Each method's worst is its own, of the purifiers that both met; what met none but "none" has no worst.
+    """
+    for label, (purifiers, triples) in worst(results, ours).items():
+        values = [[each.identity for each in triple] for triple in triples]
+        means = [f"{fmean(of):.2f}" for of in zip(*values, strict=True)]
+        after = ", ".join(sorted({own.cell.purifier for _, _, own in triples}))
+        difference = with_interval(_differences(triples, MEASURES[0]))
+        yield [label, str(len(purifiers)), str(len(triples)), *means, difference, after]
+
+
 def verdicts(results: Sequence[Result], ours: str) -> Iterator[str]:
     """Say, an other method and measure, after how many purifiers ours leads, ties (the interval holds 0) and trails."""
-    compared = _compared(results, ours)
-    for label, measure in product(sorted({label for _, label in compared}), MEASURES):
-        found = Counter[int]()
-        for (purifier, other), triples in compared.items():
-            if other == label and purifier != "none":
-                low, high = bootstrap_interval(_differences(triples, measure))
-                found[measure.protects * ((high < 0) - (low > 0))] += 1
+    for (label, measure), found in after_purifiers(results, ours).items():
         yield (
             f"{label}, {measure.name}: of {found.total()} purifiers ours leads after {found[1]}, "
             f"ties after {found[0]} and trails after {found[-1]}"
         )
 
 
+def after_purifiers(results: Sequence[Result], ours: str) -> dict[tuple[str, Measure], Counter[int]]:
+    """Return, a label of another method and a measure, how often each outcome was seen after a purifier."""
+    found: dict[tuple[str, Measure], Counter[int]] = {}
+    pairs = {key: triples for key, triples in compared(results, ours).items() if key[0] != "none"}
+    for label, measure in product(sorted({label for _, label in pairs}), MEASURES):
+        found[label, measure] = Counter(outcome(of, measure) for (_, name), of in pairs.items() if name == label)
+    return found
+
+
+def outcome(triples: Sequence[Triple], measure: Measure) -> int:
+    """Return 1 where ours leads, -1 where it trails, 0 where the interval of the paired difference holds 0."""
+    low, high = bootstrap_interval(_differences(triples, measure))
+    return measure.protects * ((high < 0) - (low > 0))
+
+
+def worst(results: Sequence[Result], ours: str) -> dict[str, tuple[set[str], list[Triple]]]:
+    """Return, a label of another method, the purifiers that both met and each person's worst results of all three."""
+    met: dict[str, dict[int, list[Triple]]] = {}
+    for (_, label), triples in compared(results, ours).items():
+        for triple in triples:
+            met.setdefault(label, {}).setdefault(triple[2].cell.person, []).append(triple)
+    found: dict[str, tuple[set[str], list[Triple]]] = {}
+    for label, by_person in met.items():
+        purifiers = {own.cell.purifier for triples in by_person.values() for _, _, own in triples}
+        if len(purifiers) > 1:
+            found[label] = purifiers, [_worst(triples) for triples in by_person.values()]
+    return found
+
+
+def _worst(triples: Sequence[Triple]) -> Triple:
+    clean, other, ours = (max(each, key=lambda r: r.identity) for each in zip(*triples, strict=True))
+    return clean, other, ours
+
+
 def _differences(triples: Sequence[Triple], measure: Measure) -> list[float]:
     return [getattr(other, measure.field) - getattr(own, measure.field) for _, other, own in triples]
 
 
-def _compared(results: Sequence[Result], ours: str) -> dict[tuple[str, str], list[Triple]]:
-    """Return (clean, other, ours) of each person, a purifier and other method that is as visible as ours."""
+def compared(results: Sequence[Result], ours: str) -> dict[tuple[str, str], list[Triple]]:
+    """Return, a purifier and a label of a method that is as visible as ours, (clean, other, ours) of each person."""
     found: dict[tuple[str, str], list[Triple]] = {}
     own = {(r.cell.purifier, r.cell.person, r.cell.visibility): r for r in results if r.cell.method == ours}
     clean = {(r.cell.purifier, r.cell.person): r for r in results if r.cell.method == CLEAN}

@@ -131,27 +131,6 @@ def _average(values: Sequence[float | None], digits: int = 1) -> str:
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
 
 
-WORST_HEAD = ("thief", "method", "identity", "identity minus ours", "purifiers")
-
-
-def worst_rows(results: Sequence[Result], ours: str = OURS[0]) -> Iterator[list[str]]:
-    """Give, a method and thief, the mean identity of each person after the purifier that helped the thief most."""
-    key = lambda r: (r.cell.thief, r.cell.visibility, r.cell.method, r.cell.label)  # noqa: E731
-    whole = sorted((r for r in results if r.cell.share == 1), key=key)
-    worst = {named: _worst(list(rows)) for named, rows in groupby(whole, key=key)}
-    for (thief, visibility, method, label), found in worst.items():
-        own = next((rows for named, rows in worst.items() if named[:3] == (thief, visibility, ours)), {})
-        paired = [r.identity - own[person].identity for person, r in found.items() if person in own and method != ours]
-        values = with_interval([r.identity for r in found.values()])
-        names = ", ".join(sorted({r.cell.purifier for r in found.values()}))
-        yield [thief, label, values, with_interval(paired), names]
-
-
-def _worst(rows: Sequence[Result]) -> dict[int, Result]:
-    """Return each person's result after the purifier that helped the thief most."""
-    return {r.cell.person: r for r in sorted(rows, key=lambda r: r.identity)}
-
-
 def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:
     """Say what the instrument must fulfil and whether it does, as far as the cells allow.
 

@@ -20,15 +20,16 @@ pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code, curve, perceptual, survival, transferred
+from benchmarks.efficacy import code, curve, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
 from benchmarks.efficacy.__main__ import chosen
 from benchmarks.efficacy.cells import CLEAN, Cell
-from benchmarks.efficacy.lab import Lab, Setup, jobs, protections, to_bytes
+from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS
+from benchmarks.efficacy.page import GAP, sheet_rows
 from benchmarks.efficacy.subjects import drawn_people
-from benchmarks.efficacy.tables import HEAD, read, self_checks, tables, worst_rows
+from benchmarks.efficacy.tables import HEAD, read, self_checks, tables
 from benchmarks.efficacy.visible import SCALES, STRONGEST, as_visible_as
 from benchmarks.table import ROOT
 from benchmarks.world import World, load_world
@@ -189,7 +190,7 @@ def test_a_thief_who_crops_enlarges_the_middle(people):
 
 
 def test_a_protection_is_made_once_however_many_cells_need_it():
-    assert len(protections(plan.quick())) == 14
+    assert len(protections(plan.quick())) == 8
 
 
 @pytest.fixture
@@ -200,7 +201,7 @@ def lab(tmp_path, monkeypatch):
 
 def write(lab, cell, identity, frechet=10.0):
     found = {
-        "cell": {},
+        "cell": asdict(cell),
         "visibility": {"max_abs_levels": 10, "psnr_db": 34.0, "ssim": 0.9},
         "effect": {"identity": identity, "no_face": 0.25, "frechet": frechet},
         "made": {"commit": "abc1234", "day": "2026-01-01", "machine": "a machine"},
@@ -390,24 +391,87 @@ def test_the_sweep_tells_what_is_left_beside_clean_pictures_that_were_purified_t
     assert curve.draw_sweep(results).size == curve.SIZE
 
 
-def test_the_worst_case_is_each_persons_own_worst_purifier(lab):
-    found = {("none", 0): 0.1, ("jpeg 75", 0): 0.5, ("none", 1): 0.3, ("jpeg 75", 1): 0.2}
-    cells = [Cell("TI", "ldu", 10.0, 34.0, purifier, person=person) for purifier, person in found]
-    for cell in cells:
-        write(lab, cell, found[cell.purifier, cell.person])
-    ((thief, label, identity, minus_ours, purifiers),) = worst_rows(read(lab, cells), "ldu")
-    assert (thief, label, minus_ours, purifiers) == ("TI", "ldu 10 at 34 dB", "-", "jpeg 75, none")
-    assert identity.startswith("0.40 ")
+def purified(lab, found, method="advdm"):
+    """Write results of (purifier, person): identity of clean pictures, another method and ours; return them read."""
+    cells = []
+    for (purifier, person), identities in found.items():
+        for name, identity in zip((CLEAN, method, "ldu"), identities, strict=True):
+            cells.append(Cell("LoRA", name, 0.0 if name == CLEAN else 10.0, purifier=purifier, person=person))
+            write(lab, cells[-1], identity)
+    return read(lab, cells)
 
 
-def test_the_worst_cases_of_two_methods_are_compared_person_by_person(lab):
-    found = {("ldu", 0): 0.2, ("ldu", 1): 0.4, ("advdm", 0): 0.5, ("advdm", 1): 0.7}
-    cells = [Cell("TI", method, 10.0, 34.0, person=person) for method, person in found]
+def test_the_worst_case_is_each_persons_own_worst_purifier_and_each_methods_own(lab):
+    found = {("none", 0): (0.7, 0.4, 0.1), ("jpeg 75", 0): (0.6, 0.5, 0.3), ("none", 1): (0.8, 0.7, 0.4)}
+    results = purified(lab, found | {("jpeg 75", 1): (0.9, 0.2, 0.2)})
+    (row,) = (dict(zip(survival.WORST_HEAD, each, strict=True)) for each in survival.worst_rows(results, "ldu"))
+    assert (row["other"], row["purifiers"], row["n"], row["ours after"]) == ("advdm 10", "2", "2", "jpeg 75, none")
+    assert [row[f"identity: {of}"] for of in ("clean", "other", "ours")] == ["0.80", "0.60", "0.35"]
+    assert row["identity: other minus ours"].startswith("0.25 ")
+
+
+def test_a_method_that_met_no_purifier_has_no_worst_case_and_no_verdict(lab):
+    results = purified(lab, {("none", 0): (0.7, 0.4, 0.1), ("none", 1): (0.7, 0.4, 0.1)})
+    assert list(survival.worst_rows(results, "ldu")) == list(survival.verdicts(results, "ldu")) == []
+
+
+def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
+    monkeypatch.setattr(targets, "RIVALS", frozenset({"advdm"}))
+    monkeypatch.setattr(targets, "PURIFIERS", 2)
+
+    def reached(found):
+        rows = [dict(zip(targets.HEAD, row, strict=True)) for row in targets.rows(purified(lab, found), "ldu")]
+        return {row["asked of ours"]: (row["measured"], row["reached"]) for row in rows if row["by"] != "Fréchet"}
+
+    lead = {("none", person): (0.7, 0.5, 0.3 + person / 100) for person in (0, 1)}
+    found = reached(lead)
+    assert found["leads all others (ldu 10)"] == ("leads 1 of 1", "yes")
+    assert found["feed-forward: 80 % of the effect at 10 % of the cost"][1] == "not measured"
+    assert len(found) == 2  # no purifier, no other model: nothing is claimed of them
+    monkeypatch.setattr(targets, "RIVALS", frozenset({"advdm", "mist"}))
+    assert reached(lead)["leads all others (ldu 10)"] == ("leads 1 of 1; not measured: mist", "not measured")
+
+    half = {("diffpure 150", person): (0.6, 0.5, 0.3 + person / 100) for person in (0, 1)}
+    found = reached(lead | half)
+    said, verdict = found["half of the effect after DiffPure 150 (ldu 10)"]
+    assert said.startswith("0.39, then 0.29; beyond half 0.10 ")
+    assert verdict == "yes"
+    assert found["leads or ties advdm 10 after 2 purifiers"][1] == "not measured"
+    said, verdict = found["the worst of 2 purifiers, none among them, better than advdm 10's"]
+    assert (said[:24], verdict) == ("ours 0.30, it 0.50, diff", "yes")
+
+    lost = {("diffpure 150", person): (0.6, 0.4, 0.6) for person in (0, 1)}
+    jpeg = {("jpeg 75", person): (0.7, 0.5 + person / 5, 0.6) for person in (0, 1)}
+    found = reached(lead | lost | jpeg)
+    assert found["half of the effect after DiffPure 150 (ldu 10)"][1] == "no"
+    said = "leads after 0, ties after 1, trails after 1"
+    assert found["leads or ties advdm 10 after 2 purifiers"] == (said, "no")
+    assert found["the worst of 3 purifiers, none among them, better than advdm 10's"][1] == "no"
+
+
+def test_what_is_kept_can_be_printed_without_naming_it(lab, monkeypatch):
+    cells = [Cell("LoRA", "advdm", 10.0), Cell("LoRA", CLEAN, 0.0)]
     for cell in cells:
-        write(lab, cell, found[cell.method, cell.person])
-    advdm, ours = worst_rows(read(lab, cells), "ldu")
-    assert advdm[3] == "0.30 [0.30, 0.30]"
-    assert ours[3] == "-"
+        write(lab, cell, 0.3)
+    ledger.keep(lab.setup.results.name, {lab.path(cell).stem: lab.found(cell) for cell in cells})
+    elsewhere = replace(lab.setup, folder=lab.setup.folder / "elsewhere")
+    assert sorted(Lab(elsewhere).kept_cells()) == sorted(cells)
+    monkeypatch.setattr(code, "FIELD", ("ldu/budget.py",))
+    assert Lab(elsewhere).kept_cells() == cells[1:]
+
+
+def test_a_row_of_the_page_is_white_where_a_thiefs_pictures_are_elsewhere(lab, people, monkeypatch):
+    monkeypatch.setitem(lab._people, 0, people[0])
+    cells = [Cell("LoRA", CLEAN, 0.0), Cell("DreamBooth", CLEAN, 0.0), Cell("LoRA", "advdm", 10.0)]
+    for cell in cells:
+        write(lab, cell, 0.5)
+        drawn = np.zeros((KEPT, 3, 128, 128), np.uint8)
+        np.savez_compressed(lab.path(cell).with_suffix(".npz"), published=drawn[:1], drawn=drawn)
+    (_, clean), (_, advdm) = sheet_rows(lab, read(lab, cells))
+    assert clean.shape == advdm.shape
+    dreambooth = slice(-KEPT * (128 + GAP), None)
+    assert (advdm[:, dreambooth] == 255).all()
+    assert not (clean[:, dreambooth] == 255).all()
 
 
 def test_after_every_purifier_it_is_said_who_leads(lab):
