@@ -51,7 +51,7 @@ def _row(lab: Lab, results: Sequence[Result], thieves: Sequence[str]) -> np.ndar
     protected = next(iter(by_thief.values()))["published"][0]
     difference = np.clip(128 + 10 * (protected.astype(int) - clean), 0, 255).astype(np.uint8)
     none = np.full((KEPT, *clean.shape), 255, np.uint8)
-    drawn = [picture for thief in thieves for picture in (by_thief[thief]["drawn"] if thief in by_thief else none)]
+    drawn = np.concatenate([by_thief[thief]["drawn"] if thief in by_thief else none for thief in thieves])
     pictures = [picture.transpose(1, 2, 0) for picture in (clean, protected, difference, *drawn)]
     gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
     row = np.concatenate([part for picture in pictures for part in (picture, gap)], axis=1)
