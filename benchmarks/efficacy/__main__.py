@@ -14,7 +14,19 @@ import re
 from pathlib import Path
 
 from benchmarks.efficacy import curve, perceptual, quality, survival, targets, transferred
-from benchmarks.efficacy.cells import OURS, Cell, at_equal_ssim, field, full, purified, quick, row, sweep, transfer
+from benchmarks.efficacy.cells import (
+    OURS,
+    Cell,
+    at_equal_budget,
+    at_equal_ssim,
+    field,
+    full,
+    purified,
+    quick,
+    row,
+    sweep,
+    transfer,
+)
 from benchmarks.efficacy.kept import keep, origins
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
 from benchmarks.efficacy.methods import METHODS
@@ -146,6 +158,8 @@ def chosen(cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
             lacking, offered = (", ".join(sorted(names)) for names in (unknown, there))
             raise SystemExit(f"Suite {options.suite} has no {name} {lacking}; it has {offered}.")
         cells = [cell for cell in cells if values is None or getattr(cell, name) in values]
+    if options.levels:
+        return at_equal_budget(cells, options.levels)
     return at_equal_ssim(cells, options.ssim) if options.ssim else cells
 
 
@@ -164,7 +178,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--ours", choices=OURS, default=OURS[0], help="which of ours the others are compared with")
     parser.add_argument("--thieves", help="only these, separated by commas")
     parser.add_argument("--purifiers", help="only these, separated by commas; none = no purifier")
-    parser.add_argument("--ssim", type=float, default=0.0, help="equal visibility is this SSIM, not 26 dB of PSNR")
+    visibility = parser.add_mutually_exclusive_group()
+    visibility.add_argument("--ssim", type=float, default=0.0, help="equal visibility is this SSIM, not 26 dB of PSNR")
+    visibility.add_argument("--levels", type=float, default=0.0, help="equal is the budget alone, in levels of 255")
     parser.add_argument("--out", type=Path, default=Path("efficacy"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)

@@ -113,6 +113,11 @@ def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:
     return [replace(cell, psnr_db=0.0, ssim=ssim) if cell.psnr_db else cell for cell in cells]
 
 
+def at_equal_budget(cells: Iterable[Cell], levels: float) -> list[Cell]:
+    """Return the cells with no more asked of a method's visibility than that no value changes by more than `levels`."""
+    return [replace(cell, psnr_db=0.0, budget_levels=levels) if cell.psnr_db else cell for cell in cells]
+
+
 def row() -> list[Cell]:
     """Return the cells of one row and its reference on both models, two minutes' work: noise against clean pictures."""
     given = (CLEAN, 0.0, 0.0), ("noise_gauss", *EQUAL)

@@ -67,7 +67,9 @@ def test_every_method_of_the_suites_exists():
 
 def test_a_command_takes_of_a_suite_what_it_names_and_refuses_what_is_not_there():
     cells = plan.field(["advdm", "aspl"])
-    options = SimpleNamespace(suite="field", data=None, methods="aspl", thieves="LoRA", purifiers=None, ssim=0.0)
+    options = SimpleNamespace(
+        suite="field", data=None, methods="aspl", thieves="LoRA", purifiers=None, ssim=0.0, levels=0.0
+    )
     assert {(cell.method, cell.thief) for cell in chosen(cells, options)} == {(CLEAN, "LoRA"), ("aspl", "LoRA")}
     options.methods = "aspl,apsl"
     with pytest.raises(SystemExit, match=r"^Suite field has no method apsl; it has advdm, aspl, clean\.$"):
@@ -128,6 +130,13 @@ def test_at_equal_ssim_cells_keep_all_but_their_psnr():
         else:
             assert replace(after, ssim=0.0, psnr_db=plan.EQUAL[1]) == before
             assert after.name != before.name
+
+
+def test_at_an_equal_budget_every_method_has_it_and_is_left_as_visible_as_it_is():
+    cells = plan.at_equal_budget(plan.field(METHODS, people=1), 10)
+    assert {(cell.budget_levels, cell.psnr_db) for cell in cells if cell.method != CLEAN} == {(10, 0)}
+    assert {cell.visibility for cell in cells if cell.method != CLEAN} == {("budget", 10)}
+    assert {cell.budget_levels for cell in cells if cell.method == CLEAN} == {0}
 
 
 def test_no_protection_stays_none_and_a_faint_one_is_not_blown_up_without_end(people):
