@@ -27,7 +27,7 @@ from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS
-from benchmarks.efficacy.page import GAP, sheet_rows
+from benchmarks.efficacy.page import GAP, HEAD_HEIGHT, draw_sheet
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, read, self_checks, tables
 from benchmarks.efficacy.visible import SCALES, STRONGEST, as_visible_as
@@ -476,11 +476,10 @@ def test_a_row_of_the_page_is_white_where_a_thiefs_pictures_are_elsewhere(lab, p
         write(lab, cell, 0.5)
         drawn = np.zeros((KEPT, 3, 128, 128), np.uint8)
         np.savez_compressed(lab.path(cell).with_suffix(".npz"), published=drawn[:1], drawn=drawn)
-    (_, clean), (_, advdm) = sheet_rows(lab, read(lab, cells))
-    assert clean.shape == advdm.shape
-    dreambooth = slice(-KEPT * (128 + GAP), None)
-    assert (advdm[:, dreambooth] == 255).all()
-    assert not (clean[:, dreambooth] == 255).all()
+    sheet = np.asarray(draw_sheet(lab, read(lab, cells)))
+    clean, advdm = np.split(sheet[HEAD_HEIGHT:, -KEPT * (128 + GAP) :], 2)  # DreamBooth's
+    assert not (clean == 255).all()
+    assert (advdm == 255).all()
 
 
 def test_after_every_purifier_it_is_said_who_leads(lab):
