@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from benchmarks.efficacy import curve, perceptual, quality, survival, targets, transferred
+from benchmarks.efficacy import curve, order, perceptual, quality, survival, targets, transferred
 from benchmarks.efficacy.cells import (
     OURS,
     Cell,
@@ -27,7 +27,7 @@ from benchmarks.efficacy.cells import (
     sweep,
     transfer,
 )
-from benchmarks.efficacy.kept import keep, origins
+from benchmarks.efficacy.kept import keep, kept, origins
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.page import write_page
@@ -88,6 +88,7 @@ def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
         texts.append("\n".join([title, *(" | ".join(row) for row in rows)]))
     show_survival(results, ours)
     show_transfer(results)
+    show_order(results)
     head, more = more_rows(results)
     if more:
         print("\n**Other measures of what thieves drew**\n")
@@ -118,6 +119,24 @@ def show_transfer(results: list[Result]) -> None:
     if rows := list(transferred.rows(results)):
         print("\n**What is left of the effect where the thief has another model**\n")
         print_table(transferred.HEAD, rows)
+
+
+def show_order(results: list[Result]) -> None:
+    """Print the order of the field's methods beside the published one, where there are enough of them."""
+    if found := order.found_here(results):
+        print(f"\n**The published order beside this one ({order.THIEF}; in brackets the rank)**\n")
+        print_table(order.HEAD, order.rows(found))
+        print(f"\n- {order.agreement(found)}")
+
+
+def show_repeats(lab: Lab, results: list[Result]) -> None:
+    """Print what was measured anew beside what is kept of it: with one seed both should agree."""
+    before = kept(lab.setup.results.name)
+    for result in results:
+        if found := before.get(lab.path(result.cell).stem):
+            then = Result(result.cell, found).identity
+            said = f"{result.cell.thief}, {result.cell.label}: identity {result.identity:.4f} anew"
+            print(f"- {said}, {then:.4f} kept of commit {found['made']['commit']}")
 
 
 def show_visibility(lab: Lab, results: list[Result]) -> None:
@@ -224,13 +243,16 @@ def main() -> None:
         kept=not options.anew and options.suite != "row",  # which is there to see whether a number has changed
     )
     lab = Lab(setup)
-    kept = options.suite == "kept"
-    cells = chosen(lab.kept_cells() if kept else suite(options.suite, options.people, options.checkpoint), options)
+    printed = options.suite == "kept"
+    cells = chosen(lab.kept_cells() if printed else suite(options.suite, options.people, options.checkpoint), options)
     cells = cells if setup.elsewhere else without_other_models(cells)
     print(provenance(options.checkpoint))
+    print(f"- bench {setup.results.name}: the digest of checkpoint, thieves, judge, purifiers and settings")
     measure(setup, cells, options.workers)
     results = read(lab, cells)
     show(lab, results, setup.results, options.ours)
+    if not setup.kept:
+        show_repeats(lab, results)
     if options.keep:
         found = {lab.path(result.cell).stem: result.found for result in results}
         print(f"{keep(setup.results.name, found)} results are kept with the code now")

@@ -150,7 +150,31 @@ def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:
             low, high = bootstrap_interval([r.identity - clean[r.cell.person] for r in noise])
             sentence = f"{thief}: noise minus clean [{low:.2f}, {high:.2f}] holds 0"
             checks.append((sentence, low <= 0 <= high))
+        checks += [(f"{thief}: {sentence}", holds) for sentence, holds in _rises(plain)]
     return checks
+
+
+def _rises(plain: Sequence[Result]) -> Iterator[tuple[str, bool]]:
+    """Say of every method at several visibilities whether it does more where it is seen more, of people met at all."""
+    by_method: dict[str, dict[str, dict[int, Result]]] = {}
+    for r in plain:
+        if r.cell.method != CLEAN and not r.cell.method.startswith("noise"):
+            by_method.setdefault(r.cell.method, {}).setdefault(r.cell.label, {})[r.cell.person] = r
+    for found in by_method.values():
+        people = set.intersection(*(set(results) for results in found.values()))
+        if len(found) > 1 and people:
+            seen = {
+                label: (_mean([results[n].found["visibility"]["psnr_db"] for n in people]), results)
+                for label, results in found.items()
+            }
+            ordered = sorted(seen, key=lambda label: -seen[label][0])
+            identities = [_mean([seen[label][1][n].identity for n in people]) for label in ordered]
+            said = ", ".join(f"{label} {identity:.2f}" for label, identity in zip(ordered, identities, strict=True))
+            yield f"more is done where more is seen: identity {said}", identities[-1] < identities[0]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def write_json(results: Sequence[Result], path: Path) -> None:

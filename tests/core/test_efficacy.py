@@ -20,7 +20,7 @@ pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code, curve, perceptual, survival, targets, transferred
+from benchmarks.efficacy import code, curve, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
 from benchmarks.efficacy.__main__ import chosen
 from benchmarks.efficacy.cells import CLEAN, Cell
@@ -505,6 +505,31 @@ def test_a_thief_that_fails_on_clean_pictures_fails_the_self_check(lab):
     for identity, holds in ((0.5, True), (0.2, False)):
         write(lab, Cell("TI", CLEAN, 0.0), identity)
         assert [ok for _, ok in self_checks(read(lab, [Cell("TI", CLEAN, 0.0)]))] == [holds]
+
+
+@pytest.mark.parametrize(("at_26_db", "holds"), [(0.4, True), (0.6, False)])
+def test_a_method_that_does_less_where_it_is_seen_more_fails_the_self_check(lab, at_26_db, holds):
+    cells = Cell("LoRA", "advdm", 10.0), Cell("LoRA", "advdm", 16.0, 26.0)
+    for cell, identity in zip(cells, (0.5, at_26_db), strict=True):
+        write(lab, cell, identity)
+        found = lab.found(cell)
+        found["visibility"]["psnr_db"] = cell.psnr_db or 31.0
+        lab.path(cell).write_text(json.dumps(found))
+    said = f"LoRA: more is done where more is seen: identity advdm 10 0.50, advdm 16 at 26 dB {at_26_db:.2f}"
+    assert self_checks(read(lab, cells)) == [(said, holds)]
+
+
+def test_the_published_order_is_told_beside_this_one(lab):
+    cells = [Cell("DreamBooth", name, *plan.at_equal_psnr(name)) for name in list(order.PUBLISHED)[:4]]
+    for rank, cell in enumerate(cells):
+        write(lab, cell, 0.1 * rank, 50 + order.PUBLISHED[cell.method][1] / 10)
+    assert order.found_here(read(lab, cells[:3])) == {}  # three methods make no order
+    found = order.found_here(read(lab, cells))
+    assert [row[2] for row in order.rows(found)] == ["0.00 (1)", "0.10 (2)", "0.20 (3)", "0.30 (4)"]
+    assert "1.00 by identity, 1.00 by the Fréchet" in order.agreement(found)
+    for rank, cell in enumerate(cells):
+        write(lab, cell, -0.1 * rank)
+    assert "-1.00 by identity" in order.agreement(order.found_here(read(lab, cells)))
 
 
 @pytest.fixture
