@@ -79,6 +79,16 @@ def suite(name: str, people: int, checkpoint: Path) -> list[Cell]:
     return quick(people or 2)
 
 
+def kept_suite(lab: Lab) -> list[Cell]:
+    """Return the cells that are kept with the code, and say what code has left behind."""
+    cells, left = lab.kept_cells()
+    if not cells:
+        raise SystemExit("No result is kept of this checkpoint, these thieves and settings.")
+    if left:
+        print(f"- left out, for the code that decides them has changed: {left} kept results")
+    return cells
+
+
 def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
     """Print the tables and write JSON and the page of pictures."""
     texts = []
@@ -243,8 +253,8 @@ def main() -> None:
         kept=not options.anew and options.suite != "row",  # which is there to see whether a number has changed
     )
     lab = Lab(setup)
-    printed = options.suite == "kept"
-    cells = chosen(lab.kept_cells() if printed else suite(options.suite, options.people, options.checkpoint), options)
+    cells = kept_suite(lab) if options.suite == "kept" else suite(options.suite, options.people, options.checkpoint)
+    cells = chosen(cells, options)
     cells = cells if setup.elsewhere else without_other_models(cells)
     print(provenance(options.checkpoint))
     print(f"- bench {setup.results.name}: the digest of checkpoint, thieves, judge, purifiers and settings")

@@ -202,10 +202,11 @@ class Lab:
         path = self.path(cell)
         return json.loads(path.read_text("utf-8")) if path.exists() else self._kept.get(path.stem)
 
-    def kept_cells(self) -> list[Cell]:
-        """Return the cells whose results are kept with the code, as far as today's code still gives them."""
+    def kept_cells(self) -> tuple[list[Cell], int]:
+        """Return the cells whose results are kept with the code, and how many more are of code that has changed."""
         cells = {name: Cell(**found["cell"]) for name, found in self._kept.items()}
-        return [cell for name, cell in cells.items() if self.path(cell).stem == name]
+        current = [cell for name, cell in cells.items() if self.path(cell).stem == name]
+        return current, len(cells) - len(current)
 
     @cached_property
     def _kept(self) -> dict[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ from benchmarks import thieves
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, curve, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
-from benchmarks.efficacy.__main__ import chosen
+from benchmarks.efficacy.__main__ import chosen, kept_suite
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
@@ -458,15 +458,19 @@ def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
     assert found["the worst of 3 purifiers, none among them, better than advdm 10's"][1] == "no"
 
 
-def test_what_is_kept_can_be_printed_without_naming_it(lab, monkeypatch):
+def test_what_is_kept_can_be_printed_without_naming_it(lab, monkeypatch, capsys):
     cells = [Cell("LoRA", "advdm", 10.0), Cell("LoRA", CLEAN, 0.0)]
     for cell in cells:
         write(lab, cell, 0.3)
     ledger.keep(lab.setup.results.name, {lab.path(cell).stem: lab.found(cell) for cell in cells})
     elsewhere = replace(lab.setup, folder=lab.setup.folder / "elsewhere")
-    assert sorted(Lab(elsewhere).kept_cells()) == sorted(cells)
+    assert sorted(kept_suite(Lab(elsewhere))) == sorted(cells)
+    assert capsys.readouterr().out == ""
     monkeypatch.setattr(code, "FIELD", ("ldu/budget.py",))
-    assert Lab(elsewhere).kept_cells() == cells[1:]
+    assert kept_suite(Lab(elsewhere)) == cells[1:]
+    assert "code that decides them has changed: 1 kept results" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="No result is kept"):
+        kept_suite(Lab(replace(elsewhere, seed=1)))
 
 
 def test_a_row_of_the_page_is_white_where_a_thiefs_pictures_are_elsewhere(lab, people, monkeypatch):
