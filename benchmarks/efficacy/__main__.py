@@ -83,7 +83,7 @@ def kept_suite(lab: Lab) -> list[Cell]:
     """Return the cells that are kept with the code, and say what code has left behind."""
     cells, left = lab.kept_cells()
     if not cells:
-        raise SystemExit("No result is kept of this checkpoint, these thieves and settings.")
+        print("- no result is kept of this checkpoint, these thieves, settings and kind of device")
     if left:
         print(f"- left out, for the code that decides them has changed: {left} kept results")
     return cells
@@ -142,11 +142,13 @@ def show_order(results: list[Result]) -> None:
 def show_repeats(lab: Lab, results: list[Result]) -> None:
     """Print what was measured anew beside what is kept of it: with one seed both should agree."""
     before = kept(lab.setup.results.name)
-    for result in results:
-        if found := before.get(lab.path(result.cell).stem):
-            then = Result(result.cell, found).identity
-            said = f"{result.cell.thief}, {result.cell.label}: identity {result.identity:.4f} anew"
-            print(f"- {said}, {then:.4f} kept of commit {found['made']['commit']}")
+    for anew in results:
+        cell = anew.cell
+        if found := before.get(lab.path(cell).stem):
+            said = (
+                f"{cell.thief}, {cell.label}, {cell.purifier}, person {cell.person}: identity {anew.identity:.4f} anew"
+            )
+            print(f"- {said}, {Result(cell, found).identity:.4f} kept of commit {found['made']['commit']}")
 
 
 def show_visibility(lab: Lab, results: list[Result]) -> None:
@@ -164,12 +166,15 @@ def show_targets(results: list[Result], ours: str) -> None:
     print_table(targets.HEAD, targets.rows(results, ours))
 
 
-def show_sweep(results: list[Result], picture: Path) -> None:
-    """Print what is left of each method after DiffPure and draw it."""
-    print("\n**LoRA after DiffPure: what is left of the effect**\n")
-    print_table(curve.HEAD, curve.effect_rows(results))
-    curve.draw_sweep(results).save(picture)
-    print(f"\nCurves: {picture}")
+def show_sweep(results: list[Result], folder: Path) -> None:
+    """Print, a thief, what is left of each method after DiffPure and draw it."""
+    for thief in sorted({r.cell.thief for r in results}):
+        of_thief = [r for r in results if r.cell.thief == thief]
+        print(f"\n**{thief} after DiffPure: what is left of the effect**\n")
+        print_table(curve.HEAD, curve.effect_rows(of_thief))
+        picture = folder / f"diffpure_{thief.replace(' ', '')}.png"
+        curve.draw_sweep(of_thief).save(picture)
+        print(f"\nCurves: {picture}")
 
 
 def chosen(cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
@@ -188,7 +193,7 @@ def chosen(cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
             raise SystemExit(f"Suite {options.suite} has no {name} {lacking}; it has {offered}.")
         cells = [cell for cell in cells if values is None or getattr(cell, name) in values]
     if options.levels:
-        return at_equal_budget(cells, options.levels)
+        return list(dict.fromkeys(at_equal_budget(cells, options.levels)))  # suites have some of these already
     return at_equal_ssim(cells, options.ssim) if options.ssim else cells
 
 
@@ -230,6 +235,8 @@ def _require(options: argparse.Namespace) -> None:
     for checkpoint in filter(None, (options.checkpoint, options.other)):
         require_checkpoint(checkpoint)
     quality.require(options.quality, side=RESOLUTION if is_demo(options.checkpoint) else 512)
+    if options.suite == "kept" and (options.levels or options.ssim or options.anew or options.people):
+        raise ValueError("--suite kept prints what there is: leave --levels, --ssim, --people and --anew out.")
     if options.data:
         folders_of(options.data)
         PhotoJudge(PRESETS[options.preset].faces).require()
@@ -254,6 +261,8 @@ def main() -> None:
     )
     lab = Lab(setup)
     cells = kept_suite(lab) if options.suite == "kept" else suite(options.suite, options.people, options.checkpoint)
+    if not cells:
+        return
     cells = chosen(cells, options)
     cells = cells if setup.elsewhere else without_other_models(cells)
     print(provenance(options.checkpoint))
@@ -269,7 +278,7 @@ def main() -> None:
     if options.suite in {"full", "kept"}:
         show_targets(results, options.ours)
     if options.suite == "diffpure":
-        show_sweep(results, setup.results / "diffpure.png")
+        show_sweep(results, setup.results)
 
 
 if __name__ == "__main__":

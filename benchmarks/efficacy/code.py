@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -42,8 +43,16 @@ def digest_of(parts: tuple[str, ...], root: Path = ROOT) -> str:
     """Return eight hexadecimal digits of the Python files and folders `parts` under `root`."""
     found = hashlib.sha256()
     for file in _files(parts, root):
-        found.update(ast.dump(_Wordless().visit(ast.parse(file.read_text("utf-8")))).encode())
+        found.update(_dump(_Wordless().visit(ast.parse(file.read_text("utf-8")))).encode())
     return found.hexdigest()[:8]
+
+
+def _dump(tree: ast.AST) -> str:
+    """Return the tree as Python 3.10 writes it: 3.12 knows type parameters, 3.13 leaves empty lists out."""
+    for node in ast.walk(tree):
+        if not getattr(node, "type_params", True):
+            del node.type_params  # pyright: ignore[reportAttributeAccessIssue]
+    return ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
 
 
 class _Wordless(ast.NodeTransformer):

@@ -1,8 +1,8 @@
 """Results that are kept with the code, so that a long comparison can be put together in several sittings.
 
 A line of `kept/SETUP.jsonl` is one cell's result under the name of its file, which holds the digests of checkpoint,
-thieves, settings and methods' code: a line that code has left behind is never read, and what is measured anew takes
-its place. Pictures are not kept, so the page of pictures shows what was run on this machine.
+thieves, settings and methods' code: a line that code has left behind is never read, and what is measured anew of its
+cell takes its place. Pictures are not kept, so the page of pictures shows what was run on this machine.
 """
 
 import json
@@ -25,7 +25,8 @@ def kept(setup: str) -> dict[str, dict[str, Any]]:
 
 def keep(setup: str, found: dict[str, dict[str, Any]]) -> int:
     """Add results to those of a setup and return how many are kept now; the file is written in one move."""
-    results = kept(setup) | found
+    anew = [result["cell"] for result in found.values()]
+    results = {name: result for name, result in kept(setup).items() if result["cell"] not in anew} | found
     path = _file(setup)
     path.parent.mkdir(exist_ok=True)
     lines = (json.dumps({"name": name} | result) for name, result in sorted(results.items()))

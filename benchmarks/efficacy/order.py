@@ -2,7 +2,8 @@
 
 Published: DiffAdvPerturbationBench (arXiv 2507.03953), `eval/merged_output.csv`, means over 50 people of VGGFace2 at 12
 levels, where protected pictures have 29.2 to 30.4 dB; DreamBooth on Stable Diffusion 2.1. IMS is a cosine of VGG-Face
-embeddings of what was drawn and of the person (low = protected), FID its distance to clean pictures (high = protected).
+embeddings of what was drawn and of the person (low = protected; -1 where no face is found, which is not so here), FID the
+distance to clean pictures (high = protected).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,18 +28,20 @@ HEAD = ("method", "published IMS", "identity here", "published FID", "Fréchet h
 
 
 def found_here(results: Sequence[Result]) -> dict[str, tuple[float, float]]:
-    """Return mean identity and Fréchet distance of the published methods at equal PSNR, if there are enough of them."""
-    met: dict[str, list[Result]] = {}
+    """Return mean identity and Fréchet distance of the published methods at equal PSNR, of those who met them all."""
+    met: dict[str, dict[int, Result]] = {}
     for r in results:
         cell = r.cell
         if cell.thief == THIEF and cell.purifier == "none" and cell.share == 1 and cell.psnr_db:
-            met.setdefault(cell.method, []).append(r)
-    found = {
-        name: (fmean(r.identity for r in met[name]), fmean(r.frechet for r in met[name]))
-        for name in PUBLISHED
-        if name in met
+            met.setdefault(cell.method, {})[cell.person] = r
+    there = {name: met[name] for name in PUBLISHED if name in met}
+    people = set.intersection(*map(set, there.values())) if len(there) >= ENOUGH else set[int]()
+    if not people:
+        return {}
+    return {
+        name: (fmean(by[n].identity for n in people), fmean(by[n].frechet for n in people))
+        for name, by in there.items()
     }
-    return found if len(found) >= ENOUGH else {}
 
 
 def rows(found: Mapping[str, tuple[float, float]]) -> Iterator[list[str]]:

@@ -17,9 +17,9 @@ BESIDE = ("original", "published", "difference x 10")
 
 
 def write_page(lab: Lab, results: Sequence[Result], folder: Path, tables: Sequence[str]) -> Path:
-    """Write index.html and, of what was run on this machine, a sheet a person and purifier; return the page."""
+    """Write index.html and, of what was run here with all pictures protected, a sheet a person and purifier."""
     folder.mkdir(parents=True, exist_ok=True)
-    results = [result for result in results if lab.pictures(result.cell)]
+    results = [result for result in results if result.cell.share == 1 and lab.pictures(result.cell)]
     body = [
         "<!doctype html><meta charset=utf-8><title>LDU efficacy</title>",
         "<style>body{font:16px sans-serif}</style>",

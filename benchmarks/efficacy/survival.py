@@ -38,7 +38,8 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
 def worst_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
     """Give, another method, the identity of each person after the purifier that helped the thief most.
 
-    Each method's worst is its own, of the purifiers that both met; what met none but "none" has no worst.
+    Each method's worst is its own, of the purifiers that both met with everybody counted here; what met none but "none"
+    has no worst.
     """
     for label, (purifiers, triples) in worst(results, ours).items():
         values = [[each.identity for each in triple] for triple in triples]
@@ -67,13 +68,15 @@ def after_purifiers(results: Sequence[Result], ours: str) -> dict[tuple[str, Mea
 
 
 def outcome(triples: Sequence[Triple], measure: Measure) -> int:
-    """Return 1 where ours leads, -1 where it trails, 0 where the interval of the paired difference holds 0."""
+    """Return 1 where ours leads, -1 where it trails, 0 where the paired difference's interval holds 0 or is of one person."""
+    if len(triples) < 2:
+        return 0
     low, high = bootstrap_interval(_differences(triples, measure))
     return measure.protects * ((high < 0) - (low > 0))
 
 
 def worst(results: Sequence[Result], ours: str) -> dict[str, tuple[set[str], list[Triple]]]:
-    """Return, a label of another method, the purifiers that both met and each person's worst results of all three."""
+    """Return, a label of another method, the purifiers that both met and the worst results of each who met them all."""
     met: dict[str, dict[int, list[Triple]]] = {}
     for (_, label), triples in compared(results, ours).items():
         for triple in triples:
@@ -81,8 +84,9 @@ def worst(results: Sequence[Result], ours: str) -> dict[str, tuple[set[str], lis
     found: dict[str, tuple[set[str], list[Triple]]] = {}
     for label, by_person in met.items():
         purifiers = {own.cell.purifier for triples in by_person.values() for _, _, own in triples}
-        if len(purifiers) > 1:
-            found[label] = purifiers, [_worst(triples) for triples in by_person.values()]
+        whole = [_worst(triples) for triples in by_person.values() if len(triples) == len(purifiers)]
+        if len(purifiers) > 1 and whole:
+            found[label] = purifiers, whole
     return found
 
 

@@ -141,15 +141,18 @@ def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:
     for thief in sorted({r.cell.thief for r in results}):
         plain = [r for r in results if r.cell.thief == thief and r.cell.purifier == "none" and r.cell.share == 1]
         clean = {r.cell.person: r.identity for r in plain if r.cell.method == CLEAN}
-        noise = [r for r in plain if r.cell.method.startswith("noise") and r.cell.person in clean]
+        noises: dict[str, list[Result]] = {}
+        for r in plain:
+            if r.cell.method.startswith("noise") and r.cell.person in clean:
+                noises.setdefault(r.cell.label, []).append(r)
         faces = all(r.found["effect"]["no_face"] is not None for r in plain)
         if clean and faces:  # what CLIP calls alike may be any two pictures
             mean = sum(clean.values()) / len(clean)
             checks.append((f"{thief} succeeds on clean pictures: identity {mean:.2f} above .35", mean > 0.35))
-        if len(noise) > 1:
-            low, high = bootstrap_interval([r.identity - clean[r.cell.person] for r in noise])
-            sentence = f"{thief}: noise minus clean [{low:.2f}, {high:.2f}] holds 0"
-            checks.append((sentence, low <= 0 <= high))
+        for label, noise in noises.items():
+            if len(noise) > 1:
+                low, high = bootstrap_interval([r.identity - clean[r.cell.person] for r in noise])
+                checks.append((f"{thief}: {label} minus clean [{low:.2f}, {high:.2f}] holds 0", low <= 0 <= high))
         checks += [(f"{thief}: {sentence}", holds) for sentence, holds in _rises(plain)]
     return checks
 

@@ -28,7 +28,9 @@ def rows(results: Sequence[Result]) -> Iterator[list[str]]:
         both = [
             [(found[name, label, r.cell.person], found[name, CLEAN, r.cell.person]) for name in (thief, elsewhere)]
             for r in group
-            if label != CLEAN and (elsewhere, label, r.cell.person) in found
+            if label != CLEAN
+            and (elsewhere, label, r.cell.person) in found
+            and {(name, CLEAN, r.cell.person) for name in (thief, elsewhere)} <= found.keys()
         ]
         if not both:
             continue
