@@ -1,9 +1,9 @@
 """The order of the field's methods as it was published, beside the order that is seen here.
 
-Published: DiffAdvPerturbationBench (arXiv 2507.03953), `eval/merged_output.csv`, means over 50 people of VGGFace2 at 12
-levels, where protected pictures have 29.2 to 30.4 dB; DreamBooth on Stable Diffusion 2.1. IMS is a cosine of VGG-Face
-embeddings of what was drawn and of the person (low = protected; -1 where no face is found, which is not so here), FID the
-distance to clean pictures (high = protected).
+Published: DiffAdvPerturbationBench (arXiv 2507.03953), `eval/merged_output.csv`, means over 50 people of VGGFace2 at
+12 levels, where protected pictures have 29.2 to 30.4 dB; DreamBooth on Stable Diffusion 2.1. IMS is a cosine of
+VGG-Face embeddings of what was drawn and of the person (low = protected; -1 where no face is found, which is not so
+here), FID the distance to clean pictures (high = protected).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

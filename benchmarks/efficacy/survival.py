@@ -68,7 +68,7 @@ def after_purifiers(results: Sequence[Result], ours: str) -> dict[tuple[str, Mea
 
 
 def outcome(triples: Sequence[Triple], measure: Measure) -> int:
-    """Return 1 where ours leads, -1 where it trails, 0 where the paired difference's interval holds 0 or is of one person."""
+    """Return 1 where ours leads, -1 where it trails, 0 where the difference's interval holds 0 or is of one person."""
     if len(triples) < 2:
         return 0
     low, high = bootstrap_interval(_differences(triples, measure))
