@@ -45,6 +45,13 @@ def with_interval(values: Sequence[float], digits: int = 2, *, sign: bool = Fals
     return f"{mean} [{low:{form}}, {high:{form}}]"
 
 
+def coverage(count: int, *, trials: int = 400, resamples: int = 500) -> float:
+    """Return how often the 95 % interval of a mean holds the true one, for `count` values of a normal distribution."""
+    values = torch.randn(trials, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64).tolist()
+    intervals = (bootstrap_interval(each, resamples=resamples) for each in values)
+    return sum(low <= 0 <= high for low, high in intervals) / trials
+
+
 def provenance(checkpoint: Path | None = None, *, device: str | None = None) -> str:
     """Describe what makes a table, as a Markdown list; to be asked before measuring, since files and load change."""
     used = device or f"{machine()}, {torch.get_num_threads()} threads"

@@ -35,7 +35,7 @@ from benchmarks.efficacy.photographs import DEFAULT_PRESET, PRESETS, PhotoJudge
 from benchmarks.efficacy.run import measure
 from benchmarks.efficacy.subjects import folders_of
 from benchmarks.efficacy.tables import HEAD, Result, more_rows, read, self_checks, tables, write_json
-from benchmarks.table import print_table, provenance
+from benchmarks.table import coverage, print_table, provenance
 from benchmarks.thieves import ELSEWHERE
 from benchmarks.world import require_checkpoint
 from demo.architecture import RESOLUTION
@@ -164,6 +164,9 @@ def show_targets(results: list[Result], ours: str) -> None:
     """Print what was asked of ours and what came of it."""
     print("\n**What was asked of ours**\n")
     print_table(targets.HEAD, targets.rows(results, ours))
+    people = len({r.cell.person for r in results})
+    said = f"holds the truth in {coverage(people):.0%} of trials: it is too narrow"
+    print(f"\n- where people are normally distributed, an interval of 95 % over {people} of them {said}")
 
 
 def show_sweep(results: list[Result], folder: Path) -> None:
