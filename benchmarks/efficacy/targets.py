@@ -33,10 +33,11 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
         if "," in thief:  # a second self, who knows another model or learns in another way
             continue
         elsewhere = by_thief.get(thief + ELSEWHERE, [])
+        attacks = [r for r in own if not r.cell.method.startswith("noise")]
         for part in (
             _beside_all(thief, own, ours),
-            _after_purifiers(thief, own, ours),
-            _at_the_worst(thief, own, ours),
+            _after_purifiers(thief, attacks, ours),
+            _at_the_worst(thief, attacks, ours),
             _half("half of the effect after DiffPure 150", thief, own, _purified(own, HALF), ours),
             _half("half of the effect on another model", thief, own, elsewhere, ours),
         ):
