@@ -16,7 +16,7 @@ Triple = tuple[Result, Result, Result]
 
 COMPARED = ("clean", "other", "ours", "other minus ours")
 HEAD = ("purifier", "other", "n", *(f"{measure.name}: {of}" for measure, of in product(MEASURES, COMPARED)))
-WORST_HEAD = ("other", "purifiers", "n", *(f"identity: {of}" for of in COMPARED), "ours after")
+WORST_HEAD = ("other", "purifiers and none", "n", *(f"identity: {of}" for of in COMPARED), "ours after")
 
 
 def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
