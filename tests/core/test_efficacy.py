@@ -430,7 +430,8 @@ def test_the_worst_case_is_each_persons_own_worst_purifier_and_each_methods_own(
     found = {("none", 0): (0.7, 0.4, 0.1), ("jpeg 75", 0): (0.6, 0.5, 0.3), ("none", 1): (0.8, 0.7, 0.4)}
     results = purified(lab, found | {("jpeg 75", 1): (0.9, 0.2, 0.2)})
     (row,) = (dict(zip(survival.WORST_HEAD, each, strict=True)) for each in survival.worst_rows(results, "ldu"))
-    assert (row["other"], row["purifiers and none"], row["n"], row["ours after"]) == ("advdm 10", "2", "2", "jpeg 75, none")
+    assert [row[name] for name in ("other", "purifiers and none", "n")] == ["advdm 10", "2", "2"]
+    assert row["ours after"] == "jpeg 75, none"
     assert [row[f"identity: {of}"] for of in ("clean", "other", "ours")] == ["0.80", "0.60", "0.35"]
     assert row["identity: other minus ours"].startswith("0.25 ")
 
