@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmarks.efficacy.cells import CLEAN, OURS, Cell
@@ -158,26 +159,20 @@ def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:
 
 
 def _rises(plain: Sequence[Result]) -> Iterator[tuple[str, bool]]:
-    """Say of every method at several visibilities whether it does more where it is seen more, of people met at all."""
+    """Say of each method at several visibilities whether it does more where it is seen more, to people met at all."""
     by_method: dict[str, dict[str, dict[int, Result]]] = {}
     for r in plain:
         if r.cell.method != CLEAN and not r.cell.method.startswith("noise"):
             by_method.setdefault(r.cell.method, {}).setdefault(r.cell.label, {})[r.cell.person] = r
     for found in by_method.values():
-        people = set.intersection(*(set(results) for results in found.values()))
+        people = set.intersection(*map(set, found.values()))
         if len(found) > 1 and people:
-            seen = {
-                label: (_mean([results[n].found["visibility"]["psnr_db"] for n in people]), results)
-                for label, results in found.items()
-            }
-            ordered = sorted(seen, key=lambda label: -seen[label][0])
-            identities = [_mean([seen[label][1][n].identity for n in people]) for label in ordered]
-            said = ", ".join(f"{label} {identity:.2f}" for label, identity in zip(ordered, identities, strict=True))
-            yield f"more is done where more is seen: identity {said}", identities[-1] < identities[0]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+            same = {label: [results[person] for person in people] for label, results in found.items()}
+            psnr = {label: fmean(r.found["visibility"]["psnr_db"] for r in rows) for label, rows in same.items()}
+            faint_first = sorted(same, key=lambda label: psnr[label], reverse=True)
+            kept = {label: fmean(r.identity for r in same[label]) for label in faint_first}
+            said = ", ".join(f"{label} {identity:.2f}" for label, identity in kept.items())
+            yield f"more is done where more is seen: identity {said}", kept[faint_first[-1]] < kept[faint_first[0]]
 
 
 def write_json(results: Sequence[Result], path: Path) -> None:
