@@ -196,7 +196,7 @@ def chosen(cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
             raise SystemExit(f"Suite {options.suite} has no {name} {lacking}; it has {offered}.")
         cells = [cell for cell in cells if values is None or getattr(cell, name) in values]
     if options.levels:
-        return list(dict.fromkeys(at_equal_budget(cells, options.levels)))  # suites have some of these already
+        return at_equal_budget(cells, options.levels)
     return at_equal_ssim(cells, options.ssim) if options.ssim else cells
 
 

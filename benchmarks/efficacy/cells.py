@@ -115,7 +115,8 @@ def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:
 
 def at_equal_budget(cells: Iterable[Cell], levels: float) -> list[Cell]:
     """Return the cells with no more asked of a method's visibility than that no value changes by more than `levels`."""
-    return [replace(cell, psnr_db=0.0, budget_levels=levels) if cell.psnr_db else cell for cell in cells]
+    equal = (replace(cell, psnr_db=0.0, budget_levels=levels) if cell.psnr_db else cell for cell in cells)
+    return list(dict.fromkeys(equal))  # some suites have cells of that budget already
 
 
 def row() -> list[Cell]:

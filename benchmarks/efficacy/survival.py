@@ -31,7 +31,7 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
         for measure in MEASURES:
             values = [[getattr(each, measure.field) for each in triple] for triple in triples]
             row += [f"{fmean(of):.{measure.digits}f}" for of in zip(*values, strict=True)]
-            row.append(with_interval(_differences(triples, measure), measure.digits))
+            row.append(with_interval(differences(triples, measure), measure.digits))
         yield row
 
 
@@ -45,7 +45,7 @@ def worst_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
         values = [[each.identity for each in triple] for triple in triples]
         means = [f"{fmean(of):.2f}" for of in zip(*values, strict=True)]
         after = ", ".join(sorted({own.cell.purifier for _, _, own in triples}))
-        difference = with_interval(_differences(triples, MEASURES[0]))
+        difference = with_interval(differences(triples, MEASURES[0]))
         yield [label, str(len(purifiers)), str(len(triples)), *means, difference, after]
 
 
@@ -71,7 +71,7 @@ def outcome(triples: Sequence[Triple], measure: Measure) -> int:
     """Return 1 where ours leads, -1 where it trails, 0 where the difference's interval holds 0 or is of one person."""
     if len(triples) < 2:
         return 0
-    low, high = bootstrap_interval(_differences(triples, measure))
+    low, high = bootstrap_interval(differences(triples, measure))
     return measure.protects * ((high < 0) - (low > 0))
 
 
@@ -95,7 +95,8 @@ def _worst(triples: Sequence[Triple]) -> Triple:
     return clean, other, ours
 
 
-def _differences(triples: Sequence[Triple], measure: Measure) -> list[float]:
+def differences(triples: Sequence[Triple], measure: Measure) -> list[float]:
+    """Return, a person, the other method's value minus ours."""
     return [getattr(other, measure.field) - getattr(own, measure.field) for _, other, own in triples]
 
 

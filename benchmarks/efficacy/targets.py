@@ -9,7 +9,7 @@ from statistics import fmean
 
 from benchmarks.efficacy.cells import CLEAN
 from benchmarks.efficacy.methods import METHODS
-from benchmarks.efficacy.survival import after_purifiers, compared, outcome, worst
+from benchmarks.efficacy.survival import after_purifiers, compared, differences, outcome, worst
 from benchmarks.efficacy.tables import MEASURES, Result
 from benchmarks.table import with_interval
 from benchmarks.thieves import ELSEWHERE
@@ -83,8 +83,9 @@ def _at_the_worst(thief: str, results: Sequence[Result], ours: str) -> Iterator[
     found = worst(results, ours)
     for label, (purifiers, triples) in found.items():
         _, its, own = (fmean(r.identity for r in each) for each in zip(*triples, strict=True))
-        low, _ = bootstrap_interval(differences := [other.identity - mine.identity for _, other, mine in triples])
-        measured = f"ours {own:.2f}, it {its:.2f}, difference {with_interval(differences)}"
+        apart = differences(triples, MEASURES[0])
+        low, _ = bootstrap_interval(apart)
+        measured = f"ours {own:.2f}, it {its:.2f}, difference {with_interval(apart)}"
         reached = "no" if low <= 0 else "yes" if len(purifiers) > PURIFIERS else MISSING  # "none" is one of them
         asked = f"the worst of {len(purifiers)} purifiers, none among them, better than {label}'s"
         yield [asked, thief, "identity", str(len(triples)), measured, reached]
