@@ -13,11 +13,12 @@ from benchmarks.thieves import ELSEWHERE
 CLEAN = "clean"
 BEST_BASELINES = ("fsmg", "advdm")
 """The field's two after which thieves kept least of the tables' people, DreamBooth first."""
-OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast")
+OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast", "ldu_whole_budget")
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
-last three without a contrast, and pixels alone along the slope with a contrast and more draws. `ldu_no_contrast` is
-what Protect did before it had a contrast."""
+last three without a contrast, pixels alone along the slope with a contrast and more draws, and Protect where it may use
+all of its budget. `ldu_forward` is the shift with a rho that other people taught, `ldu_no_contrast` what Protect did
+before it had a contrast."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""

@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -21,11 +21,12 @@ FIELD = (
     *("ldu/backends", "ldu/budget.py", "ldu/losses.py", "ldu/metrics.py", "ldu/schedule.py"),
 )
 """What decides how a method of the field protects a picture."""
-OURS = (
-    *("ldu", "benchmarks/baselines", "benchmarks/efficacy/methods.py", "benchmarks/efficacy/visible.py"),
-    *("benchmarks/efficacy/ours.py", "benchmarks/efficacy/published.py"),
-)
-"""What decides how ours and its controls do."""
+OURS = ("ldu", "benchmarks/baselines", "benchmarks/efficacy/ours.py", "benchmarks/efficacy/visible.py")
+"""What decides how ours and its controls do, with their entry in SETTINGS."""
+OWN = {"ldu_published": ("benchmarks/efficacy/published.py",), "ldu_forward": ("benchmarks/efficacy/general.py",)}
+"""What decides it besides."""
+SETTINGS = "benchmarks/efficacy/methods.py"
+"""Where each of them has its settings."""
 BESIDE = (
     *("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py", "ldu/saved_file.py", "ldu/naming.py"),
     *("ldu/flatness.py", "ldu/platform_check.py", "ldu/whole_file.py"),
@@ -35,16 +36,34 @@ BESIDE = (
 
 def of_method(name: str) -> str:
     """Return the digest of what decides how a method protects."""
-    return digest_of(OURS if name.startswith("ldu") or name.endswith("_control") else FIELD)
+    if not (name.startswith("ldu") or name.endswith("_control")):
+        return digest_of(FIELD)
+    return digest_of(OURS + OWN.get(name, ()), settings=name)
 
 
 @cache
-def digest_of(parts: tuple[str, ...], root: Path = ROOT) -> str:
-    """Return eight hexadecimal digits of the Python files and folders `parts` under `root`."""
+def digest_of(parts: tuple[str, ...], root: Path = ROOT, *, settings: str = "") -> str:
+    """Return eight hexadecimal digits of the Python files and folders `parts` under `root`.
+
+    Args:
+        parts: files and folders.
+        root: where they lie.
+        settings: the key whose values in SETTINGS count as well.
+    """
     found = hashlib.sha256()
+    for value in _entries(root / SETTINGS, settings) if settings else ():
+        found.update(_dump(value).encode())
     for file in _files(parts, root):
         found.update(_dump(_Wordless().visit(ast.parse(file.read_text("utf-8")))).encode())
     return found.hexdigest()[:8]
+
+
+def _entries(file: Path, key: str) -> Iterator[ast.AST]:
+    """Give the values of a key in the dictionaries that a file writes down."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            yield from (value for name, value in pairs if isinstance(name, ast.Constant) and name.value == key)
 
 
 def _dump(tree: ast.AST) -> str:

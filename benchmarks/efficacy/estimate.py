@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from benchmarks.efficacy.cells import Cell
+from benchmarks.efficacy.general import FedForward
 from benchmarks.efficacy.lab import GENERATIONS, Lab, protections
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.subjects import PHOTOS
@@ -23,11 +24,12 @@ DRAWS = 2
 def estimated_seconds(lab: Lab, cells: Sequence[Cell], workers: int) -> float:
     """Return the seconds that the cells and their protections will take, shared by `workers` processes."""
     forward, encode = _probe(lab)
-    protecting = sum(
-        METHODS[method].steps * PHOTOS * GRADIENT * (DRAWS * forward + encode) for method, _, _ in protections(cells)
-    )
+    made, step = protections(cells), GRADIENT * (DRAWS * forward + encode)
+    protecting = step * sum(METHODS[method].steps * PHOTOS for method, _, _ in made)
     stealing = sum(_theft(lab.setup.thieves[cell.thief], forward, encode) for cell in cells)
-    return (protecting + stealing) / workers
+    for_everybody = [METHODS[method].protect for method, _ in {(method, budget) for method, budget, _ in made}]
+    training = step * sum(each.train_steps for each in for_everybody if isinstance(each, FedForward))
+    return (protecting + stealing) / workers + training  # by every worker that needs it
 
 
 def _theft(thief: Thief, forward: float, encode: float) -> float:

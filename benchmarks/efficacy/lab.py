@@ -19,9 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import code, quality
 from benchmarks.efficacy.cells import CLEAN, Cell
+from benchmarks.efficacy.general import FedForward
 from benchmarks.efficacy.kept import kept
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
@@ -167,14 +169,22 @@ class Lab:
         name = f"{method}_{budget_levels:g}_{number}_{code.of_method(method)}.json"  # 2.5 levels are no ending
         path = self.setup.results / "protected" / name
         if not path.exists():
-            made = protect(
-                self.world, method, self.person(number).stolen, budget_levels=budget_levels, seed=self.setup.seed
-            )
+            x, seed = self.person(number).stolen, self.setup.seed
+            made = protect(self.world, self._method(method, budget_levels), x, budget_levels=budget_levels, seed=seed)
             np.savez_compressed(path.with_suffix(".npz"), to_bytes(made.x))
             write_json(path, asdict(made.cost))
         levels = np.load(path.with_suffix(".npz"))["arr_0"]
         cost: Any = json.loads(path.read_text())
         return Protected(to_pixels(torch.from_numpy(levels).float()), Cost(**cost))
+
+    def _method(self, name: str, budget_levels: float) -> Method:
+        """Return a method, ready: a rho for everybody is trained once, and no picture pays for it."""
+        method = METHODS[name]
+        if not isinstance(method.protect, FedForward):
+            return method
+        file = f"{name}_{budget_levels:g}_{code.of_method(name)}.safetensors"
+        trained = method.protect.trained(self.world, budget_levels, self.setup.results / "protected" / file)
+        return replace(method, protect=trained)
 
     def published(self, cell: Cell) -> Tensor:
         """Return set B as it would be published, (n, 3, h, w)."""

@@ -9,13 +9,16 @@ from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy import published
+from benchmarks.efficacy.general import FedForward
 from benchmarks.efficacy.ours import Refined, Shift
 from benchmarks.world import World
 from ldu.refine import RefineConfig
 
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 25),
+    "ldu_forward": Method(FedForward(), 0),
     "ldu_protect": Method(Refined(), 25),
+    "ldu_whole_budget": Method(Refined(config=RefineConfig(visibility=1)), 25),
     "ldu_no_contrast": Method(Refined(config=RefineConfig(flat=0.25, contrast=0)), 25),
     "ldu_refined": Method(Refined(config=RefineConfig(visibility=0, contrast=0)), 25),
     "ldu_pixels": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0, contrast=0)), 0),
@@ -33,9 +36,8 @@ class Protected:
     cost: Cost
 
 
-def protect(world: World, name: str, x: Tensor, *, budget_levels: float, seed: int) -> Protected:
+def protect(world: World, method: Method, x: Tensor, *, budget_levels: float, seed: int) -> Protected:
     """Protect pictures x (n, 3, h, w) of one person with a method's own number of steps."""
-    method = METHODS[name]
     with counted(world) as cost:
         generator = torch.Generator().manual_seed(seed)
         found = method.protect(world, x, budget_levels=budget_levels, steps=method.steps, generator=generator)

@@ -20,29 +20,37 @@ RIVALS = frozenset(name for name in METHODS if name == "ldu_published" or not na
 """The field's methods, noise, the controls and LDU as published."""
 PURIFIERS = 12
 HALF = "diffpure 150"
+FORWARD, PER_SET = "ldu_forward", "ldu"
+"""The shift with a rho that other people taught, and with one of the person's own."""
+EFFECT, COST = 0.8, 0.1
+"""Share of the effect that the first should keep of the second's, at how much of its cost."""
 BUDGETS = (8.0, 10.0)
 """Levels at which methods are compared whatever else is seen of them, beside those at equal PSNR or SSIM."""
 MISSING = "not measured"
 
+Pairs = dict[tuple[tuple[str, float], int], tuple[Result, Result]]
+"""By visibility and person: a result and that of clean pictures."""
+
 
 def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
     """Give every target, a thief and measure, with what was measured and whether that reaches it."""
-    whole = [r for r in results if r.cell.share == 1 and r.cell.method in RIVALS | {CLEAN, ours} and _counts(r)]
-    by_thief = {thief: [r for r in whole if r.cell.thief == thief] for thief in sorted({r.cell.thief for r in whole})}
-    for thief, own in by_thief.items():
+    whole = [r for r in results if r.cell.share == 1 and _counts(r)]
+    for thief in sorted({r.cell.thief for r in whole}):
         if "," in thief:  # a second self, who knows another model or learns in another way
             continue
-        elsewhere = by_thief.get(thief + ELSEWHERE, [])
-        attacks = [r for r in own if not r.cell.method.startswith("noise")]
+        own, elsewhere = ([r for r in whole if r.cell.thief == name] for name in (thief, thief + ELSEWHERE))
+        unpurified, rivals = _purified(own, "none"), [r for r in own if r.cell.method in RIVALS | {CLEAN, ours}]
+        attacks = [r for r in rivals if not r.cell.method.startswith("noise")]
         for part in (
-            _beside_all(thief, own, ours),
+            _beside_all(thief, rivals, ours),
             _after_purifiers(thief, attacks, ours),
             _at_the_worst(thief, attacks, ours),
-            _half("half of the effect after DiffPure 150", thief, own, _purified(own, HALF), ours),
-            _half("half of the effect on another model", thief, own, elsewhere, ours),
+            _half("half of the effect after DiffPure 150", thief, unpurified, _purified(own, HALF), ours),
+            _half("half of the effect on another model", thief, unpurified, elsewhere, ours),
+            _fed_forward(thief, unpurified),
+            _cost(thief, unpurified),
         ):
             yield from part
-    yield ["feed-forward: 80 % of the effect at 10 % of the cost", "-", "-", "-", "no thief has met it", MISSING]
 
 
 def _counts(result: Result) -> bool:
@@ -94,29 +102,57 @@ def _at_the_worst(thief: str, results: Sequence[Result], ours: str) -> Iterator[
 
 
 def _half(asked: str, thief: str, known: Sequence[Result], other: Sequence[Result], ours: str) -> Iterator[list[str]]:
-    """Compare ours' effect in two conditions, each beside clean pictures of its own; no effect has no half."""
-    before, after = _pairs(_purified(known, "none"), ours), _pairs(other, ours)
-    labels = sorted({label for label, _ in before.keys() & after.keys()})
-    for label, measure in product(labels, MEASURES):
-        people = [key for key in before if key in after and key[0] == label]
-        effects = [[measure.effect(*pairs[key]) for pairs in (before, after)] for key in people]
-        first, then = zip(*effects, strict=True)
-        beyond = [b - a / 2 for a, b in effects]
+    yield from _share(asked, thief, 0.5, _pairs(known, ours), _pairs(other, ours))
+
+
+def _fed_forward(thief: str, results: Sequence[Result]) -> Iterator[list[str]]:
+    asked = f"{FORWARD}: {EFFECT:.0%} of the effect of a rho of one's own"
+    yield from _share(asked, thief, EFFECT, _pairs(results, PER_SET), _pairs(results, FORWARD))
+
+
+def _share(asked: str, thief: str, share: float, first: Pairs, then: Pairs) -> Iterator[list[str]]:
+    """Compare two effects, each beside clean pictures of its own; no effect has no share that could be kept."""
+    seen = sorted({visibility for visibility, _ in first.keys() & then.keys()})
+    for visibility, measure in product(seen, MEASURES):
+        people = [key for key in first if key in then and key[0] == visibility]
+        effects = [[measure.effect(*pairs[key]) for pairs in (first, then)] for key in people]
+        before, after = zip(*effects, strict=True)
+        beyond = [b - share * a for a, b in effects]
         low, high = bootstrap_interval(beyond)
-        shown = low > 0 and bootstrap_interval(first)[0] > 0
+        shown = low > 0 and bootstrap_interval(before)[0] > 0
         reached = "yes" if shown else "no" if high < 0 else "not shown"
-        means = (f"{fmean(each):.{measure.digits}f}" for each in (first, then))
-        measured = f"{', then '.join(means)}; beyond half {with_interval(beyond, measure.digits)}"
+        means = (f"{fmean(each):.{measure.digits}f}" for each in (before, after))
+        measured = f"{', then '.join(means)}; beyond {share:.0%} of it {with_interval(beyond, measure.digits)}"
+        label = then[people[0]][0].cell.label
         yield [f"{asked} ({label})", thief, measure.name, str(len(people)), measured, reached]
-    if not labels:
+    if not seen:
         yield [asked, thief, "-", "-", "", MISSING]
 
 
-def _pairs(results: Sequence[Result], ours: str) -> dict[tuple[str, int], tuple[Result, Result]]:
-    """Return ours' result and that of clean pictures by ours' label and person."""
+def _cost(thief: str, results: Sequence[Result]) -> Iterator[list[str]]:
+    """Compare costs in evaluations of the networks, forward and backward: the denoiser and either half of the VAE."""
+    spent: dict[str, list[int]] = {}
+    for result in results:
+        cost = result.found["cost"]
+        if cost and (evaluations := sum(cost[of] for of in ("forwards", "backwards", "encodes", "decodes"))):
+            spent.setdefault(result.cell.method, []).append(evaluations)
+    costs = {method: fmean(each) for method, each in spent.items()}
+    asked = f"{FORWARD}: {COST:.0%} of the cost of a rho of one's own, and cheaper than any"
+    if not {FORWARD, PER_SET} <= costs.keys():
+        yield [asked, thief, "-", "-", "", MISSING]
+        return
+    own, per_set = costs.pop(FORWARD), costs[PER_SET]
+    cheapest = min(costs, key=lambda method: costs[method])
+    measured = f"{own:.0f} evaluations of {per_set:.0f}; of {len(costs)} others {cheapest} takes {costs[cheapest]:.0f}"
+    reached = "yes" if own < min(costs[cheapest], COST * per_set) else "no"
+    yield [asked, thief, "cost", str(len(spent[FORWARD])), measured, reached]
+
+
+def _pairs(results: Sequence[Result], method: str) -> Pairs:
+    """Return a method's result and that of clean pictures by visibility and person."""
     clean = {r.cell.person: r for r in results if r.cell.method == CLEAN}
-    own = (r for r in results if r.cell.method == ours and r.cell.person in clean)
-    return {(r.cell.label, r.cell.person): (r, clean[r.cell.person]) for r in own}
+    found = (r for r in results if r.cell.method == method and r.cell.person in clean)
+    return {(r.cell.visibility, r.cell.person): (r, clean[r.cell.person]) for r in found}
 
 
 def _purified(results: Iterable[Result], purifier: str) -> list[Result]:

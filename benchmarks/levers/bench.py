@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 from benchmarks.baselines.controls import INVERSION
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy.code import digest_of
+from benchmarks.efficacy.general import train_on_others, untrained
 from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.levers.case import Case
-from benchmarks.levers.general import train_on_others, untrained
 from benchmarks.levers.measures import Judge
 from benchmarks.levers.switches import DEFAULT, LEVERS, Lever
 from benchmarks.table import digest
@@ -37,8 +37,8 @@ JUDGE = DEMO["TI"]
 """Whose prompt and learning rate the token has that measures."""
 CODE = (
     *("ldu", "benchmarks/baselines", "benchmarks/efficacy/visible.py", "benchmarks/efficacy/published.py"),
-    "benchmarks/efficacy/ours.py",
-    *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "general", "measures", "parts", "switches")),
+    *("benchmarks/efficacy/ours.py", "benchmarks/efficacy/general.py"),
+    *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "measures", "parts", "switches")),
 )
 
 

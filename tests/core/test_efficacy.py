@@ -19,14 +19,16 @@ pytest.importorskip("diffusers", reason="needs the extra eval")
 pytest.importorskip("peft", reason="needs the extra eval")
 
 from benchmarks import thieves
+from benchmarks.baselines import Method
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, curve, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
 from benchmarks.efficacy.__main__ import chosen, kept_suite, show_sweep
 from benchmarks.efficacy.cells import CLEAN, Cell
+from benchmarks.efficacy.general import FedForward
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Judge
-from benchmarks.efficacy.methods import METHODS
+from benchmarks.efficacy.methods import METHODS, protect
 from benchmarks.efficacy.page import GAP, HEAD_HEIGHT, draw_sheet
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, MEASURES, read, self_checks, tables
@@ -36,8 +38,10 @@ from benchmarks.world import World, load_world
 from demo.pipeline import WEIGHTS
 from demo.spoilt import draw_pattern
 from demo.train_identity import to_batch
-from ldu.budget import resize, to_levels
+from ldu.budget import resize, to_levels, to_pixels, to_working_size
 from ldu.metrics import max_abs_levels, psnr_db, ssim
+
+from .tiny_world import make_world
 
 
 @pytest.fixture(scope="module")
@@ -218,11 +222,12 @@ def lab(tmp_path, monkeypatch):
     return Lab(Setup(WEIGHTS, tmp_path / "efficacy"))
 
 
-def write(lab, cell, identity, frechet=10.0):
+def write(lab, cell, identity, frechet=10.0, evaluations=0):
     found = {
         "cell": asdict(cell),
         "visibility": {"max_abs_levels": 10, "psnr_db": 34.0, "ssim": 0.9},
         "effect": {"identity": identity, "no_face": 0.25, "frechet": frechet},
+        "cost": {"forwards": evaluations, "backwards": 0, "encodes": 0, "decodes": 0} if evaluations else None,
         "made": {"commit": "abc1234", "day": "2026-01-01", "machine": "a machine"},
     }
     lab.path(cell).write_text(json.dumps(found))
@@ -317,6 +322,18 @@ def test_what_a_method_made_is_named_after_its_code_and_clean_results_are_not(la
     assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [True, True, False, False]
     monkeypatch.setattr(code, "FIELD", ("ldu/budget.py",))
     assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [True, True, True, False]
+
+
+def test_settings_of_one_method_are_no_part_of_anothers_digest(tmp_path):
+    def digests(text):
+        file = tmp_path / code.SETTINGS
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return [code.digest_of.__wrapped__((), tmp_path, settings=name) for name in ("ldu", "ldu_protect")]
+
+    before = digests('METHODS = {"ldu": Method(Shift(), 25), "ldu_protect": Method(Refined(), 25)}')
+    after = digests('METHODS = {"ldu": Method(Shift(), 25), "ldu_new": 1, "ldu_protect": Method(Refined(), 50)}')
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False]
 
 
 def test_what_was_purified_in_pixels_is_named_after_the_model_that_did_it(lab, monkeypatch):
@@ -453,18 +470,17 @@ def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
     found = reached(lead)
     assert found.pop("leads all others (ldu 10)") == ("leads 1 of 1", "yes")
     assert {verdict for _, verdict in found.values()} == {"not measured"}
-    assert len(found) == 5
+    assert len(found) == 6
     monkeypatch.setattr(targets, "RIVALS", frozenset({"advdm", "mist"}))
     assert reached(lead)["leads all others (ldu 10)"] == ("leads 1 of 1; not measured: mist", "not measured")
     monkeypatch.setattr(targets, "BUDGETS", ())
-    assert reached(lead)["feed-forward: 80 % of the effect at 10 % of the cost"][1] == "not measured"
     assert "leads all others (ldu 10)" not in reached(lead)  # equal budgets are no equal visibility
     monkeypatch.setattr(targets, "BUDGETS", (10.0,))
 
     half = {("diffpure 150", person): (0.6, 0.5, 0.3 + person / 100) for person in (0, 1)}
     found = reached(lead | half)
     said, verdict = found["half of the effect after DiffPure 150 (ldu 10)"]
-    assert said.startswith("0.39, then 0.29; beyond half 0.10 ")
+    assert said.startswith("0.39, then 0.29; beyond 50% of it 0.10 ")
     assert verdict == "yes"
     assert found["leads or ties advdm 10 after 2 purifiers"][1] == "not measured"
     said, verdict = found["the worst of 2 purifiers, none among them, better than advdm 10's"]
@@ -481,11 +497,49 @@ def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
     assert found["the worst of 3 purifiers, none among them, better than advdm 10's"][1] == "no"
 
 
+def test_a_rho_for_everybody_is_trained_once_and_each_picture_costs_what_applying_one_does(people, tmp_path, capsys):
+    world, file = make_world(64), tmp_path / "rho.safetensors"
+    x = to_pixels(to_working_size(to_levels(people[0].stolen[:2]), 64))
+    taught = FedForward(others=2, train_steps=2).trained(world, 10.0, file)
+    assert "a rho of 2 other people in 2 steps: Cost(forwards=" in capsys.readouterr().out
+    again = FedForward(others=2, train_steps=2).trained(world, 10.0, file)
+    made = [
+        protect(world, Method(each, 0), x, budget_levels=10.0, seed=0)
+        for each in (taught, again, FedForward(others=2, train_steps=2))
+    ]
+    assert capsys.readouterr().out == ""
+    assert torch.equal(made[0].x, made[1].x)
+    assert torch.equal(made[0].x, made[2].x)
+    assert not torch.equal(made[0].x, x)
+    assert max_abs_levels(to_levels(x), to_levels(made[0].x)) <= 10
+    spent = made[0].cost
+    assert [spent.forwards, spent.backwards, spent.encodes, spent.decodes] == [10, 0, 2, 4]  # (2k + 1, 1, 2) a picture
+
+
+def test_a_rho_of_other_people_is_asked_for_most_of_the_effect_at_a_tenth_of_the_cost(lab):
+    def reached(forward, evaluations):
+        told = ((CLEAN, 0.7, 0), ("advdm", 0.5, 50), ("ldu", 0.2, 100), ("ldu_forward", forward, evaluations))
+        cells = []
+        for (name, identity, cost), person in product(told, range(2)):
+            cells.append(Cell("LoRA", name, 0.0 if name == CLEAN else 10.0, person=person))
+            write(lab, cells[-1], identity + person / 100, evaluations=cost)
+        rows = [row for row in targets.rows(read(lab, cells), "ldu_protect") if row[0].startswith("ldu_forward")]
+        return {row[2]: (row[4], row[5]) for row in rows}
+
+    found = reached(0.25, 5)
+    assert found["identity"] == ("0.50, then 0.45; beyond 80% of it 0.05 [0.05, 0.05]", "yes")
+    assert found["cost"] == ("5 evaluations of 100; of 2 others advdm takes 50", "yes")
+    assert reached(0.4, 20) == found | {
+        "identity": ("0.50, then 0.30; beyond 80% of it -0.10 [-0.10, -0.10]", "no"),
+        "cost": ("20 evaluations of 100; of 2 others advdm takes 50", "no"),
+    }
+
+
 def test_no_effect_has_no_half_that_could_be_kept(lab):
     worse = {("none", person): (0.5, 0.5, 0.6) for person in (0, 1)}
     results = purified(lab, worse | {("diffpure 150", person): (0.5, 0.5, 0.5) for person in (0, 1)})
     (said,) = (row for row in targets.rows(results, "ldu") if "DiffPure" in row[0] and row[2] == "identity")
-    assert said[-2:] == ["-0.10, then 0.00; beyond half 0.05 [0.05, 0.05]", "not shown"]
+    assert said[-2:] == ["-0.10, then 0.00; beyond 50% of it 0.05 [0.05, 0.05]", "not shown"]
 
 
 def test_who_met_fewer_purifiers_counts_in_no_worst_case(lab):

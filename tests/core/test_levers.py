@@ -9,10 +9,10 @@ pytest.importorskip("diffusers", reason="needs the extra eval")
 pytest.importorskip("transformers", reason="needs the extra eval")
 
 from benchmarks.baselines import controls
+from benchmarks.efficacy.general import untrained
 from benchmarks.efficacy.ours import fresh_rho
 from benchmarks.levers import grid, tables
 from benchmarks.levers.bench import QUICK, Bench
-from benchmarks.levers.general import untrained
 from benchmarks.levers.measures import Judge
 from benchmarks.levers.parts import (
     FreeShift,
