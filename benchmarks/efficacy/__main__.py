@@ -19,8 +19,11 @@ from benchmarks.efficacy.cells import (
     Cell,
     at_equal_budget,
     at_equal_ssim,
+    budgets,
     field,
     full,
+    mismatch,
+    mixtures,
     purified,
     quick,
     row,
@@ -44,7 +47,15 @@ from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.errors import LduError
 
-SUITES = ("row", "quick", "field", "purifiers", "transfer", "diffpure", "full", "kept")
+OF_FEW = {
+    "diffpure": sweep,
+    "transfer": transfer,
+    "mixtures": mixtures,
+    "mismatch": mismatch,
+    "budgets": budgets,
+}
+"""Suites of a few people and chosen methods."""
+SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "full", "kept")
 
 
 def purifiers_for(checkpoint: Path) -> list[str]:
@@ -70,10 +81,8 @@ def suite(name: str, people: int, checkpoint: Path) -> list[Cell]:
         return full(METHODS, purifiers, people or 20) if name == "full" else purified(purifiers, people or 4)
     if name == "field":
         return field(METHODS, people or 4)
-    if name == "diffpure":
-        return sweep(people or 4)
-    if name == "transfer":
-        return transfer(people or 4)
+    if name in OF_FEW:
+        return OF_FEW[name](people or 4)
     if name == "row":
         return row()
     return quick(people or 2)

@@ -148,6 +148,27 @@ def transfer(people: int = 4) -> list[Cell]:
     return _crossed(thieves, methods, ("none",), people)
 
 
+def mixtures(people: int = 4) -> list[Cell]:
+    """Return the cells of thieves who also have pictures that nobody protected: ours and the field's best."""
+    return [
+        Cell("DreamBooth", method, *at_equal_psnr(method), share=share, person=person)
+        for person, method, share in product(range(people), (OURS[0], BEST_BASELINES[0]), (0.25, 0.5, 0.75))
+    ]
+
+
+def mismatch(people: int = 4) -> list[Cell]:
+    """Return the cells of thieves who do nothing as protections expect it: clean pictures, ours, the field's best."""
+    return _crossed(MISMATCHED, (OURS[0], BEST_BASELINES[0]), ("none",), people)
+
+
+def budgets(people: int = 4) -> list[Cell]:
+    """Return the cells of ours and the field's best at ever larger budgets, as visible as each leaves them."""
+    return [
+        Cell("DreamBooth", method, budget, person=person)
+        for person, method, budget in product(range(people), (OURS[0], BEST_BASELINES[0]), (4.0, 16.0, 24.0, 32.0))
+    ]
+
+
 def _beside_clean(methods: Iterable[str]) -> tuple[tuple[str, float, float], ...]:
     """Return clean pictures and each method at equal PSNR: its name, budget and PSNR."""
     return (CLEAN, 0.0, 0.0), *((method, *at_equal_psnr(method)) for method in methods)
@@ -171,8 +192,8 @@ def full(methods: Iterable[str], purifiers: Iterable[str], people: int = 20) -> 
         people: how many for the main tables.
     """
     after = [cell for cell in purified(purifiers, people) if cell.thief == "DreamBooth"]
-    cells = [*_all_methods(list(methods), people), *after, *sweep(FEW), *transfer(FEW), *_curves(FEW)]
-    return list(dict.fromkeys(cells))
+    few = [cell for suite in (sweep, transfer, mixtures, mismatch, budgets) for cell in suite(FEW)]
+    return list(dict.fromkeys([*_all_methods(list(methods), people), *after, *few]))
 
 
 def _all_methods(methods: list[str], people: int) -> Iterator[Cell]:
@@ -181,15 +202,3 @@ def _all_methods(methods: list[str], people: int) -> Iterator[Cell]:
         for method in methods:
             for budget, psnr_db in ((8.0, 0.0), (10.0, 0.0), at_equal_psnr(method)):
                 yield Cell(thief, method, budget, psnr_db, person=person)
-
-
-def _curves(people: int) -> Iterator[Cell]:
-    for person, thief in product(range(people), MISMATCHED):
-        yield Cell(thief, CLEAN, 0.0, person=person)
-    for person, method in product(range(people), (OURS[0], BEST_BASELINES[0])):
-        for share in (0.25, 0.5, 0.75):
-            yield Cell("DreamBooth", method, *at_equal_psnr(method), share=share, person=person)
-        for thief in MISMATCHED:
-            yield Cell(thief, method, *at_equal_psnr(method), person=person)
-        for budget in (4.0, 16.0, 24.0, 32.0):
-            yield Cell("DreamBooth", method, budget, person=person)

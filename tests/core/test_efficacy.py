@@ -23,7 +23,7 @@ from benchmarks.baselines import Method
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, curve, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
-from benchmarks.efficacy.__main__ import chosen, kept_suite, show_sweep
+from benchmarks.efficacy.__main__ import OF_FEW, chosen, kept_suite, show_sweep
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.general import FedForward
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
@@ -66,8 +66,7 @@ def test_the_cells_of_a_suite_differ_and_their_files_too():
         plan.field(METHODS),
         plan.full(METHODS, ["none", "jpeg 75", "jpeg 75 + resize 0.5"], people=2),
         plan.purified(["none", "jpeg 75"], people=2),
-        plan.sweep(2),
-        plan.transfer(2),
+        *(suite(2) for suite in OF_FEW.values()),
         chosen(plan.full(METHODS, ["none"], people=2), asked(suite="full", levels=10.0)),
     )
     for cells in suites:
