@@ -12,8 +12,6 @@ def bootstrap_interval(values: Sequence[float], *, resamples: int = 4000, seed: 
     """
     sample = torch.tensor(values, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
-    means = torch.stack([
-        sample[torch.randint(len(sample), (len(sample),), generator=generator)].mean() for _ in range(resamples)
-    ])  # fmt: skip
+    means = sample[torch.randint(len(sample), (resamples, len(sample)), generator=generator)].mean(1)
     low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high

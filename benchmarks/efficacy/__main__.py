@@ -11,24 +11,21 @@ What is kept with the code need not be run again, and --suite kept prints all of
 import argparse
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.efficacy import curve, order, perceptual, quality, survival, targets, transferred
 from benchmarks.efficacy.cells import (
+    OF_FEW,
     OURS,
     Cell,
     at_equal_budget,
     at_equal_ssim,
-    budgets,
     field,
     full,
-    mismatch,
-    mixtures,
     purified,
     quick,
     row,
-    sweep,
-    transfer,
 )
 from benchmarks.efficacy.kept import keep, kept, origins
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
@@ -47,14 +44,6 @@ from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.errors import LduError
 
-OF_FEW = {
-    "diffpure": sweep,
-    "transfer": transfer,
-    "mixtures": mixtures,
-    "mismatch": mismatch,
-    "budgets": budgets,
-}
-"""Suites of a few people and chosen methods."""
 SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "full", "kept")
 
 
@@ -66,12 +55,22 @@ def purifiers_for(checkpoint: Path) -> list[str]:
     return [line for line in STRESS_SUITE if line not in lacking]
 
 
-def without_other_models(cells: list[Cell]) -> list[Cell]:
-    """Leave out thieves who have another model, and say so."""
-    kept = [cell for cell in cells if not cell.thief.endswith(ELSEWHERE)]
-    if len(kept) < len(cells):
-        print(f"- left out, for want of a second checkpoint (--other FILE): {len(cells) - len(kept)} cells")
-    return kept
+def runnable(cells: list[Cell], setup: Setup) -> list[Cell]:
+    """Leave out what cannot be run or would tell nothing, and say so."""
+    if not setup.elsewhere:
+        why = "for want of a second checkpoint (--other FILE)"
+        cells = _without(cells, lambda cell: cell.thief.endswith(ELSEWHERE), why)
+    if not is_demo(setup.checkpoint) or setup.data or setup.use == "tuning":
+        why = f"for the rho of {targets.TAUGHT} learns from the demo world's tuning people"
+        cells = _without(cells, lambda cell: cell.method == targets.TAUGHT, why)
+    return cells
+
+
+def _without(cells: list[Cell], unwanted: Callable[[Cell], bool], why: str) -> list[Cell]:
+    left = [cell for cell in cells if not unwanted(cell)]
+    if len(left) < len(cells):
+        print(f"- left out, {why}: {len(cells) - len(left)} cells")
+    return left
 
 
 def suite(name: str, people: int, checkpoint: Path) -> list[Cell]:
@@ -276,7 +275,7 @@ def main() -> None:
     if not cells:
         return
     cells = chosen(cells, options)
-    cells = cells if setup.elsewhere else without_other_models(cells)
+    cells = runnable(cells, setup)
     print(provenance(options.checkpoint))
     print(f"- bench {setup.results.name}: the digest of checkpoint, thieves, judge, purifiers and settings")
     measure(setup, cells, options.workers)

@@ -150,10 +150,9 @@ def transfer(people: int = 4) -> list[Cell]:
 
 def mixtures(people: int = 4) -> list[Cell]:
     """Return the cells of thieves who also have pictures that nobody protected: ours and the field's best."""
-    return [
-        Cell("DreamBooth", method, *at_equal_psnr(method), share=share, person=person)
-        for person, method, share in product(range(people), (OURS[0], BEST_BASELINES[0]), (0.25, 0.5, 0.75))
-    ]
+    whole = _crossed(("DreamBooth",), (OURS[0], BEST_BASELINES[0]), ("none",), people)
+    mixed = product((cell for cell in whole if cell.method != CLEAN), (0.25, 0.5, 0.75))
+    return [*whole, *(replace(cell, share=share) for cell, share in mixed)]
 
 
 def mismatch(people: int = 4) -> list[Cell]:
@@ -163,10 +162,19 @@ def mismatch(people: int = 4) -> list[Cell]:
 
 def budgets(people: int = 4) -> list[Cell]:
     """Return the cells of ours and the field's best at ever larger budgets, as visible as each leaves them."""
-    return [
-        Cell("DreamBooth", method, budget, person=person)
-        for person, method, budget in product(range(people), (OURS[0], BEST_BASELINES[0]), (4.0, 16.0, 24.0, 32.0))
-    ]
+    whole = _crossed(("DreamBooth",), (OURS[0], BEST_BASELINES[0]), ("none",), people)
+    cells = (cell for levels in (4.0, 8.0, 10.0, 16.0, 24.0, 32.0) for cell in at_equal_budget(whole, levels))
+    return list(dict.fromkeys(cells))  # clean pictures once
+
+
+OF_FEW = {
+    "diffpure": sweep,
+    "transfer": transfer,
+    "mixtures": mixtures,
+    "mismatch": mismatch,
+    "budgets": budgets,
+}
+"""Suites of a few people and chosen methods."""
 
 
 def _beside_clean(methods: Iterable[str]) -> tuple[tuple[str, float, float], ...]:
@@ -192,7 +200,7 @@ def full(methods: Iterable[str], purifiers: Iterable[str], people: int = 20) -> 
         people: how many for the main tables.
     """
     after = [cell for cell in purified(purifiers, people) if cell.thief == "DreamBooth"]
-    few = [cell for suite in (sweep, transfer, mixtures, mismatch, budgets) for cell in suite(FEW)]
+    few = [cell for suite in OF_FEW.values() for cell in suite(FEW)]
     return list(dict.fromkeys([*_all_methods(list(methods), people), *after, *few]))
 
 

@@ -22,14 +22,14 @@ FIELD = (
 )
 """What decides how a method of the field protects a picture."""
 OURS = ("ldu", "benchmarks/baselines", "benchmarks/efficacy/ours.py", "benchmarks/efficacy/visible.py")
-"""What decides how ours and its controls do, with their entry in SETTINGS."""
+"""What decides how ours and its controls do, with what SETTINGS says of them."""
 OWN = {"ldu_published": ("benchmarks/efficacy/published.py",), "ldu_forward": ("benchmarks/efficacy/general.py",)}
 """What decides it besides."""
 SETTINGS = "benchmarks/efficacy/methods.py"
-"""Where each of them has its settings."""
+"""Where ours have their settings, and all are called."""
 BESIDE = (
     *("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py", "ldu/saved_file.py", "ldu/naming.py"),
-    *("ldu/flatness.py", "ldu/platform_check.py", "ldu/whole_file.py"),
+    *("ldu/flatness.py", "ldu/platform_check.py", "ldu/statistics.py", "ldu/whole_file.py"),
 )
 """What lies among it and decides nothing."""
 
@@ -38,36 +38,47 @@ def of_method(name: str) -> str:
     """Return the digest of what decides how a method protects."""
     if not (name.startswith("ldu") or name.endswith("_control")):
         return digest_of(FIELD)
-    return digest_of(OURS + OWN.get(name, ()), settings=name)
+    return digest_of(OURS + OWN.get(name, ()), method=name)
 
 
 @cache
-def digest_of(parts: tuple[str, ...], root: Path = ROOT, *, settings: str = "") -> str:
+def digest_of(parts: tuple[str, ...], root: Path = ROOT, *, method: str = "") -> str:
     """Return eight hexadecimal digits of the Python files and folders `parts` under `root`.
 
     Args:
         parts: files and folders.
         root: where they lie.
-        settings: the key whose values in SETTINGS count as well.
+        method: one of ours or of the controls, whose settings count as well.
+
+    Raises:
+        KeyError: one of ours has no settings.
     """
     found = hashlib.sha256()
-    for value in _entries(root / SETTINGS, settings) if settings else ():
-        found.update(_dump(value).encode())
+    for tree in _settings(root / SETTINGS, method) if method else ():
+        found.update(_dump(tree).encode())
     for file in _files(parts, root):
-        found.update(_dump(_Wordless().visit(ast.parse(file.read_text("utf-8")))).encode())
+        found.update(_dump(ast.parse(file.read_text("utf-8"))).encode())
     return found.hexdigest()[:8]
 
 
-def _entries(file: Path, key: str) -> Iterator[ast.AST]:
-    """Give the values of a key in the dictionaries that a file writes down."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Dict):
-            pairs = zip(node.keys, node.values, strict=True)
-            yield from (value for name, value in pairs if isinstance(name, ast.Constant) and name.value == key)
+def _settings(file: Path, method: str) -> Iterator[ast.AST]:
+    """Give the functions of a file and what its dictionaries have under the method's name, not under the others'."""
+    tree = ast.parse(file.read_text("utf-8"))
+    yield from (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    written = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+    pairs = [pair for node in written for pair in zip(node.keys, node.values, strict=True)]
+    own = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == method]
+    if method.startswith("ldu") and not own:
+        raise KeyError(f"{file} has no settings of {method}.")
+    yield from own
 
 
 def _dump(tree: ast.AST) -> str:
-    """Return the tree as Python 3.10 writes it: 3.12 knows type parameters, 3.13 leaves empty lists out."""
+    """Return the tree without texts as Python 3.10 writes it: 3.12 knows type parameters, 3.13 leaves out empty lists.
+
+    Every result's name hangs on it, on whichever of them it is measured.
+    """
+    tree = _Wordless().visit(tree)
     for node in ast.walk(tree):
         if not getattr(node, "type_params", True):
             del node.type_params  # pyright: ignore[reportAttributeAccessIssue]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from benchmarks.efficacy.cells import Cell
-from benchmarks.efficacy.general import FedForward
+from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.lab import GENERATIONS, Lab, protections
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.subjects import PHOTOS
@@ -28,7 +28,7 @@ def estimated_seconds(lab: Lab, cells: Sequence[Cell], workers: int) -> float:
     protecting = step * sum(METHODS[method].steps * PHOTOS for method, _, _ in made)
     stealing = sum(_theft(lab.setup.thieves[cell.thief], forward, encode) for cell in cells)
     for_everybody = [METHODS[method].protect for method, _ in {(method, budget) for method, budget, _ in made}]
-    training = step * sum(each.train_steps for each in for_everybody if isinstance(each, FedForward))
+    training = step * sum(each.train_steps for each in for_everybody if isinstance(each, TaughtByOthers))
     return (protecting + stealing) / workers + training  # by every worker that needs it
 
 

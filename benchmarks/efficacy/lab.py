@@ -23,7 +23,7 @@ from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import code, quality
 from benchmarks.efficacy.cells import CLEAN, Cell
-from benchmarks.efficacy.general import FedForward
+from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.kept import kept
 from benchmarks.efficacy.measures import Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
@@ -180,11 +180,10 @@ class Lab:
     def _method(self, name: str, budget_levels: float) -> Method:
         """Return a method, ready: a rho for everybody is trained once, and no picture pays for it."""
         method = METHODS[name]
-        if not isinstance(method.protect, FedForward):
+        if not isinstance(method.protect, TaughtByOthers):
             return method
-        file = f"{name}_{budget_levels:g}_{code.of_method(name)}.safetensors"
-        trained = method.protect.trained(self.world, budget_levels, self.setup.results / "protected" / file)
-        return replace(method, protect=trained)
+        file = self.setup.results / "protected" / f"{name}_{budget_levels:g}_{code.of_method(name)}.safetensors"
+        return replace(method, protect=method.protect.trained(self.world, budget_levels, file))
 
     def published(self, cell: Cell) -> Tensor:
         """Return set B as it would be published, (n, 3, h, w)."""
@@ -257,7 +256,9 @@ class Lab:
         found = {"cell": asdict(cell), "visibility": asdict(seen), "effect": asdict(effect), "seconds": seconds}
         made = self.protected(cell.method, cell.budget_levels, cell.person)
         cost = None if made is None else asdict(made.cost)
-        write_json(path, found | {"cost": cost, "made": origin()})
+        how = None if made is None else self._method(cell.method, cell.budget_levels).protect
+        once = asdict(how.once) if isinstance(how, TaughtByOthers) else None
+        write_json(path, found | {"cost": cost, "once": once, "made": origin()})
 
 
 @cache

@@ -9,14 +9,14 @@ from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy import published
-from benchmarks.efficacy.general import FedForward
+from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.ours import Refined, Shift
 from benchmarks.world import World
 from ldu.refine import RefineConfig
 
 METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu": Method(Shift(), 25),
-    "ldu_forward": Method(FedForward(), 0),
+    "ldu_forward": Method(TaughtByOthers(), 0),
     "ldu_protect": Method(Refined(), 25),
     "ldu_whole_budget": Method(Refined(config=RefineConfig(visibility=1)), 25),
     "ldu_no_contrast": Method(Refined(config=RefineConfig(flat=0.25, contrast=0)), 25),

@@ -5,6 +5,7 @@ Asked is a lead: better with the 95 % bootstrap interval of the paired differenc
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
+from math import ceil
 from statistics import fmean
 
 from benchmarks.efficacy.cells import CLEAN
@@ -20,7 +21,7 @@ RIVALS = frozenset(name for name in METHODS if name == "ldu_published" or not na
 """The field's methods, noise, the controls and LDU as published."""
 PURIFIERS = 12
 HALF = "diffpure 150"
-FORWARD, PER_SET = "ldu_forward", "ldu"
+TAUGHT, PER_SET = "ldu_forward", "ldu"
 """The shift with a rho that other people taught, and with one of the person's own."""
 EFFECT, COST = 0.8, 0.1
 """Share of the effect that the first should keep of the second's, at how much of its cost."""
@@ -47,10 +48,10 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
             _at_the_worst(thief, attacks, ours),
             _half("half of the effect after DiffPure 150", thief, unpurified, _purified(own, HALF), ours),
             _half("half of the effect on another model", thief, unpurified, elsewhere, ours),
-            _fed_forward(thief, unpurified),
-            _cost(thief, unpurified),
+            _taught_by_others(thief, unpurified, ours),
         ):
             yield from part
+    yield _cost([r for r in whole if r.cell.purifier == "none"])
 
 
 def _counts(result: Result) -> bool:
@@ -105,13 +106,16 @@ def _half(asked: str, thief: str, known: Sequence[Result], other: Sequence[Resul
     yield from _share(asked, thief, 0.5, _pairs(known, ours), _pairs(other, ours))
 
 
-def _fed_forward(thief: str, results: Sequence[Result]) -> Iterator[list[str]]:
-    asked = f"{FORWARD}: {EFFECT:.0%} of the effect of a rho of one's own"
-    yield from _share(asked, thief, EFFECT, _pairs(results, PER_SET), _pairs(results, FORWARD))
+def _taught_by_others(thief: str, results: Sequence[Result], ours: str) -> Iterator[list[str]]:
+    """Compare the shift that others taught with what is made of each person's own set, where both are equally seen."""
+    seen = [r for r in results if r.cell.visibility[0] != "budget" or r.cell.method == CLEAN]
+    for method in (PER_SET, ours):
+        asked = f"{TAUGHT}: {EFFECT:.0%} of the effect of {method}"
+        yield from _share(asked, thief, EFFECT, _pairs(seen, method), _pairs(seen, TAUGHT))
 
 
 def _share(asked: str, thief: str, share: float, first: Pairs, then: Pairs) -> Iterator[list[str]]:
-    """Compare two effects, each beside clean pictures of its own; no effect has no share that could be kept."""
+    """Compare two effects, each beside clean pictures of its own; none cannot be kept, and one person shows nothing."""
     seen = sorted({visibility for visibility, _ in first.keys() & then.keys()})
     for visibility, measure in product(seen, MEASURES):
         people = [key for key in first if key in then and key[0] == visibility]
@@ -119,33 +123,44 @@ def _share(asked: str, thief: str, share: float, first: Pairs, then: Pairs) -> I
         before, after = zip(*effects, strict=True)
         beyond = [b - share * a for a, b in effects]
         low, high = bootstrap_interval(beyond)
-        shown = low > 0 and bootstrap_interval(before)[0] > 0
-        reached = "yes" if shown else "no" if high < 0 else "not shown"
-        means = (f"{fmean(each):.{measure.digits}f}" for each in (before, after))
-        measured = f"{', then '.join(means)}; beyond {share:.0%} of it {with_interval(beyond, measure.digits)}"
+        none = bootstrap_interval(before)[0] <= 0
+        reached = "not shown" if none or len(people) < 2 or low <= 0 <= high else "yes" if low > 0 else "no"
+        first_shown = with_interval(before, measure.digits) if none else f"{fmean(before):.{measure.digits}f}"
+        measured = (
+            f"{first_shown}{' is no effect' if none else ''}, then {fmean(after):.{measure.digits}f}; "
+            f"beyond {share:.0%} of it {with_interval(beyond, measure.digits)}"
+        )
         label = then[people[0]][0].cell.label
         yield [f"{asked} ({label})", thief, measure.name, str(len(people)), measured, reached]
     if not seen:
         yield [asked, thief, "-", "-", "", MISSING]
 
 
-def _cost(thief: str, results: Sequence[Result]) -> Iterator[list[str]]:
-    """Compare costs in evaluations of the networks, forward and backward: the denoiser and either half of the VAE."""
-    spent: dict[str, list[int]] = {}
-    for result in results:
-        cost = result.found["cost"]
-        if cost and (evaluations := sum(cost[of] for of in ("forwards", "backwards", "encodes", "decodes"))):
-            spent.setdefault(result.cell.method, []).append(evaluations)
-    costs = {method: fmean(each) for method, each in spent.items()}
-    asked = f"{FORWARD}: {COST:.0%} of the cost of a rho of one's own, and cheaper than any"
-    if not {FORWARD, PER_SET} <= costs.keys():
-        yield [asked, thief, "-", "-", "", MISSING]
-        return
-    own, per_set = costs.pop(FORWARD), costs[PER_SET]
-    cheapest = min(costs, key=lambda method: costs[method])
-    measured = f"{own:.0f} evaluations of {per_set:.0f}; of {len(costs)} others {cheapest} takes {costs[cheapest]:.0f}"
-    reached = "yes" if own < min(costs[cheapest], COST * per_set) else "no"
-    yield [asked, thief, "cost", str(len(spent[FORWARD])), measured, reached]
+def _cost(results: Sequence[Result]) -> list[str]:
+    """Compare costs in evaluations of the denoiser, forward and backward, and of the VAE's two halves, forward.
+
+    What it costs once that others teach a rho is told beside it. Noise costs nothing and protects nobody.
+    """
+    found = {r.cell.method: r for r in results if r.found["cost"] and not r.cell.method.startswith("noise")}
+    costs = {method: evaluations(r.found["cost"]) for method, r in found.items()}
+    asked = f"{TAUGHT}: {COST:.0%} of the cost of {PER_SET}, and cheaper than all others"
+    if not {TAUGHT, PER_SET} <= costs.keys():
+        return [asked, "-", "cost", "-", "", MISSING]
+    own, once = costs.pop(TAUGHT), evaluations(found[TAUGHT].found["once"])
+    per_set, cheapest = costs[PER_SET], min(costs, key=lambda method: costs[method])
+    worth = ceil(once / max(per_set - own, 1))
+    measured = (
+        f"{own} of {per_set} evaluations a set, after {once} once: less from {worth} sets on; "
+        f"of {len(costs)} others {cheapest} takes least, {costs[cheapest]}"
+    )
+    missing = {name for name in RIVALS if not name.startswith("noise")} - costs.keys()
+    reached = "no" if own > COST * per_set or own >= costs[cheapest] else MISSING if missing else "yes"
+    return [asked, "-", "cost", "1", "; ".join(filter(None, [measured, _named("not measured:", missing)])), reached]
+
+
+def evaluations(cost: dict[str, float]) -> int:
+    """Return how many evaluations a cost is made of."""
+    return round(sum(cost[of] for of in ("forwards", "backwards", "encodes", "decodes")))
 
 
 def _pairs(results: Sequence[Result], method: str) -> Pairs:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.baselines.controls import INVERSION
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy.code import digest_of
-from benchmarks.efficacy.general import train_on_others, untrained
+from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.levers.case import Case
 from benchmarks.levers.measures import Judge
@@ -164,13 +164,10 @@ class Bench:
         return list(torch.from_numpy(pictures).float().split(1))
 
     def _general(self) -> ShiftUNet:
-        path, config = self._path("rho_of_others", 0, "safetensors"), TrainConfig(evaluate_every=0)
-        config = replace(config, budget_levels=self.settings.budget_levels, train_steps=self.settings.other_steps)
-        rho = untrained(self.world)
-        if not path.exists():
-            train_on_others(self.world, rho, config, self.settings.others)
-            save_file(rho.state_dict(), path)
-        rho.load_state_dict(load_file(path))
+        taught = TaughtByOthers(self.settings.others, self.settings.other_steps)
+        path = self._path("rho_of_others", 0, "safetensors")
+        rho = taught.trained(self.world, self.settings.budget_levels, path).rho
+        assert rho is not None  # trained
         return rho
 
 
