@@ -254,11 +254,16 @@ class Lab:
         effect.more.update(quality.measure(self.setup.quality, generations))
         np.savez_compressed(path.with_suffix(".npz"), published=to_bytes(published), drawn=to_bytes(generations[:KEPT]))
         found = {"cell": asdict(cell), "visibility": asdict(seen), "effect": asdict(effect), "seconds": seconds}
+        write_json(path, found | self._costs(cell) | {"made": origin()})
+
+    def _costs(self, cell: Cell) -> dict[str, Any]:
+        """Return what a cell's protection cost, and beside it what a rho for everybody cost once."""
         made = self.protected(cell.method, cell.budget_levels, cell.person)
-        cost = None if made is None else asdict(made.cost)
-        how = None if made is None else self._method(cell.method, cell.budget_levels).protect
-        once = asdict(how.once) if isinstance(how, TaughtByOthers) else None
-        write_json(path, found | {"cost": cost, "once": once, "made": origin()})
+        if made is None:
+            return {"cost": None}
+        how = self._method(cell.method, cell.budget_levels).protect
+        once = {"once": asdict(how.once)} if isinstance(how, TaughtByOthers) else {}
+        return {"cost": asdict(made.cost)} | once
 
 
 @cache

@@ -125,11 +125,9 @@ def _share(asked: str, thief: str, share: float, first: Pairs, then: Pairs) -> I
         low, high = bootstrap_interval(beyond)
         none = bootstrap_interval(before)[0] <= 0
         reached = "not shown" if none or len(people) < 2 or low <= 0 <= high else "yes" if low > 0 else "no"
-        first_shown = with_interval(before, measure.digits) if none else f"{fmean(before):.{measure.digits}f}"
-        measured = (
-            f"{first_shown}{' is no effect' if none else ''}, then {fmean(after):.{measure.digits}f}; "
-            f"beyond {share:.0%} of it {with_interval(beyond, measure.digits)}"
-        )
+        mean, then_mean = (f"{fmean(each):.{measure.digits}f}" for each in (before, after))
+        effect = f"{with_interval(before, measure.digits)} is no effect" if none else mean
+        measured = f"{effect}, then {then_mean}; beyond {share:.0%} of it {with_interval(beyond, measure.digits)}"
         label = then[people[0]][0].cell.label
         yield [f"{asked} ({label})", thief, measure.name, str(len(people)), measured, reached]
     if not seen:
