@@ -171,10 +171,11 @@ def show_visibility(lab: Lab, results: list[Result]) -> None:
 def show_targets(results: list[Result], ours: str) -> None:
     """Print what was asked of ours and what came of it."""
     print("\n**What was asked of ours**\n")
-    print_table(targets.HEAD, targets.rows(results, ours))
-    people = len({r.cell.person for r in results})
-    said = f"holds the truth in {coverage(people):.0%} of trials: it is too narrow"
-    print(f"\n- where people are normally distributed, an interval of 95 % over {people} of them {said}")
+    rows = list(targets.rows(results, ours))
+    print_table(targets.HEAD, rows)
+    counts = sorted({int(n) for row in rows for n in row[targets.HEAD.index("n")].split(" to ") if n.isdecimal()} - {1})
+    said = ", ".join(f"{coverage(people):.0%} of trials over {people}" for people in counts)
+    print(f"\n- where people are normally distributed, an interval of 95 % holds the truth in {said}: it is too narrow")
 
 
 def show_sweep(results: list[Result], folder: Path) -> None:

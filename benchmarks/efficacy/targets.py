@@ -71,7 +71,8 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
             said = [f"leads {len(names[1])} of {len(same)}", _named("ties with", names[0]), _named("trails", names[-1])]
             measured = "; ".join(filter(None, [*said, _named("not measured:", missing)]))
             reached = "no" if names[0] or names[-1] else MISSING if missing else "yes"
-            people = str(min(len(triples) for triples in same))
+            counts = sorted({len(triples) for triples in same})
+            people = " to ".join(map(str, (counts[0], *counts[1:][-1:])))
             yield [f"leads all others ({seen})", thief, measure.name, people, measured, reached]
 
 

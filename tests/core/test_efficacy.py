@@ -573,6 +573,14 @@ def as_seen(x):
     return to_pixels(to_working_size(to_levels(x), 64))
 
 
+def test_a_lead_over_all_says_of_how_few_and_how_many_people_it_is(lab):
+    found = {("none", person): (0.7, 0.5, 0.3) for person in range(3)}
+    results = {r.cell: r for method in ("advdm", "mist") for r in purified(lab, found, method)}
+    some = [r for r in results.values() if r.cell.method != "mist" or r.cell.person < 2]
+    rows = [row for row in targets.rows(some, "ldu") if row[0] == "leads all others (ldu 10)"]
+    assert [row[3] for row in rows] == ["2 to 3", "2 to 3"]
+
+
 def test_no_effect_has_no_half_that_could_be_kept(lab):
     worse = {("none", person): (0.5, 0.5, 0.6) for person in (0, 1)}
     results = purified(lab, worse | {("diffpure 150", person): (0.5, 0.5, 0.5) for person in (0, 1)})
