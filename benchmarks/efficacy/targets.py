@@ -126,9 +126,8 @@ def _share(asked: str, thief: str, share: float, first: Pairs, then: Pairs) -> I
         low, high = bootstrap_interval(beyond)
         none = bootstrap_interval(before)[0] <= 0
         reached = "not shown" if none or len(people) < 2 or low <= 0 <= high else "yes" if low > 0 else "no"
-        mean, then_mean = (f"{fmean(each):.{measure.digits}f}" for each in (before, after))
-        effect = f"{with_interval(before, measure.digits)} is no effect" if none else mean
-        measured = f"{effect}, then {then_mean}; beyond {share:.0%} of it {with_interval(beyond, measure.digits)}"
+        known, other, more = (with_interval(each, measure.digits) for each in (before, after, beyond))
+        measured = f"{known}{' is no effect' if none else ''}, then {other}; beyond {share:.0%} of it {more}"
         label = then[people[0]][0].cell.label
         yield [f"{asked} ({label})", thief, measure.name, str(len(people)), measured, reached]
     if not seen:

@@ -496,7 +496,7 @@ def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
     half = {("diffpure 150", person): (0.6, 0.5, 0.3 + person / 100) for person in (0, 1)}
     found = reached(lead | half)
     said, verdict = found["half of the effect after DiffPure 150 (ldu 10)"]
-    assert said.startswith("0.39, then 0.29; beyond 50% of it 0.10 ")
+    assert said.startswith("0.39 [0.39, 0.40], then 0.29 [0.29, 0.30]; beyond 50% of it 0.10 ")
     assert verdict == "yes"
     assert found["leads or ties advdm 10 after 2 purifiers"][1] == "not measured"
     said, verdict = found["the worst of 2 purifiers, none among them, better than advdm 10's"]
@@ -544,12 +544,20 @@ def test_a_rho_of_other_people_is_asked_for_most_of_the_effect_at_a_tenth_of_the
         return {f"{row[0].split()[-1]} {row[2]}": tuple(row[3:]) for row in rows}
 
     found = reached(0.25)
-    assert found["dB) identity"] == ("2", "0.50, then 0.45; beyond 80% of it 0.05 [0.05, 0.05]", "yes")
-    assert found["dB) Fréchet"][1:] == ("0 [0, 0] is no effect, then 0; beyond 80% of it 0 [0, 0]", "not shown")
+    assert found["dB) identity"] == (
+        "2",
+        "0.50 [0.50, 0.50], then 0.45 [0.45, 0.45]; beyond 80% of it 0.05 [0.05, 0.05]",
+        "yes",
+    )
+    assert found["dB) Fréchet"][1:] == ("0 [0, 0] is no effect, then 0 [0, 0]; beyond 80% of it 0 [0, 0]", "not shown")
     said = "5 of 100 evaluations a set, after 192 once: less from 3 sets on; of 2 others advdm takes least, 50"
     assert found["others cost"] == ("1", said, "yes")
     assert reached(0.25, people=1)["dB) identity"][2] == "not shown"  # of one person nothing is
-    assert reached(0.4)["dB) identity"] == ("2", "0.50, then 0.30; beyond 80% of it -0.10 [-0.10, -0.10]", "no")
+    assert reached(0.4)["dB) identity"] == (
+        "2",
+        "0.50 [0.50, 0.50], then 0.30 [0.30, 0.30]; beyond 80% of it -0.10 [-0.10, -0.10]",
+        "no",
+    )
     costs = {(5, 50): "yes", (10, 50): "yes", (11, 50): "no", (5, 5): "no"}
     assert {cost: reached(0.25, *cost)["others cost"][2] for cost in costs} == costs
     monkeypatch.setattr(targets, "RIVALS", frozenset({"advdm", "mist"}))
@@ -586,7 +594,7 @@ def test_no_effect_has_no_half_that_could_be_kept(lab):
     results = purified(lab, worse | {("diffpure 150", person): (0.5, 0.5, 0.5) for person in (0, 1)})
     (said,) = (row for row in targets.rows(results, "ldu") if "DiffPure" in row[0] and row[2] == "identity")
     assert said[-2:] == [
-        "-0.10 [-0.10, -0.10] is no effect, then 0.00; beyond 50% of it 0.05 [0.05, 0.05]",
+        "-0.10 [-0.10, -0.10] is no effect, then 0.00 [0.00, 0.00]; beyond 50% of it 0.05 [0.05, 0.05]",
         "not shown",
     ]
 
