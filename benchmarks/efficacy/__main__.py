@@ -173,9 +173,11 @@ def show_targets(results: list[Result], ours: str) -> None:
     print("\n**What was asked of ours**\n")
     rows = list(targets.rows(results, ours))
     print_table(targets.HEAD, rows)
-    counts = sorted({int(n) for row in rows for n in row[targets.HEAD.index("n")].split(" to ") if n.isdecimal()} - {1})
-    said = ", ".join(f"{coverage(people):.0%} of trials over {people}" for people in counts)
-    print(f"\n- where people are normally distributed, an interval of 95 % holds the truth in {said}: it is too narrow")
+    counts = {int(n) for row in rows for n in row[targets.HEAD.index("n")].split(" to ") if n.isdecimal()} - {1}
+    if said := ", ".join(f"{coverage(people):.0%} of trials over {people}" for people in sorted(counts)):
+        print(
+            f"\n- where people are normally distributed, 95 % intervals hold the truth in {said}: they are too narrow"
+        )
 
 
 def show_sweep(results: list[Result], folder: Path) -> None:
