@@ -11,6 +11,7 @@ What is kept with the code need not be run again, and --suite kept prints all of
 import argparse
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,9 +172,9 @@ def show_visibility(lab: Lab, results: list[Result]) -> None:
 def show_targets(results: list[Result], ours: str) -> None:
     """Print what was asked of ours and what came of it."""
     print("\n**What was asked of ours**\n")
-    rows = list(targets.rows(results, ours))
-    print_table(targets.HEAD, rows)
-    counts = {int(n) for row in rows for n in row[targets.HEAD.index("n")].split(" to ") if n.isdecimal()} - {1}
+    print_table(targets.HEAD, targets.rows(results, ours))
+    people = Counter((r.cell.thief, r.cell.label, r.cell.purifier, r.cell.share) for r in results)
+    counts = set(people.values()) - {1}
     if said := ", ".join(f"{coverage(people):.0%} of trials over {people}" for people in sorted(counts)):
         print(
             f"\n- where people are normally distributed, 95 % intervals hold the truth in {said}: they are too narrow"

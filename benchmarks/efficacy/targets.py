@@ -42,12 +42,13 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
         own, elsewhere = ([r for r in whole if r.cell.thief == name] for name in (thief, thief + ELSEWHERE))
         unpurified, rivals = _purified(own, "none"), [r for r in own if r.cell.method in RIVALS | {CLEAN, ours}]
         attacks = [r for r in rivals if not r.cell.method.startswith("noise")]
+        known, after, other = (_pairs(each, ours) for each in (unpurified, _purified(own, HALF), elsewhere))
         for part in (
             _beside_all(thief, rivals, ours),
             _after_purifiers(thief, attacks, ours),
             _at_the_worst(thief, attacks, ours),
-            _half("half of the effect after DiffPure 150", thief, unpurified, _purified(own, HALF), ours),
-            _half("half of the effect on another model", thief, unpurified, elsewhere, ours),
+            _share("half of the effect after DiffPure 150", thief, 0.5, known, after),
+            _share("half of the effect on another model", thief, 0.5, known, other),
             _taught_by_others(thief, unpurified, ours),
         ):
             yield from part
@@ -71,8 +72,8 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
             said = [f"leads {len(names[1])} of {len(same)}", _named("ties with", names[0]), _named("trails", names[-1])]
             measured = "; ".join(filter(None, [*said, _named("not measured:", missing)]))
             reached = "no" if names[0] or names[-1] else MISSING if missing else "yes"
-            counts = sorted({len(triples) for triples in same})
-            people = " to ".join(map(str, (counts[0], *counts[1:][-1:])))
+            counts = [len(triples) for triples in same]
+            people = " to ".join(map(str, sorted({min(counts), max(counts)})))
             yield [f"leads all others ({seen})", thief, measure.name, people, measured, reached]
 
 
@@ -101,10 +102,6 @@ def _at_the_worst(thief: str, results: Sequence[Result], ours: str) -> Iterator[
         yield [asked, thief, "identity", str(len(triples)), measured, reached]
     if not found:
         yield ["the worst of all purifiers better than anyone's", thief, "identity", "-", "", MISSING]
-
-
-def _half(asked: str, thief: str, known: Sequence[Result], other: Sequence[Result], ours: str) -> Iterator[list[str]]:
-    yield from _share(asked, thief, 0.5, _pairs(known, ours), _pairs(other, ours))
 
 
 def _taught_by_others(thief: str, results: Sequence[Result], ours: str) -> Iterator[list[str]]:
