@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.efficacy import curve, order, perceptual, quality, survival, targets, transferred
+from benchmarks.efficacy import curve, natural, order, perceptual, quality, survival, targets, transferred
 from benchmarks.efficacy.cells import (
     OF_FEW,
     OURS,
@@ -112,6 +112,7 @@ def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
     if more:
         print("\n**Other measures of what thieves drew**\n")
         print_table(head, more)
+    show_quality(results)
     print(f"\n- judged by {lab.judge.name}")
     for sentence, holds in self_checks(results):
         print(f"- {'holds' if holds else 'FAILS'}: {sentence}")
@@ -146,6 +147,13 @@ def show_order(results: list[Result]) -> None:
         print(f"\n**The published order beside this one ({order.THIEF}; in brackets the rank)**\n")
         print_table(order.HEAD, order.rows(found))
         print(f"\n- {order.agreement(found)}")
+
+
+def show_quality(results: list[Result]) -> None:
+    """Print BRISQUE as far as it was taken."""
+    if rows := list(natural.rows(results)):
+        print("\n**BRISQUE (low = a clean photo)**\n")
+        print_table(natural.HEAD, rows)
 
 
 def show_repeats(lab: Lab, results: list[Result]) -> None:
@@ -283,6 +291,8 @@ def main() -> None:
     print(provenance(options.checkpoint))
     print(f"- bench {setup.results.name}: the digest of checkpoint, thieves, judge, purifiers and settings")
     measure(setup, cells, options.workers)
+    if left_out := natural.take(lab, cells):
+        print(f"- {left_out}")
     results = read(lab, cells)
     show(lab, results, setup.results, options.ours)
     if not setup.kept:

@@ -11,11 +11,13 @@ from benchmarks.table import ROOT
 
 BENCH = (
     *("benchmarks/thieves.py", "benchmarks/world.py", "benchmarks/single_file.py", "benchmarks/efficacy/measures.py"),
-    *("benchmarks/efficacy/photographs.py", "benchmarks/efficacy/quality.py"),
-    *("benchmarks/efficacy/subjects.py", "ldu/attacks/purify", "ldu/backends", "ldu/losses.py", "ldu/schedule.py"),
+    *("benchmarks/efficacy/photographs.py", "benchmarks/efficacy/subjects.py"),
+    *("ldu/attacks/purify", "ldu/backends", "ldu/losses.py", "ldu/schedule.py"),
     *("demo/people.py", "demo/portraits.py", "demo/face.py", "demo/head.py", "demo/canvas.py", "demo/behind.py"),
 )
 """What decides what a thief makes of given pictures."""
+QUALITY = ("benchmarks/efficacy/quality.py",)
+"""What decides it where measures of quality are asked for."""
 FIELD = (
     *("benchmarks/baselines", "benchmarks/thieves.py", "benchmarks/world.py", "benchmarks/efficacy/visible.py"),
     *("ldu/backends", "ldu/budget.py", "ldu/losses.py", "ldu/metrics.py", "ldu/schedule.py"),

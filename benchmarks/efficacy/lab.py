@@ -93,7 +93,8 @@ class Setup:
     def results(self) -> Path:
         """Return the folder of this setup's results."""
         own = (self.thieves, self.data, self.use, self.seed, self.bf16, self.device.type)
-        settings = repr((*own, PRESETS[self.preset], self.quality, GENERATIONS, code.digest_of(code.BENCH)))
+        decides = code.BENCH + (code.QUALITY if self.quality else ())
+        settings = repr((*own, PRESETS[self.preset], self.quality, GENERATIONS, code.digest_of(decides)))
         name = hashlib.sha256((digest(self.checkpoint) + settings).encode()).hexdigest()[:12]
         return self.folder / name
 

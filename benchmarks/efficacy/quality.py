@@ -1,10 +1,9 @@
 """Measures of quality without a reference, of what a thief drew; for those who have installed pyiqa.
 
-    BRISQUE    statistics of natural scenes, low = good              Mittal et al. 2012
     CLIP-IQA   CLIP between a good and a bad photo, 0 to 1 = good    Wang et al. 2023
     LIQE       vision and language, 1 to 5 = good                    Zhang et al. 2023
 pyiqa fetches the weights of what is asked for where they are missing. Its licence, PolyForm Noncommercial, is why
-nothing else here uses it.
+nothing else here uses it; BRISQUE comes from elsewhere (`natural`).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NAMES = {"brisque": "BRISQUE", "clipiqa": "CLIP-IQA", "liqe": "LIQE"}
+NAMES = {"clipiqa": "CLIP-IQA", "liqe": "LIQE"}
 """What they are called in the tables, by pyiqa's names."""
 SMALLEST_OF_LIQE = 224  # pixels
 
