@@ -106,6 +106,7 @@ def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
         print_table(HEAD, rows)
         texts.append("\n".join([title, *(" | ".join(row) for row in rows)]))
     show_survival(results, ours)
+    show_mixtures(results, ours)
     show_transfer(results)
     show_order(results)
     head, more = more_rows(results)
@@ -132,6 +133,14 @@ def show_survival(results: list[Result], ours: str) -> None:
         print("\n".join(["", *(f"- {sentence}" for sentence in survival.verdicts(of_thief, ours))]))
         print(f"\n**{thief}: each person after the purifier that helped the thief most, of those that both met**\n")
         print_table(survival.WORST_HEAD, survival.worst_rows(of_thief, ours))
+
+
+def show_mixtures(results: list[Result], ours: str) -> None:
+    """Print, where thieves also had pictures that nobody protected, what is left with how many."""
+    plain = [r for r in results if r.cell.purifier == "none"]
+    for thief in sorted({r.cell.thief for r in plain if r.cell.share < 1}):
+        print(f"\n**{thief} with pictures among the protected ones that nobody protected**\n")
+        print_table(survival.MIXED_HEAD, survival.mixed_rows([r for r in plain if r.cell.thief == thief], ours))
 
 
 def show_transfer(results: list[Result]) -> None:

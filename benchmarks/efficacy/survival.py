@@ -1,4 +1,7 @@
-"""What is left after every purifier, ours beside each other method: who leads, after how many, and at the worst."""
+"""What is left after every purifier, or among pictures that nobody protected, ours beside each other method.
+
+Who leads, after how many purifiers, and at the worst.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +18,8 @@ Triple = tuple[Result, Result, Result]
 """Of one person, as the thief had it: clean pictures, those of another method, ours."""
 
 COMPARED = ("clean", "other", "ours", "other minus ours")
-HEAD = ("purifier", "other", "n", *(f"{measure.name}: {of}" for measure, of in product(MEASURES, COMPARED)))
+_HEAD = ("other", "n", *(f"{measure.name}: {of}" for measure, of in product(MEASURES, COMPARED)))
+HEAD, MIXED_HEAD = ("purifier", *_HEAD), ("pictures protected", *_HEAD)
 WORST_HEAD = ("other", "purifiers and none", "n", *(f"identity: {of}" for of in COMPARED), "ours after")
 
 
@@ -27,12 +31,28 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
         ours: the method that the others are compared with.
     """
     for (purifier, label), triples in compared(results, ours).items():
-        row = [purifier, label, str(len(triples))]
-        for measure in MEASURES:
-            values = [[getattr(each, measure.field) for each in triple] for triple in triples]
-            row += [f"{fmean(of):.{measure.digits}f}" for of in zip(*values, strict=True)]
-            row.append(with_interval(differences(triples, measure), measure.digits))
-        yield row
+        yield [purifier, label, *_means(triples)]
+
+
+def mixed_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
+    """Give the same, a share of protected pictures and other method, beside pictures of which none is protected.
+
+    Args:
+        results: of one thief, no purifier.
+        ours: the method that the others are compared with.
+    """
+    for share in sorted({r.cell.share for r in results}):
+        of_share = [r for r in results if r.cell.share == share or r.cell.method == CLEAN]
+        for (_, label), triples in compared(of_share, ours).items():
+            yield [f"{share:.0%}", label, *_means(triples)]
+
+
+def _means(triples: Sequence[Triple]) -> Iterator[str]:
+    yield str(len(triples))
+    for measure in MEASURES:
+        values = [[getattr(each, measure.field) for each in triple] for triple in triples]
+        yield from (f"{fmean(of):.{measure.digits}f}" for of in zip(*values, strict=True))
+        yield with_interval(differences(triples, measure), measure.digits)
 
 
 def worst_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:

@@ -24,7 +24,7 @@ from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, curve, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
-from benchmarks.efficacy.__main__ import chosen, kept_suite, show_sweep
+from benchmarks.efficacy.__main__ import chosen, kept_suite, show_mixtures, show_sweep
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
@@ -674,6 +674,26 @@ def test_after_every_purifier_it_is_said_who_leads(lab):
     identity, frechet = survival.verdicts(results, "ldu")
     assert identity == "advdm 10, identity: of 3 purifiers ours leads after 1, ties after 1 and trails after 1"
     assert frechet == "advdm 10, Fréchet: of 3 purifiers ours leads after 0, ties after 3 and trails after 0"
+
+
+def test_shares_of_protected_pictures_are_compared_with_pictures_of_which_none_is(lab, capsys):
+    cells = [Cell("LoRA", CLEAN, 0.0, person=person) for person in range(3)]
+    cells += [
+        Cell("LoRA", method, 10.0, share=share, person=person)
+        for method, share, person in product(("advdm", "ldu"), (0.25, 1.0), range(3))
+    ]
+    for cell in cells:
+        gain = {"advdm": 0.2, "ldu": 0.4}.get(cell.method, 0.0)
+        write(lab, cell, 0.7 - gain * cell.share + cell.person / 10)
+    show_mixtures(read(lab, cells), "ldu")
+    title, *table = (line for line in capsys.readouterr().out.splitlines() if line)
+    assert title == "**LoRA with pictures among the protected ones that nobody protected**"
+    rows = [dict(zip(survival.MIXED_HEAD, line.strip("| ").split(" | "), strict=True)) for line in table[2:]]
+    assert [(row["pictures protected"], row["n"]) for row in rows] == [("25%", "3"), ("100%", "3")]
+    kept = [[row[f"identity: {of}"] for of in survival.COMPARED] for row in rows]
+    assert kept == [["0.80", "0.75", "0.70", "0.05 [0.05, 0.05]"], ["0.80", "0.60", "0.40", "0.20 [0.20, 0.20]"]]
+    show_mixtures(read(lab, [cell for cell in cells if cell.share == 1]), "ldu")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_thief_that_fails_on_clean_pictures_fails_the_self_check(lab):
