@@ -161,8 +161,8 @@ def mismatch(people: int = 4) -> list[Cell]:
 
 
 def budgets(people: int = 4) -> list[Cell]:
-    """Return the cells of ours and the field's best at ever larger budgets, as visible as each leaves them."""
-    whole = _crossed(("DreamBooth",), (OURS[0], BEST_BASELINES[0]), ("none",), people)
+    """Return the cells of ours and the field's best two at ever larger budgets, as visible as each leaves them."""
+    whole = _crossed(("DreamBooth",), (OURS[0], *BEST_BASELINES), ("none",), people)
     cells = (cell for levels in (4.0, 8.0, 10.0, 16.0, 24.0, 32.0) for cell in at_equal_budget(whole, levels))
     return list(dict.fromkeys(cells))  # clean pictures once
 

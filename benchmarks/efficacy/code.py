@@ -25,7 +25,11 @@ FIELD = (
 """What decides how a method of the field protects a picture."""
 OURS = ("ldu", "benchmarks/baselines", "benchmarks/efficacy/ours.py", "benchmarks/efficacy/visible.py")
 """What decides how ours and its controls do, with what SETTINGS says of them."""
-OWN = {"ldu_published": ("benchmarks/efficacy/published.py",), "ldu_forward": ("benchmarks/efficacy/general.py",)}
+OWN = {
+    "ldu_published": ("benchmarks/efficacy/published.py",),
+    "ldu_forward": ("benchmarks/efficacy/general.py",),
+    "z0_contrast_control": ("benchmarks/efficacy/contrasted.py",),
+}
 """What decides it besides."""
 SETTINGS = "benchmarks/efficacy/methods.py"
 """Where ours have their settings, and all are called."""

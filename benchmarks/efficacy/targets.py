@@ -17,8 +17,8 @@ from benchmarks.thieves import ELSEWHERE
 from ldu.statistics import bootstrap_interval
 
 HEAD = ("asked of ours", "thief", "by", "n", "measured", "reached")
-RIVALS = frozenset(name for name in METHODS if name == "ldu_published" or not name.startswith("ldu"))
-"""The field's methods, noise, the controls and LDU as published."""
+RIVALS = {name for name in METHODS if not name.startswith("ldu")} | {"ldu_published", "ldu_contrast"}
+"""The field's methods, noise, LDU as published and the controls: Protect's loss over pixels alone is one of them."""
 PURIFIERS = 12
 HALF = "diffpure 150"
 TAUGHT, PER_SET = "ldu_forward", "ldu"
