@@ -13,12 +13,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
-from benchmarks.efficacy import curve, natural, order, perceptual, quality, survival, targets, transferred
+from benchmarks.efficacy import costs, curve, natural, order, perceptual, quality, survival, targets, transferred
 from benchmarks.efficacy.cells import (
     OF_FEW,
     OURS,
+    SWEPT,
     Cell,
     at_equal_budget,
     at_equal_ssim,
@@ -35,7 +37,7 @@ from benchmarks.efficacy.page import write_page
 from benchmarks.efficacy.photographs import DEFAULT_PRESET, PRESETS, PhotoJudge
 from benchmarks.efficacy.run import measure
 from benchmarks.efficacy.subjects import folders_of
-from benchmarks.efficacy.tables import HEAD, Result, more_rows, read, self_checks, tables, write_json
+from benchmarks.efficacy.tables import HEAD, Result, judge_checks, more_rows, read, self_checks, tables, write_json
 from benchmarks.table import coverage, print_table, provenance
 from benchmarks.thieves import ELSEWHERE
 from benchmarks.world import require_checkpoint
@@ -45,15 +47,10 @@ from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.errors import LduError
 
+SAME = 0.02
+"""By how much two runs of a cell with one seed may differ in identity: another number of threads or processor rounds
+otherwise, and a hundred steps of training carry that on."""
 SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "full", "kept")
-
-
-def purifiers_for(checkpoint: Path) -> list[str]:
-    """Return the published stress tests that can be run."""
-    lacking = [] if is_demo(checkpoint) else [line for line in STRESS_SUITE if parse(line)[0].needs & PIXELS]
-    if lacking:
-        print(f"- left out, for want of a model of pixels beside this checkpoint: {', '.join(lacking)}")
-    return [line for line in STRESS_SUITE if line not in lacking]
 
 
 def runnable(cells: list[Cell], setup: Setup) -> list[Cell]:
@@ -61,6 +58,9 @@ def runnable(cells: list[Cell], setup: Setup) -> list[Cell]:
     if not setup.elsewhere:
         why = "for want of a second checkpoint (--other FILE)"
         cells = _without(cells, lambda cell: cell.thief.endswith(ELSEWHERE), why)
+    if not is_demo(setup.checkpoint):
+        why = "for want of a model of pixels beside this checkpoint"
+        cells = _without(cells, lambda cell: bool(parse(cell.purifier)[0].needs & PIXELS), why)
     if not is_demo(setup.checkpoint) or setup.data or setup.use == "tuning":
         why = f"for the rho of {targets.TAUGHT} learns from the demo world's tuning people"
         cells = _without(cells, lambda cell: cell.method == targets.TAUGHT, why)
@@ -74,11 +74,12 @@ def _without(cells: list[Cell], unwanted: Callable[[Cell], bool], why: str) -> l
     return left
 
 
-def suite(name: str, people: int, checkpoint: Path) -> list[Cell]:
+def suite(name: str, people: int) -> list[Cell]:
     """Return a suite's cells."""
-    if name in {"purifiers", "full"}:
-        purifiers = purifiers_for(checkpoint)
-        return full(METHODS, purifiers, people or 20) if name == "full" else purified(purifiers, people or 4)
+    if name == "full":
+        return full(METHODS, STRESS_SUITE, people or 20)
+    if name == "purifiers":
+        return purified(STRESS_SUITE, people or 4)
     if name == "field":
         return field(METHODS, people or 4)
     if name in OF_FEW:
@@ -98,9 +99,9 @@ def kept_suite(lab: Lab) -> list[Cell]:
     return cells
 
 
-def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
-    """Print the tables and write JSON and the page of pictures."""
-    texts = []
+def show(lab: Lab, results: list[Result], about: str, ours: str) -> None:
+    """Print the tables and write JSON and the page of pictures, with what they are about."""
+    folder, texts = lab.setup.results, [about]
     for title, rows in tables(results, ours):
         print(f"\n**{title}**\n")
         print_table(HEAD, rows)
@@ -114,12 +115,13 @@ def show(lab: Lab, results: list[Result], folder: Path, ours: str) -> None:
         print("\n**Other measures of what thieves drew**\n")
         print_table(head, more)
     show_quality(results)
+    show_costs(results)
     print(f"\n- judged by {lab.judge.name}")
-    for sentence, holds in self_checks(results):
+    for sentence, holds in [*judge_checks(lab, results), *self_checks(results)]:
         print(f"- {'holds' if holds else 'FAILS'}: {sentence}")
     show_visibility(lab, results)
     print("\n".join(f"- {said}" for said in origins(result.found for result in results)))
-    write_json(results, folder / "results.json")
+    write_json(results, about, folder / "results.json")
     print(f"\nPictures: {write_page(lab, results, folder / 'page', texts)}")
 
 
@@ -165,16 +167,25 @@ def show_quality(results: list[Result]) -> None:
         print_table(natural.HEAD, rows)
 
 
+def show_costs(results: list[Result]) -> None:
+    """Print what protections cost."""
+    if rows := list(costs.rows(results)):
+        print(f"\n**{costs.TITLE}**\n")
+        print_table(costs.HEAD, rows)
+
+
 def show_repeats(lab: Lab, results: list[Result]) -> None:
     """Print what was measured anew beside what is kept of it: with one seed both should agree."""
     before = kept(lab.setup.results.name)
     for anew in results:
         cell = anew.cell
         if found := before.get(lab.path(cell).stem):
+            then = Result(cell, found).identity
             said = (
                 f"{cell.thief}, {cell.label}, {cell.purifier}, person {cell.person}: identity {anew.identity:.4f} anew"
             )
-            print(f"- {said}, {Result(cell, found).identity:.4f} kept of commit {found['made']['commit']}")
+            agree = "holds" if abs(anew.identity - then) < SAME else "FAILS"
+            print(f"- {agree}: {said} is {then:.4f} as kept of commit {found['made']['commit']}")
 
 
 def show_visibility(lab: Lab, results: list[Result]) -> None:
@@ -199,13 +210,15 @@ def show_targets(results: list[Result], ours: str) -> None:
 
 
 def show_sweep(results: list[Result], folder: Path) -> None:
-    """Print, a thief, what is left of each method after DiffPure and draw it."""
-    for thief in sorted({r.cell.thief for r in results}):
-        of_thief = [r for r in results if r.cell.thief == thief]
-        print(f"\n**{thief} after DiffPure: what is left of the effect**\n")
-        print_table(curve.HEAD, curve.effect_rows(of_thief))
-        picture = folder / f"diffpure_{thief.replace(' ', '')}.png"
-        curve.draw_sweep(of_thief).save(picture)
+    """Print, a thief and kind of DiffPure, what is left of each method and draw it."""
+    for thief, purifier in product(sorted({r.cell.thief for r in results}), SWEPT):
+        swept = [r for r in results if r.cell.thief == thief and r.cell.purifier.startswith(("none", f"{purifier} "))]
+        if all(r.cell.purifier == "none" for r in swept):
+            continue
+        print(f"\n**{thief} after {purifier}: what is left of the effect**\n")
+        print_table(curve.HEAD, curve.effect_rows(swept))
+        picture = folder / f"{purifier}_{thief.replace(' ', '')}.png"
+        curve.draw_sweep(swept).save(picture)
         print(f"\nCurves: {picture}")
 
 
@@ -292,18 +305,18 @@ def main() -> None:
         kept=not options.anew and options.suite != "row",  # which is there to see whether a number has changed
     )
     lab = Lab(setup)
-    cells = kept_suite(lab) if options.suite == "kept" else suite(options.suite, options.people, options.checkpoint)
+    cells = kept_suite(lab) if options.suite == "kept" else suite(options.suite, options.people)
     if not cells:
         return
     cells = chosen(cells, options)
     cells = runnable(cells, setup)
-    print(provenance(options.checkpoint))
-    print(f"- bench {setup.results.name}: the digest of checkpoint, thieves, judge, purifiers and settings")
+    about = "\n".join([provenance(options.checkpoint), *lab.about()])
+    print(about)
     measure(setup, cells, options.workers)
     if left_out := natural.take(lab, cells):
         print(f"- {left_out}")
     results = read(lab, cells)
-    show(lab, results, setup.results, options.ours)
+    show(lab, results, about, options.ours)
     if not setup.kept:
         show_repeats(lab, results)
     if options.keep:

@@ -30,11 +30,14 @@ well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths o
 SWEEP = (15, 50, 100, 150, 250)
 """Timesteps of 1000 to which DiffPure diffuses, as the paper's own sweep has them."""
 
+SWEPT = ("diffpure", "pixel-diffpure")
+"""DiffPure in latents and in pixels."""
+
 FEW = 8
 """People for what is no main table of the full suite."""
 
-MISMATCHED = ("LoRA, mismatch", "DreamBooth, mismatch")
 FINE_TUNED = ("LoRA", "DreamBooth")
+MISMATCHED = tuple(f"{thief}, mismatch" for thief in FINE_TUNED)
 """Thieves who change weights; a second self of each works on a model that no protection knows."""
 
 
@@ -105,8 +108,9 @@ def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
 
 
 def purified(purifiers: Iterable[str], people: int = 4) -> list[Cell]:
-    """Return the cells of ours, its shift alone, the field's two strongest and noise after purifiers, two thieves."""
-    return _crossed(FINE_TUNED, ("noise_gauss", "advdm", "fsmg", "ldu", OURS[0]), purifiers, people)
+    """Return the cells of ours, its shift alone, LDU as published, the field's best two and noise, two thieves."""
+    methods = ("noise_gauss", *BEST_BASELINES, "ldu_published", "ldu", OURS[0])
+    return _crossed(FINE_TUNED, methods, purifiers, people)
 
 
 def at_equal_ssim(cells: Iterable[Cell], ssim: float) -> list[Cell]:
@@ -138,7 +142,8 @@ def fragility(people: int) -> list[Cell]:
 def sweep(people: int = 4) -> list[Cell]:
     """Return the cells of the DiffPure sweep: ours, LDU as published and the field's best, diffused ever further."""
     methods = ("ldu_published", OURS[0], *BEST_BASELINES)
-    return _crossed(FINE_TUNED, methods, ("none", *(f"diffpure {timestep}" for timestep in SWEEP)), people)
+    purifiers = [f"{purifier} {timestep}" for purifier, timestep in product(SWEPT, SWEEP)]
+    return _crossed(FINE_TUNED, methods, ("none", *purifiers), people)
 
 
 def transfer(people: int = 4) -> list[Cell]:
@@ -201,7 +206,8 @@ def full(methods: Iterable[str], purifiers: Iterable[str], people: int = 20) -> 
     """
     after = [cell for cell in purified(purifiers, people) if cell.thief == "DreamBooth"]
     few = [cell for suite in OF_FEW.values() for cell in suite(FEW)]
-    return list(dict.fromkeys([*_all_methods(list(methods), people), *after, *few]))
+    tokens = _crossed(("TI", "TI x4, mismatch"), (OURS[0], BEST_BASELINES[0]), ("none",), FEW)
+    return list(dict.fromkeys([*_all_methods(list(methods), people), *after, *few, *tokens]))
 
 
 def _all_methods(methods: list[str], people: int) -> Iterator[Cell]:

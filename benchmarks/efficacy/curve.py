@@ -56,7 +56,7 @@ def draw_sweep(results: Sequence[Result]) -> Image.Image:
 
 def timestep(purifier: str) -> int:
     """Return how far a purifier of the sweep diffuses; 0 for none."""
-    return 0 if purifier == "none" else int(purifier.removeprefix("diffpure "))
+    return 0 if purifier == "none" else int(purifier.rpartition(" ")[2])
 
 
 def _curves(results: Sequence[Result]) -> dict[str, list[Result]]:

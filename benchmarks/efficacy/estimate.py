@@ -1,6 +1,7 @@
 """How long a run will take, from the time of one evaluation here and the number of them in the missing cells.
 
-A gradient costs three evaluations, one forward and two backward.
+A gradient costs three evaluations, one forward and two backward, a decoding as much as an encoding. How many of them a
+method takes is known where results of it are kept, else guessed from its steps; purifiers are not counted.
 """
 
 import time
@@ -25,11 +26,19 @@ def estimated_seconds(lab: Lab, cells: Sequence[Cell], workers: int) -> float:
     """Return the seconds that the cells and their protections will take, shared by `workers` processes."""
     forward, encode = _probe(lab)
     made, step = protections(cells), GRADIENT * (DRAWS * forward + encode)
-    protecting = step * sum(METHODS[method].steps * PHOTOS for method, _, _ in made)
+    protecting = sum(_protection(lab, method, step, forward, encode) for method, _, _ in made)
     stealing = sum(_theft(lab.setup.thieves[cell.thief], forward, encode) for cell in cells)
     for_everybody = [METHODS[method].protect for method, _ in {(method, budget) for method, budget, _ in made}]
     training = step * sum(each.train_steps for each in for_everybody if isinstance(each, TaughtByOthers))
     return (protecting + stealing) / workers + training  # by every worker that needs it
+
+
+def _protection(lab: Lab, method: str, step: float, forward: float, encode: float) -> float:
+    cost = lab.kept_cost(method)
+    if cost is None:
+        return step * METHODS[method].steps * PHOTOS
+    denoising = cost["forwards"] + (GRADIENT - 1) * cost["backwards"]
+    return denoising * forward + (cost["encodes"] + cost["decodes"]) * encode
 
 
 def _theft(thief: Thief, forward: float, encode: float) -> float:

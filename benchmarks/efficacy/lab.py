@@ -134,6 +134,15 @@ class Lab:
             return {}
         return dict(enumerate(people_of_folder(self.setup.data, self.world.resolution)))
 
+    def about(self) -> list[str]:
+        """Return lines of a list on what makes results of this setup what they are, beside the checkpoint's own."""
+        thieves = hashlib.sha256(repr(self.setup.thieves).encode()).hexdigest()[:16]
+        lines = [f"- thieves, SHA-256 of their settings {thieves}"]
+        if other := self.setup.elsewhere:
+            lines.append(f"- the checkpoint of thieves with another model {other.name}, SHA-256 {digest(other)[:16]}")
+        named = "the digest of checkpoint, thieves, judge, purifiers and settings"
+        return [*lines, f"- bench {self.setup.results.name}: {named}"]
+
     def _prior(self, thief: Thief) -> Tensor:
         key = (thief.class_prompt, thief.elsewhere)
         if key not in self._priors:
@@ -217,6 +226,11 @@ class Lab:
         cells = {name: Cell(**found["cell"]) for name, found in self._kept.items()}
         current = [cell for name, cell in cells.items() if self.path(cell).stem == name]
         return current, len(cells) - len(current)
+
+    def kept_cost(self, method: str) -> dict[str, float] | None:
+        """Return what a method cost for a person's pictures where its results are kept with the code."""
+        costs = (found["cost"] for found in self._kept.values() if found["cell"]["method"] == method)
+        return next(costs, None)
 
     @cached_property
     def _kept(self) -> dict[str, dict[str, Any]]:

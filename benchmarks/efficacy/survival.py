@@ -110,6 +110,11 @@ def worst(results: Sequence[Result], ours: str) -> dict[str, tuple[set[str], lis
     return found
 
 
+def _place(purifier: str) -> tuple[int, str]:
+    """Return where a purifier stands in a table; those of sweeps alone come last."""
+    return (STRESS_SUITE.index(purifier) if purifier in STRESS_SUITE else len(STRESS_SUITE)), purifier
+
+
 def _worst(triples: Sequence[Triple]) -> Triple:
     clean, other, ours = (max(each, key=lambda r: r.identity) for each in zip(*triples, strict=True))
     return clean, other, ours
@@ -125,7 +130,7 @@ def compared(results: Sequence[Result], ours: str) -> dict[tuple[str, str], list
     found: dict[tuple[str, str], list[Triple]] = {}
     own = {(r.cell.purifier, r.cell.person, r.cell.visibility): r for r in results if r.cell.method == ours}
     clean = {(r.cell.purifier, r.cell.person): r for r in results if r.cell.method == CLEAN}
-    for other in sorted(results, key=lambda r: (STRESS_SUITE.index(r.cell.purifier), r.cell.label, r.cell.person)):
+    for other in sorted(results, key=lambda r: (_place(r.cell.purifier), r.cell.label, r.cell.person)):
         cell = other.cell
         same, none = own.get((cell.purifier, cell.person, cell.visibility)), clean.get((cell.purifier, cell.person))
         if same and none and cell.method not in {CLEAN, ours}:

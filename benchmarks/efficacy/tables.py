@@ -7,10 +7,12 @@ difference to one of our methods (above 0 for identity, below 0 for Fréchet: ou
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
+
+import torch
 
 from benchmarks.efficacy.cells import CLEAN, OURS, Cell
 from benchmarks.efficacy.lab import Lab
@@ -45,6 +47,8 @@ class Measure(NamedTuple):
         return self.protects * (getattr(result, self.field) - getattr(clean, self.field))
 
 
+LEARNT = 0.35
+"""Identity above which a face is the person's: somebody else's has about 0, another photo of the same person .9."""
 MEASURES = (Measure("identity", "identity", 2, -1), Measure("frechet", "Fréchet", 0, 1))
 
 
@@ -132,28 +136,45 @@ def _average(values: Sequence[float | None], digits: int = 1) -> str:
     return f"{sum(there) / len(there):.{digits}f}" if there else "-"
 
 
+def judge_checks(lab: Lab, results: Sequence[Result]) -> list[tuple[str, bool]]:
+    """Say whether the judge takes photos for the person's own, and grey pictures for no more than other people's."""
+    people = [lab.person(number) for number in sorted({r.cell.person for r in results})]
+    if len(people) < 2 or any(r.found["effect"]["no_face"] is None for r in results):
+        return []
+    identities = []
+    for own, other in zip(people, [*people[1:], people[0]], strict=True):
+        given = own.stolen, torch.zeros_like(own.stolen), other.stolen
+        identities.append([lab.judge.effect(x, own.seen).identity for x in given])
+    own, grey, other = map(fmean, zip(*identities, strict=True))
+    said = f"own {own:.2f} above {LEARNT}, grey {grey:.2f} and others' {other:.2f} below"
+    return [(f"the judge finds the person in photos: {said}", max(grey, other) < LEARNT < own)]
+
+
 def self_checks(results: Sequence[Result]) -> list[tuple[str, bool]]:
     """Say what the instrument must fulfil and whether it does, as far as the cells allow.
 
-    The limits: a thief succeeds on clean pictures (identity of faces above .35), and random noise does nothing to
-    identity that the interval of its paired difference to clean could tell.
+    The limits: a thief succeeds on clean pictures (identity of faces above LEARNT on average), and random noise does
+    nothing that the interval of its paired difference to clean could tell.
     """
     checks = []
     for thief in sorted({r.cell.thief for r in results}):
         plain = [r for r in results if r.cell.thief == thief and r.cell.purifier == "none" and r.cell.share == 1]
-        clean = {r.cell.person: r.identity for r in plain if r.cell.method == CLEAN}
-        noises: dict[str, list[Result]] = {}
+        clean = {r.cell.person: r for r in plain if r.cell.method == CLEAN}
+        noises: dict[str, list[tuple[Result, Result]]] = {}
         for r in plain:
             if r.cell.method.startswith("noise") and r.cell.person in clean:
-                noises.setdefault(r.cell.label, []).append(r)
+                noises.setdefault(r.cell.label, []).append((r, clean[r.cell.person]))
         faces = all(r.found["effect"]["no_face"] is not None for r in plain)
         if clean and faces:  # what CLIP calls alike may be any two pictures
-            mean = sum(clean.values()) / len(clean)
-            checks.append((f"{thief} succeeds on clean pictures: identity {mean:.2f} above .35", mean > 0.35))
-        for label, noise in noises.items():
-            if len(noise) > 1:
-                low, high = bootstrap_interval([r.identity - clean[r.cell.person] for r in noise])
-                checks.append((f"{thief}: {label} minus clean [{low:.2f}, {high:.2f}] holds 0", low <= 0 <= high))
+            identities = [r.identity for r in clean.values()]
+            mean, learnt = fmean(identities), sum(identity > LEARNT for identity in identities)
+            said = f"identity {mean:.2f} above {LEARNT}, of {learnt} of {len(clean)} people"
+            checks.append((f"{thief} succeeds on clean pictures: {said}", mean > LEARNT))
+        for (label, pairs), measure in product(noises.items(), MEASURES):
+            if len(pairs) > 1:
+                low, high = bootstrap_interval([measure.effect(*pair) for pair in pairs])
+                said = f"{label}, effect by {measure.name} [{low:.{measure.digits}f}, {high:.{measure.digits}f}]"
+                checks.append((f"{thief}: {said} holds 0", low <= 0 <= high))
         checks += [(f"{thief}: {sentence}", holds) for sentence, holds in _rises(plain)]
     return checks
 
@@ -175,6 +196,7 @@ def _rises(plain: Sequence[Result]) -> Iterator[tuple[str, bool]]:
             yield f"more is done where more is seen: identity {said}", kept[faint_first[-1]] < kept[faint_first[0]]
 
 
-def write_json(results: Sequence[Result], path: Path) -> None:
-    """Write all results to one file."""
-    path.write_text(json.dumps([result.found for result in results], indent=1), "utf-8")
+def write_json(results: Sequence[Result], about: str, path: Path) -> None:
+    """Write all results to one file, each with its own commit, and what command, checkpoint and thieves they are of."""
+    content = {"about": about.splitlines(), "results": [result.found for result in results]}
+    path.write_text(json.dumps(content, indent=1), "utf-8")

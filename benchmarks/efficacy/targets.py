@@ -9,6 +9,7 @@ from math import ceil
 from statistics import fmean
 
 from benchmarks.efficacy.cells import CLEAN
+from benchmarks.efficacy.costs import evaluations
 from benchmarks.efficacy.methods import METHODS
 from benchmarks.efficacy.survival import after_purifiers, compared, differences, outcome, worst
 from benchmarks.efficacy.tables import MEASURES, Result
@@ -75,6 +76,9 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
             counts = [len(triples) for triples in same]
             people = " to ".join(map(str, sorted({min(counts), max(counts)})))
             yield [f"leads all others ({seen})", thief, measure.name, people, measured, reached]
+    for label in (f"{ours} {budget:g}" for budget in BUDGETS):
+        if not any(triples[0][2].cell.label == label for triples in found.values()):
+            yield [f"leads all others ({label})", thief, "-", "-", "", MISSING]
 
 
 def _after_purifiers(thief: str, results: Sequence[Result], ours: str) -> Iterator[list[str]]:
@@ -151,11 +155,6 @@ def _cost(results: Sequence[Result]) -> list[str]:
     missing = {name for name in RIVALS if not name.startswith("noise")} - costs.keys()
     reached = "no" if own > COST * per_set or own >= costs[cheapest] else MISSING if missing else "yes"
     return [asked, "-", "cost", "1", "; ".join(filter(None, [measured, _named("not measured:", missing)])), reached]
-
-
-def evaluations(cost: dict[str, float]) -> int:
-    """Return how many evaluations a cost is made of."""
-    return round(sum(cost[of] for of in ("forwards", "backwards", "encodes", "decodes")))
 
 
 def _pairs(results: Sequence[Result], method: str) -> Pairs:

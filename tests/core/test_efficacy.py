@@ -22,17 +22,17 @@ from benchmarks import thieves
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code, curve, order, perceptual, survival, targets, transferred
+from benchmarks.efficacy import code, costs, curve, estimate, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
-from benchmarks.efficacy.__main__ import chosen, kept_suite, show_mixtures, show_sweep
+from benchmarks.efficacy.__main__ import chosen, kept_suite, show_mixtures, show_repeats, show_sweep
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
-from benchmarks.efficacy.measures import Judge
+from benchmarks.efficacy.measures import Effect, Judge
 from benchmarks.efficacy.methods import METHODS, protect
 from benchmarks.efficacy.page import GAP, HEAD_HEIGHT, draw_sheet
 from benchmarks.efficacy.subjects import drawn_people
-from benchmarks.efficacy.tables import HEAD, MEASURES, read, self_checks, tables
+from benchmarks.efficacy.tables import HEAD, MEASURES, judge_checks, read, self_checks, tables
 from benchmarks.efficacy.visible import SCALES, STRONGEST, as_visible_as
 from benchmarks.table import ROOT
 from benchmarks.world import World, load_world
@@ -227,7 +227,7 @@ def lab(tmp_path, monkeypatch):
     return Lab(Setup(WEIGHTS, tmp_path / "efficacy"))
 
 
-COSTS = ("forwards", "backwards", "encodes", "decodes")
+COSTS = (*costs.EVALUATIONS, "seconds")
 
 
 def write(lab, cell, identity, frechet=10.0, evaluations=0):
@@ -436,7 +436,7 @@ def test_the_sweep_tells_of_each_thief_what_is_left_beside_clean_pictures_that_w
         found = (0.5, 40) if cell.method == CLEAN else (lost + step / 1000, 100 - step / 5)
         write(lab, cell, *found)
     results = read(lab, cells)
-    of_lora = [r for r in results if r.cell.thief == "LoRA"]
+    of_lora = [r for r in results if r.cell.thief == "LoRA" and "pixel" not in r.cell.purifier]
     identity, frechet = (dict(zip(curve.HEAD, row, strict=True)) for row in curve.effect_rows(of_lora))
     assert identity["not purified"] == "0.30 [0.30, 0.30]"
     assert identity["DiffPure 250"] == "0.05 [0.05, 0.05]"
@@ -446,7 +446,9 @@ def test_the_sweep_tells_of_each_thief_what_is_left_beside_clean_pictures_that_w
     printed = capsys.readouterr().out
     assert "0.30 [0.30, 0.30]" in printed
     assert "0.10 [0.10, 0.10]" in printed
-    assert sorted(file.name for file in tmp_path.glob("*.png")) == ["diffpure_DreamBooth.png", "diffpure_LoRA.png"]
+    assert sorted(file.name for file in tmp_path.glob("*.png")) == sorted(
+        f"{purifier}_{thief}.png" for purifier, thief in product(plan.SWEPT, plan.FINE_TUNED)
+    )
 
 
 def purified(lab, found, method="advdm"):
@@ -486,7 +488,8 @@ def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
     found = reached(lead)
     assert found.pop("leads all others (ldu 10)") == ("leads 1 of 1", "yes")
     assert {verdict for _, verdict in found.values()} == {"not measured"}
-    assert len(found) == 6
+    assert "leads all others (ldu 8)" in found
+    assert len(found) == 7
     monkeypatch.setattr(targets, "RIVALS", frozenset({"advdm", "mist"}))
     assert reached(lead)["leads all others (ldu 10)"] == ("leads 1 of 1; not measured: mist", "not measured")
     monkeypatch.setattr(targets, "BUDGETS", ())
@@ -529,6 +532,46 @@ def test_a_rho_for_everybody_is_trained_once_and_each_picture_costs_what_applyin
     assert max_abs_levels(to_levels(x), to_levels(made[0].x)) <= 10
     spent = made[0].cost
     assert [spent.forwards, spent.backwards, spent.encodes, spent.decodes] == [10, 0, 2, 4]  # (2k + 1, 1, 2) a picture
+
+
+def test_costs_are_told_once_a_protection_and_cheapest_first(lab):
+    told = {"ldu": ((20, 40), "-"), "ldu_forward": ((5, 5), "192"), CLEAN: ((0, 0), "")}
+    cells = [
+        Cell(thief, name, 0.0 if name == CLEAN else 10.0, person=person)
+        for thief, name, person in product(("LoRA", "DreamBooth"), told, (0, 1))
+    ]
+    for cell in cells:
+        write(lab, cell, 0.5, evaluations=told[cell.method][0][cell.person])
+        found = lab.found(cell)
+        if cell.method != "ldu_forward":
+            del found["once"]
+        lab.path(cell).write_text(json.dumps(found))
+    rows = [dict(zip(costs.HEAD, row, strict=True)) for row in costs.rows(read(lab, cells))]
+    assert [row["method"] for row in rows] == ["ldu_forward 10", "ldu 10"]
+    assert [row["all"] for row in rows] == ["5", "30"]
+    assert [row["n"] for row in rows] == ["2", "2"]
+    assert [row["all, once for everybody"] for row in rows] == ["192", "-"]
+
+
+def test_the_time_of_a_protection_is_told_from_what_it_cost_before(lab, monkeypatch):
+    monkeypatch.setattr(estimate, "_probe", lambda lab: (1.0, 2.0))  # seconds of an evaluation, of an encoding
+    monkeypatch.setattr(estimate, "_theft", lambda *_: 0.0)
+    cell = Cell("LoRA", "ldu_contrast", 10.0)  # without steps of its own that a guess could count
+    assert estimate.estimated_seconds(lab, [cell], workers=2) == 0
+    write(lab, cell, 0.5)
+    found = lab.found(cell) | {"cost": {"forwards": 30, "backwards": 10, "encodes": 4, "decodes": 1, "seconds": 9}}
+    ledger.keep(lab.setup.results.name, {lab.path(cell).stem: found})
+    assert estimate.estimated_seconds(Lab(lab.setup), [cell], workers=2) == (30 + 2 * 10 + 5 * 2) / 2
+
+
+@pytest.mark.parametrize(("anew", "said"), [(0.501, "holds"), (0.6, "FAILS")])
+def test_what_is_measured_anew_should_be_what_is_kept(lab, capsys, anew, said):
+    cell = Cell("LoRA", "advdm", 10.0)
+    write(lab, cell, 0.5)
+    ledger.keep(lab.setup.results.name, {lab.path(cell).stem: lab.found(cell)})
+    write(lab, cell, anew)
+    show_repeats(lab, read(lab, [cell]))
+    assert capsys.readouterr().out.startswith(f"- {said}: LoRA, advdm 10, none, person 0: identity {anew:.4f} anew")
 
 
 def test_a_rho_of_other_people_is_asked_for_most_of_the_effect_at_a_tenth_of_the_cost(lab, monkeypatch):
@@ -700,6 +743,38 @@ def test_a_thief_that_fails_on_clean_pictures_fails_the_self_check(lab):
     for identity, holds in ((0.5, True), (0.2, False)):
         write(lab, Cell("TI", CLEAN, 0.0), identity)
         assert [ok for _, ok in self_checks(read(lab, [Cell("TI", CLEAN, 0.0)]))] == [holds]
+
+
+@pytest.mark.parametrize(
+    ("noise", "holds"), [((0.5, 40), (True, True)), ((0.3, 40), (False, True)), ((0.5, 70), (True, False))]
+)
+def test_noise_that_does_something_by_either_measure_fails_the_self_check(lab, noise, holds):
+    cells = [
+        Cell("LoRA", name, *given, person=n) for name, *given in ((CLEAN, 0.0), ("noise_gauss", 10.0)) for n in (0, 1)
+    ]
+    for cell in cells:
+        write(lab, cell, *((0.5, 40) if cell.method == CLEAN else noise))
+    learnt, *found = self_checks(read(lab, cells))
+    assert learnt == ("LoRA succeeds on clean pictures: identity 0.50 above 0.35, of 2 of 2 people", True)
+    assert tuple(ok for _, ok in found) == holds
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_a_judge_that_sees_the_person_in_a_grey_picture_fails_the_self_check(lab, people, judge, monkeypatch, finds):
+    for number in (0, 1):
+        monkeypatch.setitem(lab._people, number, people[number])
+        write(lab, Cell("LoRA", CLEAN, 0.0, person=number), 0.5)
+    monkeypatch.setitem(lab.__dict__, "judge", judge if finds else Blind())
+    results = read(lab, [Cell("LoRA", CLEAN, 0.0, person=number) for number in (0, 1)])
+    assert [ok for _, ok in judge_checks(lab, results)] == [finds]
+    assert judge_checks(lab, results[:1]) == []  # nobody else to compare with
+
+
+class Blind:
+    """A judge to whom everything is the person."""
+
+    def effect(self, x, seen):
+        return Effect(0.9, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(("at_26_db", "holds"), [(0.4, True), (0.6, False)])
