@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import folder_memory, full_size, inversion, protect_photos, speed, stress_test, table
+from benchmarks import folder_memory, full_size, inversion, protect_photos, reach, speed, stress_test, table
 from demo.pipeline import WEIGHTS
 
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"the demo checkpoint {WEIGHTS.name} is not there")
@@ -24,6 +24,20 @@ def test_the_walk_with_its_record_comes_back_on_the_demo_checkpoint(capsys):
     assert float(found["error, none"]) > float(found["miss, record"])
     assert found["NFE"] == "5"
     assert table.digest(WEIGHTS)[:16] in printed
+
+
+@needs_weights
+def test_what_each_way_of_changing_a_picture_reaches_is_told_at_one_visibility(capsys):
+    reach.main(["--row"])
+    lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    ways = {tuple(line[:2]): dict(zip(reach.HEAD, line, strict=True)) for line in lines if line[0] in reach.WAYS}
+    assert len(ways) == len(reach.WAYS) * len(reach.DIRECTIONS)
+    assert {row["PSNR dB"][:2] for row in ways.values()} == {"36"}
+    rises = {key: float(row["file, rise %"]) for key, row in ways.items()}
+    assert rises["pixels", "at random"] < 5 < rises["z_T", "of the loss"] < rises["pixels", "of the loss"]
+    after = lines[lines.index(list(reach.PASSED_HEAD)) + 2 :]
+    passed = {line[0]: float(line[2]) for line in after}
+    assert max(passed[band] for band in reach.BANDS) < 0.7 < passed["what the walk passes on most"]
 
 
 @needs_weights
