@@ -35,7 +35,8 @@ class Person:
     Args:
         name: in the tables.
         reference, stolen, clean: sets A, B and C.
-        seen: what generations are compared with: clean photos of the person, B's originals among them.
+        seen: what generations are compared with, clean photos of the person: of drawn people in no set, of a folder's
+            those of B and C.
     """
 
     name: str
