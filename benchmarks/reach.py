@@ -19,6 +19,7 @@ z_0 beside the shift's), how visible that is, and how much of the decoded change
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,18 +131,22 @@ class Case:
         """Return what the table says of a direction, without how often."""
         change = direction * self._length(way, direction)
         residual = self.residual(way, change)
-        own, walker = self.surrogate.adversary, self.surrogate.walker
-        clean = self.subject.record.z_0
-        latent = float("nan") if way == "pixels" else self._rise(own, self.z_0(way, change), clean)
-        after, before = self.encoded(residual), self.encoded(torch.zeros_like(residual))
+        latent = float("nan") if way == "pixels" else self._rises(self.z_0(way, change))[0]
+        file, empty = self._rises(self.encoded(residual))
         seen = psnr_db(self.subject.original, compose(self.subject.original, residual, 255))
-        file, empty = (self._rise(denoiser, after, before) for denoiser in (own, walker))
         return [float(seen), 100 * _coarse(residual), latent, file, empty, file - empty]
 
-    def _rise(self, denoiser: Denoiser, after: Latent, before: Latent) -> float:
-        """Return by how many per cent a loss is higher, on draws that found no direction."""
-        changed, clean = (self.loss(denoiser, z_0, seed=2) for z_0 in (after, before))
-        return 100 * (changed / clean - 1).item()
+    def _rises(self, z_0: Latent) -> list[float]:
+        """Return by how many per cent the personalizer's loss and the empty prompt's are higher than on the picture."""
+        return [100 * (own / clean - 1).item() for own, clean in zip(self._losses(z_0), self._clean, strict=True)]
+
+    def _losses(self, z_0: Latent) -> list[Tensor]:
+        """Return both losses on draws that found no direction."""
+        return [self.loss(denoiser, z_0, seed=2) for denoiser in (self.surrogate.adversary, self.surrogate.walker)]
+
+    @cached_property
+    def _clean(self) -> list[Tensor]:
+        return self._losses(self.subject.record.z_0)
 
     def _length(self, way: str, direction: Tensor) -> float:
         """Return the length at which the residual's RMS is VISIBLE; the walk bends, so it is approached."""
@@ -233,6 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = list(cases(world, *size))
     tables: dict[tuple[str, ...], list[list[str]]] = {HEAD: [], PASSED_HEAD: []}
     for head, name, values in measure(found):
+        print(f"measured: {name}", file=sys.stderr, flush=True)
         tables[head].append([*name.split(" | "), str(len(values)), *_columns(head, values)])
     for head, rows in tables.items():
         print()

@@ -49,6 +49,8 @@ class Measure(NamedTuple):
 
 LEARNT = 0.35
 """Identity above which a face is the person's: somebody else's has about 0, another photo of the same person .9."""
+JUDGED = 4
+"""People whom the judge is shown: drawing one takes seconds."""
 MEASURES = (Measure("identity", "identity", 2, -1), Measure("frechet", "Fréchet", 0, 1))
 
 
@@ -137,8 +139,8 @@ def _average(values: Sequence[float | None], digits: int = 1) -> str:
 
 
 def judge_checks(lab: Lab, results: Sequence[Result]) -> list[tuple[str, bool]]:
-    """Say whether the judge takes photos for the person's own, and grey pictures for no more than other people's."""
-    people = [lab.person(number) for number in sorted({r.cell.person for r in results})]
+    """Say whether the judge takes photos of a few for their own, and grey pictures for no more than other people's."""
+    people = [lab.person(number) for number in sorted({r.cell.person for r in results})[:JUDGED]]
     if len(people) < 2 or any(r.found["effect"]["no_face"] is None for r in results):
         return []
     identities = []
