@@ -1,6 +1,6 @@
 """Why the shift of z_T alone does little: what each way of changing a picture can reach at the same visibility.
 
-    python -m benchmarks.reach          both tables, four pictures, about five minutes
+    python -m benchmarks.reach          both tables, four pictures: ten minutes of a busy core
     python -m benchmarks.reach --row    one picture, hardly measured
 
 A picture is changed in one direction until the change's RMS is 4 levels (36 dB), through
