@@ -7,7 +7,8 @@ A picture is changed in one direction until the change's RMS is 4 levels (36 dB)
     z_T       a shift of z_T, denoised with the record, decoded and carried over as `ldu.protect` does
     z_0       a shift of the latent itself, without a walk
     pixels    a change of the pixels
-in the steepest direction of the personalizer's loss on the file, in that of its contrast (`ldu.refine`), or at random.
+in the steepest direction of the personalizer's loss on the file, in that of its contrast, or at random; both with the
+loss's own weights, where `ldu.refine` has those of velocity.
 Directions are found and judged on different draws of noise. The rise is that of the loss beside the clean picture's:
     latent    of z_0 before it is decoded; what the walk brings
     file      of the encoding of the 8-bit picture; what a thief trains on
@@ -15,7 +16,7 @@ Directions are found and judged on different draws of noise. The rise is that of
     own       file minus empty: what makes it hard to learn this person
     coarse    share of the change's energy in waves of 16 pixels and longer
 The second table has shifts of z_T of a tenth of its spread: how much of them the walk passes on (RMS of the change of
-z_0 beside the shift's), how visible that is, and how much of the decoded change the 8-bit file gives back when encoded.
+z_0 beside the shift's), how visible that is, and how much of the change of z_0 the 8-bit file gives back when encoded.
 """
 
 import argparse
@@ -47,7 +48,8 @@ from ldu.trajectory import denoise
 VISIBLE = 4.0  # levels, RMS
 TENTH = 0.1
 BATCH = 16
-FIRST = 40  # of the tuning people: nobody else uses these
+TINY = 1e-20
+FIRST = 40  # of the tuning people, whom no table of thieves has
 WAYS = ("z_T", "z_0", "pixels")
 DIRECTIONS = ("of the loss", "of its contrast", "at random")
 HEAD = (
@@ -95,7 +97,7 @@ class Case:
 
     def encoded(self, residual: Levels) -> Latent:
         """Return what a thief trains on: the encoding of the 8-bit picture; differentiable."""
-        return self.surrogate.autoencoder.encode(to_pixels(compose(self.subject.original, residual, 255))).float()
+        return self.surrogate.autoencoder.encode(to_pixels(compose(self.subject.working, residual, 255))).float()
 
     def loss(self, denoiser: Denoiser, z_0: Latent, seed: int) -> Tensor:
         """Return the mean loss of a latent (1, c, h, w) over the draws of a seed."""
@@ -106,10 +108,10 @@ class Case:
 
     def direction(self, way: str, name: str) -> Tensor:
         """Return a direction of unit RMS."""
-        start = {"z_T": self.subject.record.z_T, "z_0": self.subject.record.z_0, "pixels": self.subject.original}[way]
+        start = {"z_T": self.subject.record.z_T, "z_0": self.subject.record.z_0, "pixels": self.subject.working}[way]
         if name == "at random":
             return _unit(torch.randn(start.shape, generator=torch.Generator().manual_seed(5)).to(start))
-        change = torch.full_like(start, 1e-6).requires_grad_()  # of exactly 0 the walk returns the record's latent
+        change = torch.zeros_like(start).requires_grad_()
         z_0 = self.encoded(self.residual(way, change))
         slope = self._slopes[0] if name == "of the loss" else self._slopes[1]
         return _unit(torch.autograd.grad(z_0, change, slope)[0])
@@ -118,9 +120,9 @@ class Case:
     def _slopes(self) -> tuple[Latent, Latent]:
         """Return the slope of the personalizer's loss at the picture, and the same at a contrast of 1."""
         with torch.no_grad():
-            z_0 = self.encoded(torch.zeros_like(self.subject.original))
+            z_0 = self.encoded(torch.zeros_like(self.subject.working))
         own, common = (self._slope(denoiser, z_0) for denoiser in (self.surrogate.adversary, self.surrogate.walker))
-        return own, own - (own * common).sum() / common.square().sum() * common
+        return own, own - (own * common).sum() / common.square().sum().clamp(min=TINY) * common
 
     def _slope(self, denoiser: Denoiser, z_0: Latent) -> Latent:
         z_0 = z_0.detach().requires_grad_()
@@ -128,12 +130,12 @@ class Case:
 
     @torch.no_grad()  # a measurement
     def row(self, way: str, name: str, direction: Tensor) -> list[float]:
-        """Return what the table says of a direction, without how often."""
+        """Return what the table says of a direction, from PSNR on."""
         change = direction * self._length(way, direction)
         residual = self.residual(way, change)
         latent = float("nan") if way == "pixels" else self._rises(self.z_0(way, change))[0]
         file, empty = self._rises(self.encoded(residual))
-        seen = psnr_db(self.subject.original, compose(self.subject.original, residual, 255))
+        seen = psnr_db(self.subject.working, compose(self.subject.working, residual, 255))
         return [float(seen), 100 * _coarse(residual), latent, file, empty, file - empty]
 
     def _rises(self, z_0: Latent) -> list[float]:
@@ -175,7 +177,7 @@ class Case:
         for _ in range(steps):
             with torch.no_grad():
                 moved = self.z_0("z_T", TENTH * direction) - self.z_0("z_T", -TENTH * direction)
-            change = torch.full_like(direction, 1e-6).requires_grad_()
+            change = torch.zeros_like(direction).requires_grad_()
             direction = _unit(torch.autograd.grad(self.z_0("z_T", change), change, moved)[0])
         return direction
 
@@ -202,17 +204,17 @@ def _coarse(residual: Levels) -> float:
 
 def cases(world: World, people: int, pictures: int, draws: int, ti_steps: int) -> Iterator[Case]:
     """Give the cases of people that no other table uses, each with a personalizer of their own pictures."""
-    for person in drawn_people(people, use="tuning", first=FIRST):
+    for person in drawn_people(people, use="tuning", first=FIRST, seen=0):
         generator = torch.Generator().manual_seed(0)
         surrogate = Shift(inversion=InversionConfig(ti_steps=ti_steps)).surrogate(world, person.stolen, generator)
         for photo in to_levels(person.stolen).round().to(world.device).split(1)[:pictures]:
             yield Case(surrogate, prepare(surrogate, photo, None, WalkConfig()), draws)
 
 
-def measure(found: Sequence[Case]) -> Iterator[tuple[tuple[str, ...], str, list[list[float]]]]:
+def measure(found: Sequence[Case]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], list[list[float]]]]:
     """Give each row's table, name and values of all cases."""
     for way, name in product(WAYS, DIRECTIONS):
-        yield HEAD, f"{way} | {name}", [case.row(way, name, case.direction(way, name)) for case in found]
+        yield HEAD, (way, name), [case.row(way, name, case.direction(way, name)) for case in found]
     shifts: dict[str, Callable[[Case], Tensor]] = {
         name: lambda case, band=band: case.band(*band) for name, band in BANDS.items()
     } | {
@@ -221,7 +223,7 @@ def measure(found: Sequence[Case]) -> Iterator[tuple[tuple[str, ...], str, list[
         "steepest of its contrast": lambda case: case.direction("z_T", DIRECTIONS[1]),
     }
     for name, direction in shifts.items():
-        yield PASSED_HEAD, name, [case.passed(direction(case)) for case in found]
+        yield PASSED_HEAD, (name,), [case.passed(direction(case)) for case in found]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -238,8 +240,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = list(cases(world, *size))
     tables: dict[tuple[str, ...], list[list[str]]] = {HEAD: [], PASSED_HEAD: []}
     for head, name, values in measure(found):
-        print(f"measured: {name}", file=sys.stderr, flush=True)
-        tables[head].append([*name.split(" | "), str(len(values)), *_columns(head, values)])
+        print(f"measured: {', '.join(name)}", file=sys.stderr, flush=True)
+        tables[head].append([*name, str(len(values)), *_columns(head, values)])
     for head, rows in tables.items():
         print()
         print_table(head, rows)

@@ -141,8 +141,9 @@ def show_mixtures(results: list[Result], ours: str) -> None:
     """Print, where thieves also had pictures that nobody protected, what is left with how many."""
     plain = [r for r in results if r.cell.purifier == "none"]
     for thief in sorted({r.cell.thief for r in plain if r.cell.share < 1}):
-        print(f"\n**{thief} with pictures among the protected ones that nobody protected**\n")
-        print_table(survival.MIXED_HEAD, survival.mixed_rows([r for r in plain if r.cell.thief == thief], ours))
+        if rows := list(survival.mixed_rows([r for r in plain if r.cell.thief == thief], ours)):
+            print(f"\n**{thief}, some of whose pictures nobody protected**\n")
+            print_table(survival.MIXED_HEAD, rows)
 
 
 def show_transfer(results: list[Result]) -> None:
@@ -306,19 +307,18 @@ def main() -> None:
     )
     lab = Lab(setup)
     cells = kept_suite(lab) if options.suite == "kept" else suite(options.suite, options.people)
+    cells = runnable(chosen(cells, options), setup) if cells else []
     if not cells:
         return
-    cells = chosen(cells, options)
-    cells = runnable(cells, setup)
     about = "\n".join([provenance(options.checkpoint), *lab.about()])
     print(about)
-    measure(setup, cells, options.workers)
+    anew = measure(setup, cells, options.workers)
     if left_out := natural.take(lab, cells):
         print(f"- {left_out}")
     results = read(lab, cells)
     show(lab, results, about, options.ours)
     if not setup.kept:
-        show_repeats(lab, results)
+        show_repeats(lab, [result for result in results if result.cell in anew])
     if options.keep:
         found = {lab.path(result.cell).stem: result.found for result in results}
         print(f"{keep(setup.results.name, found)} results are kept with the code now")

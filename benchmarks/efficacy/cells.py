@@ -37,8 +37,8 @@ FEW = 8
 """People for what is no main table of the full suite."""
 
 FINE_TUNED = ("LoRA", "DreamBooth")
-MISMATCHED = tuple(f"{thief}, mismatch" for thief in FINE_TUNED)
 """Thieves who change weights; a second self of each works on a model that no protection knows."""
+MISMATCHED = tuple(f"{thief}, mismatch" for thief in FINE_TUNED)
 
 
 @dataclass(frozen=True, order=True)
@@ -154,10 +154,12 @@ def transfer(people: int = 4) -> list[Cell]:
 
 
 def mixtures(people: int = 4) -> list[Cell]:
-    """Return the cells of thieves who also have pictures that nobody protected: ours and the field's best."""
+    """Return the cells of thieves who also have pictures that nobody protected: ours and the field's best.
+
+    Clean pictures have shares too: who has fewer of set B has more of set C, and learns otherwise from it.
+    """
     whole = _crossed(("DreamBooth",), (OURS[0], BEST_BASELINES[0]), ("none",), people)
-    mixed = product((cell for cell in whole if cell.method != CLEAN), (0.25, 0.5, 0.75))
-    return [*whole, *(replace(cell, share=share) for cell, share in mixed)]
+    return [replace(cell, share=share) for cell, share in product(whole, (0.25, 0.5, 0.75, 1.0))]
 
 
 def mismatch(people: int = 4) -> list[Cell]:

@@ -21,6 +21,8 @@ from ldu.refine import RefineConfig
 from ldu.shapes import Latent
 from ldu.train import Surrogate, TrainConfig, mean_loss, published_latent
 
+TINY = 1e-20  # a picture without any slope stays where it is
+
 
 def z0_contrast(world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator) -> Tensor:
     """Return pictures x (n, 3, h, w) after shifts of their latents, 8-bit."""
@@ -34,12 +36,12 @@ def _shifted(
     with torch.no_grad():
         z_0 = world.encode(x).float()
         clean = world.decode(z_0)
-    original = to_levels(x).round().to(clean.device)
+    original = to_levels(x).round()
     shift = torch.zeros_like(z_0, requires_grad=True)
     optimizer = torch.optim.Adam([shift], RATE)
     for _ in range(steps):
         residual = residual_levels(clean, world.decode(z_0 + shift))
-        published = published_latent(surrogate, compose(original, residual, budget_levels), (), generator)
+        published = published_latent(surrogate, compose(original, residual, budget_levels).to(z_0), (), generator)
         optimizer.zero_grad()
         published.backward(-_slope(surrogate, published.detach(), generator))
         optimizer.step()
@@ -56,7 +58,7 @@ def _slope(surrogate: Surrogate, z_0: Latent, generator: torch.Generator) -> Lat
     slope = _gradient(surrogate, surrogate.adversary, z_0, generator)
     generator.set_state(drawn)
     common = _gradient(surrogate, surrogate.walker, z_0, generator)
-    return slope - (slope * common).sum() / common.square().sum() * common
+    return slope - (slope * common).sum() / common.square().sum().clamp(min=TINY) * common
 
 
 def _gradient(surrogate: Surrogate, denoiser: Denoiser, z_0: Latent, generator: torch.Generator) -> Latent:

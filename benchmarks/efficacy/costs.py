@@ -26,15 +26,19 @@ def rows(results: Sequence[Result]) -> Iterator[list[str]]:
     by_method: dict[tuple[str, float], list[dict]] = {}
     for (method, budget, _), found in sorted(made.items(), key=lambda each: each[0]):
         by_method.setdefault((method, budget), []).append(found)
-    for (method, budget), found in sorted(by_method.items(), key=lambda each: evaluations(each[1][0]["cost"])):
-        costs = [each["cost"] for each in found]
-        means = {of: fmean(cost[of] for cost in costs) for of in (*EVALUATIONS, "seconds")}
+    means = {key: _means([each["cost"] for each in found]) for key, found in by_method.items()}
+    for method, budget in sorted(means, key=lambda key: evaluations(means[key])):
+        found, mean = by_method[method, budget], means[method, budget]
         once = found[0].get("once")
         yield [
             f"{method} {budget:g}",
             str(len(found)),
-            *(f"{means[of]:.0f}" for of in EVALUATIONS),
-            str(evaluations(means)),
-            f"{means['seconds']:.0f}",
+            *(f"{mean[of]:.0f}" for of in EVALUATIONS),
+            str(evaluations(mean)),
+            f"{mean['seconds']:.0f}",
             str(evaluations(once)) if once else "-",
         ]
+
+
+def _means(costs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {of: fmean(cost[of] for cost in costs) for of in (*EVALUATIONS, "seconds")}

@@ -14,7 +14,8 @@ from benchmarks.table import with_interval
 SIZE = (1040, 420)
 COLOURS: tuple[Colour, ...] = ((0, 114, 178), (110, 110, 110), (213, 94, 0), (0, 158, 115), (204, 121, 167))
 BOXES = {"identity": (60, 80, 500, 360), "frechet": (590, 80, 1020, 360)}
-TITLES = {"identity": "identity, low = protected", "frechet": "Fréchet, high = protected"}
+TITLES = {"identity": "identity, low = protected", "frechet": "Frechet distance, high = protected"}
+"""Pillow's own font, which draws them, has no é."""
 HEAD = ("method", "effect on", "not purified", *(f"DiffPure {timestep}" for timestep in SWEEP))
 TIMESTEPS = Axis(0, max(SWEEP), (0, *SWEEP[1:]))
 
@@ -39,7 +40,7 @@ def draw_sweep(results: Sequence[Result]) -> Image.Image:
     sheet, found = Sheet(*SIZE), _curves(results)
     colours = {label: COLOURS[number % len(COLOURS)] for number, label in enumerate(found)}
     for number, (label, colour) in enumerate(colours.items()):
-        left = 60 + 200 * number
+        left = 60 + (SIZE[0] - 80) // len(colours) * number
         sheet.line([(left, 25), (left + 24, 25)], colour)
         sheet.text((left + 30, 25), label, anchor="lm")
     for measure, box in BOXES.items():

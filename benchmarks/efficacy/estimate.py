@@ -1,7 +1,8 @@
 """How long a run will take, from the time of one evaluation here and the number of them in the missing cells.
 
 A gradient costs three evaluations, one forward and two backward, a decoding as much as an encoding. How many of them a
-method takes is known where results of it are kept, else guessed from its steps; purifiers are not counted.
+method takes is known where results of it are kept, with a gradient through every encoding and decoding at worst, else
+guessed from its steps; purifiers are not counted.
 """
 
 import time
@@ -38,7 +39,7 @@ def _protection(lab: Lab, method: str, step: float, forward: float, encode: floa
     if cost is None:
         return step * METHODS[method].steps * PHOTOS
     denoising = cost["forwards"] + (GRADIENT - 1) * cost["backwards"]
-    return denoising * forward + (cost["encodes"] + cost["decodes"]) * encode
+    return denoising * forward + GRADIENT * (cost["encodes"] + cost["decodes"]) * encode
 
 
 def _theft(thief: Thief, forward: float, encode: float) -> float:

@@ -36,15 +36,14 @@ def take(lab: Lab, cells: Sequence[Cell]) -> str:
     Returns:
         A sentence on why nothing was done, or "".
     """
-    lacking = [cell for cell in cells if lab.pictures(cell) and NAME not in (lab.found(cell) or {NAME: None})]
-    if not lacking:
-        return ""
-    if find_spec(NAME) is None:
+    there = ((cell, lab.pictures(cell), lab.found(cell)) for cell in cells)
+    lacking = [(cell, file, found) for cell, file, found in there if file and found and NAME not in found]
+    if lacking and find_spec(NAME) is None:
         return f"BRISQUE of {len(lacking)} cells is left out: the package brisque is not installed (extra: quality)."
-    for cell in lacking:
-        with np.load(str(lab.pictures(cell))) as file:
-            found = {kind: brisque(file[kind]) for kind in ("published", "drawn")}
-        write_json(lab.path(cell), (lab.found(cell) or {}) | {NAME: found | {"version": version(NAME)}})
+    for cell, file, found in lacking:
+        with np.load(file) as pictures:
+            taken = {kind: brisque(pictures[kind]) for kind in ("published", "drawn")}
+        write_json(lab.path(cell), found | {NAME: taken | {"version": version(NAME)}})
     return ""
 
 
@@ -60,7 +59,7 @@ def rows(results: Sequence[Result]) -> Iterator[list[str]]:
     key = lambda r: (condition(r.cell), r.cell.budget_levels, r.cell.visibility, r.cell.label)  # noqa: E731
     for ((thief, purifier, share), *_, label), group in groupby(sorted(taken, key=key), key=key):
         of_method = list(group)
-        pairs = [(r, clean.get(((thief, purifier, 1.0), r.cell.person))) for r in of_method if r.cell.method != CLEAN]
+        pairs = [(r, clean.get((condition(r.cell), r.cell.person))) for r in of_method if r.cell.method != CLEAN]
         yield [
             thief,
             purifier,

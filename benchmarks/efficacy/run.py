@@ -36,18 +36,19 @@ def _steal(cells: list[Cell]) -> None:
     _lab.run(cells)
 
 
-def measure(setup: Setup, cells: Sequence[Cell], workers: int) -> None:
-    """Run what is missing, protections first."""
+def measure(setup: Setup, cells: Sequence[Cell], workers: int) -> list[Cell]:
+    """Run what is missing, protections first, and return it."""
     lab = Lab(setup)
     missing = lab.missing(cells)
     print(f"{len(cells)} cells, {len(missing)} of them to be run, results in {setup.results}", flush=True)
     if not missing:
-        return
+        return []
     _compute(setup)
     print(f"about {estimated_seconds(lab, missing, workers) / 60:.0f} minutes with {workers} workers", flush=True)
     with ProcessPoolExecutor(workers, get_context("spawn"), _start, (setup,)) as pool:
         _wait("protections", [pool.submit(_protect, *each) for each in protections(missing)])
         _wait("thieves", [pool.submit(_steal, job) for job in jobs(missing, at_once=8)])
+    return missing
 
 
 def _wait(what: str, futures: Sequence["Future[None]"]) -> None:

@@ -35,8 +35,7 @@ class Person:
     Args:
         name: in the tables.
         reference, stolen, clean: sets A, B and C.
-        seen: what generations are compared with, clean photos of the person: of drawn people in no set, of a folder's
-            those of B and C.
+        seen: what generations are compared with: clean photos of the person, those of B and C among them.
     """
 
     name: str

@@ -35,15 +35,14 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
 
 
 def mixed_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
-    """Give the same, a share of protected pictures and other method, beside pictures of which none is protected.
+    """Give the same, a share of protected pictures and other method, beside the same pictures before any was protected.
 
     Args:
         results: of one thief, no purifier.
         ours: the method that the others are compared with.
     """
     for share in sorted({r.cell.share for r in results}):
-        of_share = [r for r in results if r.cell.share == share or r.cell.method == CLEAN]
-        for (_, label), triples in compared(of_share, ours).items():
+        for (_, label), triples in compared([r for r in results if r.cell.share == share], ours).items():
             yield [f"{share:.0%}", label, *_means(triples)]
 
 
@@ -81,7 +80,7 @@ def verdicts(results: Sequence[Result], ours: str) -> Iterator[str]:
 def after_purifiers(results: Sequence[Result], ours: str) -> dict[tuple[str, Measure], Counter[int]]:
     """Return, a label of another method and a measure, how often each outcome was seen after a purifier."""
     found: dict[tuple[str, Measure], Counter[int]] = {}
-    pairs = {key: triples for key, triples in compared(results, ours).items() if key[0] != "none"}
+    pairs = {key: triples for key, triples in compared(_published(results), ours).items() if key[0] != "none"}
     for label, measure in product(sorted({label for _, label in pairs}), MEASURES):
         found[label, measure] = Counter(outcome(of, measure) for (_, name), of in pairs.items() if name == label)
     return found
@@ -98,7 +97,7 @@ def outcome(triples: Sequence[Triple], measure: Measure) -> int:
 def worst(results: Sequence[Result], ours: str) -> dict[str, tuple[set[str], list[Triple]]]:
     """Return, a label of another method, the purifiers that both met and the worst results of each who met them all."""
     met: dict[str, dict[int, list[Triple]]] = {}
-    for (_, label), triples in compared(results, ours).items():
+    for (_, label), triples in compared(_published(results), ours).items():
         for triple in triples:
             met.setdefault(label, {}).setdefault(triple[2].cell.person, []).append(triple)
     found: dict[str, tuple[set[str], list[Triple]]] = {}
@@ -108,6 +107,11 @@ def worst(results: Sequence[Result], ours: str) -> dict[str, tuple[set[str], lis
         if len(purifiers) > 1 and whole:
             found[label] = purifiers, whole
     return found
+
+
+def _published(results: Sequence[Result]) -> list[Result]:
+    """Return those of the published stress tests; a sweep goes through more strengths of one of them."""
+    return [r for r in results if r.cell.purifier in STRESS_SUITE]
 
 
 def _place(purifier: str) -> tuple[int, str]:

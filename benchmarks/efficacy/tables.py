@@ -139,13 +139,13 @@ def _average(values: Sequence[float | None], digits: int = 1) -> str:
 
 
 def judge_checks(lab: Lab, results: Sequence[Result]) -> list[tuple[str, bool]]:
-    """Say whether the judge takes photos of a few for their own, and grey pictures for no more than other people's."""
+    """Say whether the judge takes photos of a few for their own, and neither grey pictures nor other people's."""
     people = [lab.person(number) for number in sorted({r.cell.person for r in results})[:JUDGED]]
     if len(people) < 2 or any(r.found["effect"]["no_face"] is None for r in results):
         return []
     identities = []
     for own, other in zip(people, [*people[1:], people[0]], strict=True):
-        given = own.stolen, torch.zeros_like(own.stolen), other.stolen
+        given = own.reference, torch.zeros_like(own.reference), other.reference  # set A is in no reference
         identities.append([lab.judge.effect(x, own.seen).identity for x in given])
     own, grey, other = map(fmean, zip(*identities, strict=True))
     said = f"own {own:.2f} above {LEARNT}, grey {grey:.2f} and others' {other:.2f} below"
@@ -199,6 +199,6 @@ def _rises(plain: Sequence[Result]) -> Iterator[tuple[str, bool]]:
 
 
 def write_json(results: Sequence[Result], about: str, path: Path) -> None:
-    """Write all results to one file, each with its own commit, and what command, checkpoint and thieves they are of."""
+    """Write all results to one file, each with its own commit, under the command, checkpoint and thieves."""
     content = {"about": about.splitlines(), "results": [result.found for result in results]}
     path.write_text(json.dumps(content, indent=1), "utf-8")

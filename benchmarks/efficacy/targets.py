@@ -69,7 +69,7 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
             names: dict[int, list[str]] = {1: [], 0: [], -1: []}
             for triples in same:
                 names[outcome(triples, measure)].append(triples[0][1].cell.method)
-            missing = RIVALS - {name for of in names.values() for name in of}
+            missing = RIVALS - {ours} - {name for of in names.values() for name in of}
             said = [f"leads {len(names[1])} of {len(same)}", _named("ties with", names[0]), _named("trails", names[-1])]
             measured = "; ".join(filter(None, [*said, _named("not measured:", missing)]))
             reached = "no" if names[0] or names[-1] else MISSING if missing else "yes"
