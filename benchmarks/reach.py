@@ -49,7 +49,7 @@ VISIBLE = 4.0  # levels, RMS
 TENTH = 0.1
 BATCH = 16
 TINY = 1e-20
-FIRST = 40  # of the tuning people, whom no table of thieves has
+FIRST = 40  # of the tuning people, whom no thief of a table meets
 WAYS = ("z_T", "z_0", "pixels")
 DIRECTIONS = ("of the loss", "of its contrast", "at random")
 HEAD = (
@@ -203,7 +203,7 @@ def _coarse(residual: Levels) -> float:
 
 
 def cases(world: World, people: int, pictures: int, draws: int, ti_steps: int) -> Iterator[Case]:
-    """Give the cases of people that no other table uses, each with a personalizer of their own pictures."""
+    """Give the cases of people whom no thief meets, each with a personalizer of their own pictures."""
     for person in drawn_people(people, use="tuning", first=FIRST, seen=0):
         generator = torch.Generator().manual_seed(0)
         surrogate = Shift(inversion=InversionConfig(ti_steps=ti_steps)).surrogate(world, person.stolen, generator)

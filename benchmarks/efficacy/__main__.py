@@ -37,7 +37,7 @@ from benchmarks.efficacy.page import write_page
 from benchmarks.efficacy.photographs import DEFAULT_PRESET, PRESETS, PhotoJudge
 from benchmarks.efficacy.run import measure
 from benchmarks.efficacy.subjects import folders_of
-from benchmarks.efficacy.tables import HEAD, Result, judge_checks, more_rows, read, self_checks, tables, write_json
+from benchmarks.efficacy.tables import HEAD, Result, judge_checks, more_rows, read, self_checks, tables, write_results
 from benchmarks.table import coverage, print_table, provenance
 from benchmarks.thieves import ELSEWHERE
 from benchmarks.world import require_checkpoint
@@ -121,7 +121,7 @@ def show(lab: Lab, results: list[Result], about: str, ours: str) -> None:
         print(f"- {'holds' if holds else 'FAILS'}: {sentence}")
     show_visibility(lab, results)
     print("\n".join(f"- {said}" for said in origins(result.found for result in results)))
-    write_json(results, about, folder / "results.json")
+    write_results(results, about, folder / "results.json")
     print(f"\nPictures: {write_page(lab, results, folder / 'page', texts)}")
 
 

@@ -4,7 +4,6 @@ For each thief and purifier one row a method: mean over people with a 95 % boots
 difference to one of our methods (above 0 for identity, below 0 for Fréchet: ours protects better).
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.efficacy.cells import CLEAN, OURS, Cell
-from benchmarks.efficacy.lab import Lab
+from benchmarks.efficacy.lab import Lab, write_json
 from benchmarks.table import with_interval
 from ldu.statistics import bootstrap_interval
 
@@ -198,7 +197,6 @@ def _rises(plain: Sequence[Result]) -> Iterator[tuple[str, bool]]:
             yield f"more is done where more is seen: identity {said}", kept[faint_first[-1]] < kept[faint_first[0]]
 
 
-def write_json(results: Sequence[Result], about: str, path: Path) -> None:
+def write_results(results: Sequence[Result], about: str, path: Path) -> None:
     """Write all results to one file, each with its own commit, under the command, checkpoint and thieves."""
-    content = {"about": about.splitlines(), "results": [result.found for result in results]}
-    path.write_text(json.dumps(content, indent=1), "utf-8")
+    write_json(path, {"about": about.splitlines(), "results": [result.found for result in results]})
