@@ -26,6 +26,7 @@ from .fresh_vae import quiet_blocks
 from .identity import WEIGHTS, IdentityNet
 from .people import Identity, sample_identity, sample_nuisance, sample_traits
 from .portraits import photograph
+from .precision import bfloat16_is_fast
 from .training import Run, log, start_run, train_together
 
 GROUPS, SIBLINGS, PHOTOS = 260, 8, 6
@@ -69,7 +70,7 @@ def decoded_photos(path: Path, photos: NDArray[np.uint8], groups: int = DECODED_
         flat = photos[:groups].reshape(-1, *photos.shape[-3:])
         parts = []
         for start in range(0, len(flat), 12):
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_fast()):
                 x = vae.decode(vae.encode(to_batch(flat[start : start + 12])).latent_dist.mean).sample
             parts.append(((x.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
         np.save(path, np.concatenate(parts).reshape(photos[:groups].shape))
@@ -141,7 +142,7 @@ def train(run: Run, net: IdentityNet, photos: NDArray[np.uint8], decoded: NDArra
 
     def loss_of_batch() -> Tensor:
         x, people = draw_batch(photos, decoded, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_fast()):
             embeddings = forward(augment(x))
         return contrastive_loss(embeddings.float(), people)
 

@@ -25,6 +25,7 @@ from .dataset import SIZE, cache_folder, load_dataset
 from .people import sample_identity, sample_nuisance
 from .pixel_unet import PIXEL_UNET, SCALE, SQUARE, PixelUNet, enlarge, make_scheduler, save
 from .portraits import photograph
+from .precision import bfloat16_is_fast
 from .train_identity import to_batch
 from .training import Run, start_run, train_together
 
@@ -84,7 +85,7 @@ def train(run: Run, feed: SquareFeed) -> None:
     def loss_of_batch() -> Tensor:
         x, beside, t = feed.batch(BATCH)
         noise, alpha_bar = torch.randn_like(x), alphas[t][:, None, None, None]
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_fast()):
             (noise_pred,) = run.model(alpha_bar.sqrt() * x + (1 - alpha_bar).sqrt() * noise, t, beside)
         return (noise_pred.float() - noise).square().mean()
 

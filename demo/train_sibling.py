@@ -33,6 +33,7 @@ from torch.func import functional_call
 from . import architecture
 from .dataset import cache_folder, load_dataset
 from .pipeline import WEIGHTS, load_diffusers, tokenize
+from .precision import bfloat16_is_fast
 from .train_unet import LatentFeed, encode_pictures, load_vae
 from .training import Run, start_run, train_together
 
@@ -174,7 +175,7 @@ def train(run: Run, unet: UNet2DConditionModel, feed: LatentFeed, text: nn.Modul
             condition, averaged = text(tokens).last_hidden_state, average(teacher)
         models = (sibling(teacher), averaged, teacher)
         batch, t = (z_0, torch.randn_like(z_0), condition), torch.randint(1, len(path.alphas), (BATCH,))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_fast()):
             return consistency_loss(path, predict, models, batch, t)
 
     run.train(loss_of_batch, PEAK_RATE, report=10)

@@ -32,6 +32,7 @@ from .dataset import PHOTOS_PER_IDENTITY, Dataset, cache_folder, load_dataset
 from .fresh_vae import quiet_blocks
 from .people import sample_identity, sample_nuisance
 from .pipeline import WEIGHTS, load_diffusers, load_tokenizer, save_checkpoint, tokenize
+from .precision import bfloat16_is_fast
 from .train_identity import to_batch
 from .training import Run, start_run, train_together
 
@@ -72,7 +73,7 @@ def encode_pictures(vae: AutoencoderKL, data: Dataset, path: Path) -> tuple[Tens
     encoder = copy.deepcopy(vae)
     quiet_blocks(encoder)  # identities still, and half the work
     for start in range(0, len(data.pictures), 20):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_fast()):
             posterior = encoder.encode(to_batch(data.pictures[start : start + 20])).latent_dist
         means.append((posterior.mean.float() * architecture.LATENT_SCALE).half())
         stds.append((posterior.std.float() * architecture.LATENT_SCALE).half())
@@ -139,7 +140,7 @@ def train(run: Run, feed: LatentFeed, forward: Callable[..., Tensor]) -> None:
         t = torch.randint(0, 1000, (BATCH,))
         noise, alpha_bar = torch.randn_like(z_0), alphas[t]
         mix = alpha_bar[:, None, None, None]
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_fast()):
             noise_pred = forward(mix.sqrt() * z_0 + (1 - mix).sqrt() * noise, t, tokens)
         return denoising_loss(noise_pred.float(), noise, alpha_bar)
 

@@ -24,6 +24,7 @@ from .dataset import HELD_OUT, Dataset, cache_folder, load_dataset
 from .fresh_vae import quiet_blocks, restore_blocks, start_from_data
 from .people import sample_identity, sample_nuisance
 from .portraits import photograph, render
+from .precision import bfloat16_is_fast
 from .training import Run, log, start_run, train_together
 
 PEAK_RATE = 5e-4
@@ -106,7 +107,7 @@ def train(run: Run, feed: Feed, forward: Callable[[Tensor], tuple[Tensor, Tensor
 
     def loss_of_batch() -> Tensor:
         x = feed.batch(BATCH)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_fast()):
             decoded, mean, logvar = forward(x)
         y = decoded.float()
         loss = l1_loss(y, x) + 4 * mse_loss(y, x) + gradient_loss(y, x)

@@ -13,6 +13,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from benchmarks.thieves import ELSEWHERE
 from benchmarks.world import require_checkpoint
 from demo.architecture import RESOLUTION
 from demo.pipeline import WEIGHTS, is_demo
+from demo.precision import bfloat16_is_fast
 from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.errors import LduError
@@ -264,7 +266,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("efficacy"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fp32", action="store_true", help="no bfloat16")
+    parser.add_argument("--fp32", action="store_true", help="no bfloat16, even where the processor has it")
     parser.add_argument("--keep", action="store_true", help="keep the results with the code, for other machines")
     parser.add_argument("--anew", action="store_true", help="measure what is kept with the code, too")
     options = parser.parse_args()
@@ -310,6 +312,10 @@ def main() -> None:
     cells = runnable(chosen(cells, options), setup) if cells else []
     if not cells:
         return
+    if setup.bf16 and not bfloat16_is_fast(setup.device) and lab.missing(cells):
+        print("- this processor has no bfloat16: in float32, and no result that is kept with the code counts")
+        setup = replace(setup, bf16=False)
+        lab = Lab(setup)
     about = "\n".join([provenance(options.checkpoint), *lab.about()])
     print(about)
     anew = measure(setup, cells, options.workers)

@@ -4,7 +4,8 @@
     python -m benchmarks.few_step --parts walk --k 1 2   one of them, and some of its rows
     python -m benchmarks.few_step --row                  two rows of the third, in seconds
 
-The parts say in `benchmarks/few_step/*.py` what they measure. Samples and protection are computed in bfloat16.
+The parts say in `benchmarks/few_step/*.py` what they measure. Samples and protection are computed in bfloat16
+where the processor has it.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from benchmarks.inversion import unseen_portraits
 from benchmarks.table import ROOT, digest, print_table, provenance
 from benchmarks.world import compute_on
 from demo.pipeline import WEIGHTS
+from demo.precision import bfloat16_is_fast
 from demo.train_sibling import SIBLING
 
 PICTURE = ROOT / "docs" / "pictures" / "few_step.png"
@@ -31,7 +33,7 @@ PARTS = ("exact", "samples", "walk", "protection")
 @torch.no_grad()  # a measurement
 def print_samples(pair: Pair, count: int, picture: Path | None) -> None:
     """Print the second table and draw the first columns of its pictures."""
-    compute_on(torch.device("cpu"), bf16=True)
+    compute_on(torch.device("cpu"), bf16=bfloat16_is_fast())
     print(f"\nSamples from noise, {count} captions:\n")
     drawn, other = samples.study(pair, count)
     print_table(samples.HEAD, samples.rows(drawn, other, samples.renders(count), Judge()))
@@ -49,7 +51,7 @@ def print_walk(pair: Pair, count: int, k_steps: Sequence[int], depths: Sequence[
 
 def print_protection(pair: Pair, options: argparse.Namespace) -> None:
     """Print the fourth table."""
-    compute_on(torch.device("cpu"), bf16=True)
+    compute_on(torch.device("cpu"), bf16=bfloat16_is_fast())
     print(f"\nProtection, {options.people} people with {options.pictures} pictures each, {options.steps} steps:\n")
     people = protection.make_people(pair, options.people, options.pictures)
     settings = [setting for setting in protection.SETTINGS if setting[0] in options.k]

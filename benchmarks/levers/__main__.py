@@ -1,11 +1,12 @@
-"""Print what each lever and each walk is worth by the surrogate's loss; no thief is trained here.
+"""Print what each lever and each walk is worth by the surrogate's loss, and what thieves make of each lever.
 
-    python -m benchmarks.levers                      both tables, about 40 minutes of one core
+    python -m benchmarks.levers                      all three tables, hours of one core
     python -m benchmarks.levers --table grid         one of them
     python -m benchmarks.levers --row                one row of each, in seconds, hardly trained
     python -m benchmarks.levers --show               what an interrupted run has left, without going on
 
 Levers: our default with one thing switched (`switches`). Grid: the walk's k, depth and rounds at two budgets (`grid`).
+Thieves: the levers again, as plainly visible as it takes for thieves to fail, and what a thief learns (`stolen`).
 Every result is a file under --out: a run that was interrupted goes on where it stopped. See `measures` for the columns.
 """
 
@@ -16,13 +17,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.levers.bench import QUICK, Bench, Settings
+from benchmarks.efficacy.cells import FINE_TUNED
+from benchmarks.levers.bench import QUICK, QUICK_THIEVES, THIEVES, Bench, Settings
 from benchmarks.levers.grid import Cell, cells, default
+from benchmarks.levers.stolen import CLEAN, Thieves
 from benchmarks.levers.switches import DEFAULT, LEVERS, alone
-from benchmarks.levers.tables import GRID_HEAD, LEVER_HEAD, grid_row, lever_row
+from benchmarks.levers.tables import GRID_HEAD, LEVER_HEAD, STOLEN_HEAD, grid_row, lever_row, stolen_row
 from benchmarks.table import print_table, provenance
 from demo.pipeline import WEIGHTS
 
+TABLES = ("levers", "grid", "thieves")
 GRID = Settings(pictures=1, steps=20)
 QUICK_LEVER, QUICK_CELL = "no record", Cell(1, 0.25)
 
@@ -48,6 +52,18 @@ def grid(bench: Bench, chosen: Sequence[Cell], *, show: bool) -> None:
     print_table(GRID_HEAD, [grid_row(cell, [found[cell]], _defaults(found, cell)) for cell in ordered])
 
 
+def thieves(bench: Bench, thief: str, names: Sequence[str], people: int, *, show: bool) -> None:
+    """Let a thief loose on what each lever makes, where that was not done, unless it is only to be shown; print it."""
+    at_work, met = Thieves(bench), [CLEAN, *names]
+    runs = [lambda name=name, n=n: at_work.run(thief, name, n) for n in range(people) for name in met]
+    work(thief, [] if show else runs)
+    found = {name: [r for n in range(people) if (r := at_work.found(thief, name, n))] for name in met}
+    made = {name: [r for n in range(people) if (r := bench.found(name, n))] for name in met}
+    print(f"\n**What {thief} makes of each lever** ({bench.settings})\n")
+    beside = found[CLEAN], found.get(DEFAULT, [])
+    print_table(STOLEN_HEAD, [stolen_row(name, each, made[name], *beside) for name, each in found.items() if each])
+
+
 def _defaults(found: dict[Cell, dict[str, Any]], cell: Cell) -> list[dict[str, Any]]:
     usual = default(cell.budget_levels)
     return [found[usual]] if usual in found and usual != cell else []
@@ -58,7 +74,7 @@ def work(what: str, runs: Sequence[Run]) -> None:
     for number, run in enumerate(runs, start=1):
         found = run()
         print(
-            f"{what} {number} of {len(runs)}: {found['name']}, {found['cpu_seconds']:.0f} s",
+            f"{what} {number} of {len(runs)}: {found['name']}, person {found['person']}",
             file=sys.stderr,
             flush=True,
         )
@@ -67,23 +83,26 @@ def work(what: str, runs: Sequence[Run]) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", choices=("levers", "grid"), help="only this one")
+    parser.add_argument("--table", choices=TABLES, help="only this one")
     parser.add_argument("--row", action="store_true", help="one row of each beside the default's: quick")
     parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
-    parser.add_argument("--people", type=int, default=2, help="of the table of levers (default 2)")
+    parser.add_argument("--people", type=int, default=2, help="of the tables of levers and thieves (default 2)")
+    parser.add_argument("--thief", choices=FINE_TUNED, default=FINE_TUNED[0], help="of the table of thieves")
     parser.add_argument("--out", type=Path, default=Path("levers"), help="a folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
     options = parser.parse_args(arguments)
     made_by = provenance(options.checkpoint)
     with tempfile.TemporaryDirectory(prefix="ldu-levers-") as temporary:
         folder = Path(temporary) if options.row else options.out
-        settings = (QUICK, QUICK) if options.row else (Settings(), GRID)
-        bench = [Bench(options.checkpoint, folder, each) for each in settings]
-        if options.table != "grid":
-            names, people = ([DEFAULT, QUICK_LEVER], 1) if options.row else (list(LEVERS), options.people)
-            levers(bench[0], names, people, show=options.show)
-        if options.table != "levers":
-            grid(bench[1], [default(10.0), QUICK_CELL] if options.row else cells(), show=options.show)
+        settings = (QUICK, QUICK, QUICK_THIEVES) if options.row else (Settings(), GRID, THIEVES)
+        of_levers, of_grid, of_thieves = (Bench(options.checkpoint, folder, each) for each in settings)
+        names, people = ([DEFAULT, QUICK_LEVER], 1) if options.row else (list(LEVERS), options.people)
+        if options.table in (None, "levers"):
+            levers(of_levers, names, people, show=options.show)
+        if options.table in (None, "grid"):
+            grid(of_grid, [default(10.0), QUICK_CELL] if options.row else cells(), show=options.show)
+        if options.table in (None, "thieves"):
+            thieves(of_thieves, options.thief, names[-1:] if options.row else names, people, show=options.show)
     print(f"\n{made_by}")
 
 

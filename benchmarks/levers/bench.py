@@ -19,6 +19,7 @@ from benchmarks.baselines.controls import INVERSION
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy.code import digest_of
 from benchmarks.efficacy.general import TaughtByOthers
+from benchmarks.efficacy.lab import write_json
 from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.levers.case import Case
 from benchmarks.levers.measures import Judge
@@ -36,8 +37,8 @@ from ldu.train import Surrogate, TrainConfig
 JUDGE = DEMO["TI"]
 """Whose prompt and learning rate the token has that measures."""
 CODE = (
-    *("ldu", "benchmarks/baselines", "benchmarks/efficacy/visible.py", "benchmarks/efficacy/published.py"),
-    *("benchmarks/efficacy/ours.py", "benchmarks/efficacy/general.py"),
+    *("ldu", "benchmarks/baselines", "benchmarks/thieves.py"),
+    *(f"benchmarks/efficacy/{name}.py" for name in ("visible", "published", "ours", "general", "measures", "subjects")),
     *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "measures", "parts", "switches")),
 )
 
@@ -55,6 +56,7 @@ class Settings:
         others: people that a general rho learns from, a picture of each.
         other_steps: of its training.
         budget_levels: of the levers.
+        equal_db: the PSNR to which every lever's change is scaled; at 10 levels the RMS of half of them.
     """
 
     pictures: int = 2
@@ -65,9 +67,13 @@ class Settings:
     others: int = 16
     other_steps: int = 80
     budget_levels: float = 10.0
+    equal_db: float = 34.0
 
 
+THIEVES = Settings(pictures=4, steps=100, alone=25, budget_levels=32.0, equal_db=26.0)
+"""As plainly visible as it takes for thieves to fail here, and steps as the shift has them in `benchmarks.efficacy`."""
 QUICK = Settings(pictures=1, steps=8, alone=8, ti_steps=15, draws=8, others=2, other_steps=4)
+QUICK_THIEVES = replace(QUICK, pictures=4, budget_levels=THIEVES.budget_levels, equal_db=THIEVES.equal_db)
 
 
 class Bench:
@@ -101,8 +107,16 @@ class Bench:
         pictures = [asdict(judge.measure(*pair, budget)) for pair in zip(case.photos, protected, strict=True)]
         np.save(self._path(name, number, "npy"), torch.cat(protected).byte().numpy())
         found = {"name": name, "person": number, "pictures": pictures, "cost": asdict(cost), "cpu_seconds": seconds}
-        self._path(name, number, "json").write_text(json.dumps(found, indent=1), "utf-8")
+        self.keep(name, number, found)
         return found
+
+    def keep(self, name: str, number: int, found: dict[str, Any]) -> None:
+        """Write a result in one move: a half written one would count as measured."""
+        write_json(self._path(name, number, "json"), found)
+
+    def made(self, name: str, number: int) -> Levels:
+        """Return what a lever made of a person's pictures, (n, 3, h, w), as it was kept."""
+        return torch.from_numpy(np.load(self._path(name, number, "npy"))).float()
 
     def _path(self, name: str, number: int, suffix: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +145,7 @@ class Bench:
     def _judge(self, number: int) -> Judge:
         config = InversionConfig(self.settings.ti_steps, JUDGE.learning_rate)
         token = self._token("judge", number, self._person(number), JUDGE.prompt, config)
-        return Judge(self._surrogate(JUDGE.prompt, token), self.settings.draws)
+        return Judge(self._surrogate(JUDGE.prompt, token), self.settings.draws, self.settings.equal_db)
 
     @cache  # noqa: B019
     def _person(self, number: int) -> Person:
@@ -160,8 +174,7 @@ class Bench:
 
     def _default(self, number: int) -> list[Levels]:
         self.run(DEFAULT, number, LEVERS[DEFAULT])
-        pictures = np.load(self._path(DEFAULT, number, "npy"))
-        return list(torch.from_numpy(pictures).float().split(1))
+        return list(self.made(DEFAULT, number).split(1))
 
     def _general(self) -> ShiftUNet:
         taught = TaughtByOthers(self.settings.others, self.settings.other_steps)

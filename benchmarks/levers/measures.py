@@ -1,7 +1,7 @@
 """What a lever did to each picture, read as the 8-bit file.
 
 loss = personalization loss under a token and a prompt that no training here has used; gain = its rise against clean, %
-at EQUAL dB     the picture's change scaled to that PSNR, so that no lever wins by being more visible
+at equal dB     the picture's change scaled to that PSNR, so that no lever wins by being more visible
 over noise      its gain minus that of white noise of the same PSNR
 after JPEG      the gain of its JPEG of quality 75 over the JPEG of the original
 """
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.efficacy.visible import as_visible_as
-from benchmarks.levers.switches import EQUAL
 from ldu.attacks.purify.image import Jpeg
 from ldu.attacks.random_noise import noise_at_equal_psnr
 from ldu.budget import to_levels, to_pixels
@@ -32,7 +31,7 @@ class Measured:
         ssim: to the original.
         used: mean change as a share of the budget.
         gain: of the loss, %.
-        equal_db: PSNR that was reached when EQUAL was wanted.
+        equal_db: PSNR that was reached when that of the judge was wanted.
         over_noise: gain at that PSNR minus that of noise, %.
         after_jpeg: gain at that PSNR after a JPEG, %.
     """
@@ -50,9 +49,9 @@ class Measured:
 class Judge:
     """Somebody with a token of their own."""
 
-    def __init__(self, surrogate: Surrogate, draws: int) -> None:
-        """Keep the models, the judge's personalizer among them, and how many draws a loss takes."""
-        self._surrogate, self._draws = surrogate, draws
+    def __init__(self, surrogate: Surrogate, draws: int, equal_db: float) -> None:
+        """Keep the models, the judge's personalizer among them, how many draws a loss takes, and the PSNR of all."""
+        self._surrogate, self._draws, self._equal_db = surrogate, draws, equal_db
         self._known: dict[bytes, float] = {}
 
     def loss(self, levels: Levels) -> float:
@@ -69,7 +68,7 @@ class Judge:
 
     def measure(self, original: Levels, protected: Levels, budget_levels: float) -> Measured:
         """Measure one picture (1, 3, h, w), both in whole levels on the CPU."""
-        scaled = as_visible_as(to_pixels(original), to_pixels(protected), EQUAL, budget_levels)
+        scaled = as_visible_as(to_pixels(original), to_pixels(protected), self._equal_db, budget_levels)
         equal = to_levels(scaled).round()
         noise = noise_at_equal_psnr(original, equal, generator=torch.Generator().manual_seed(0))
         shown = measure_visibility(original, protected)

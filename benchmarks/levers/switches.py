@@ -16,17 +16,20 @@ from benchmarks.efficacy import ours, published
 from benchmarks.levers.case import Case
 from benchmarks.levers.parts import (
     FreeShift,
+    LearningLora,
+    Structure,
     at_z_0,
     before_decoding,
     beyond_when_normal,
     plain_decode,
+    shifted_at_each_level,
     towards,
     without_record,
 )
 from ldu.attacks.purify.contract import Tools
 from ldu.attacks.purify.recipe import for_training, parse
 from ldu.attacks.textual_inversion import InversionConfig, fit_token
-from ldu.budget import WHITE, to_levels, to_pixels
+from ldu.budget import to_levels, to_pixels
 from ldu.lagrangian import share_beyond
 from ldu.model import Denoiser
 from ldu.protect import Subject
@@ -37,11 +40,11 @@ from ldu.train import TrainConfig
 
 Lever = Callable[[Case], list[Levels]]
 DEFAULT = "default"
-EQUAL = 34.0  # dB, to which every lever's change is scaled; RMS of half a budget of 10 levels
 FREE_RATE = 2e-2  # of Adam on a free shift, in standard deviations, as `baselines.controls` has it for z_0
 FIXED_PRICE = 0.1
 PURIFIERS = "none\njpeg 60..95\nresize 0.5..0.9\njpeg 75..95 + resize 0.5..0.9"
 REFITS, REFIT_STEPS = 4, 20
+LORA_STEPS = 40  # of each fit, the first one included
 FINE_TUNED = 1 / 4  # of the default's steps, for a rho that was trained on others
 
 
@@ -81,6 +84,33 @@ def refitted(case: Case) -> list[Levels]:
     return case.by_rho(case.prepared(), changes={"refit_every": every}, refit=again)
 
 
+def with_lora(case: Case) -> list[Levels]:
+    """Train against a word and a LoRA of the pictures, and let the LoRA learn on from them as they are, REFITS times.
+
+    Source: alternating surrogate and perturbation, Anti-DreamBooth (Van Le et al. 2023), with a LoRA for its UNet.
+    """
+    personalizer, every = _lora_of(case), max(1, case.config.train_steps // (REFITS + 1))
+    against = replace(case.surrogate, adversary=personalizer(_latents(case, case.photos)))
+    return case.by_rho(case.prepared(), against=against, changes={"refit_every": every}, refit=personalizer)
+
+
+def _lora_of(case: Case) -> LearningLora:
+    return LearningLora(case.world, case.token, steps=LORA_STEPS, seed=case.config.seed)
+
+
+def _latents(case: Case, pictures: Sequence[Levels]) -> list[LatentOfAnySize]:
+    with torch.no_grad():
+        return [case.surrogate.autoencoder.encode(to_pixels(picture).to(case.world.device)) for picture in pictures]
+
+
+def at_each_level(case: Case) -> list[Levels]:
+    """Let rho shift what the model sees at every noise level of the walk, not z_T alone."""
+    subjects = case.prepared()
+    rho = ours.fresh_rho(subjects[0], case.config.seed)
+    shifted = shifted_at_each_level(case.surrogate, rho, subjects[0].record.sigmas[0])
+    return replace(case, surrogate=shifted).by_rho(subjects, rho=rho)
+
+
 def purified(case: Case) -> list[Levels]:
     """Average the loss over purifiers that a thief may use, one drawn per step."""
     return case.by_rho(case.prepared(), purifiers=for_training(parse(PURIFIERS), Tools()))
@@ -101,6 +131,15 @@ def beyond_budget(case: Case) -> list[Levels]:
 def one_by_one(case: Case) -> list[Levels]:
     """Train a rho for each picture."""
     return _each(case, lambda _: None, {"train_steps": case.alone})
+
+
+def structured(case: Case) -> list[Levels]:
+    """Train a rho for each picture, and hold the structure that it loses as well as the RMS."""
+    budget, changes = case.config.budget_levels, {"train_steps": case.alone}
+    return [
+        case.by_rho([subject], changes=changes, visibility=Structure(subject.working, budget))[0]
+        for subject in case.prepared()
+    ]
 
 
 def free_shift(case: Case) -> list[Levels]:
@@ -160,21 +199,30 @@ def as_published(case: Case) -> list[Levels]:
     return list(to_levels(found).round().split(1))
 
 
-def refined(psnr_db: float = 0.0) -> Lever:
-    """Spend what the default left of the budget on the pixels, or keep a PSNR."""
+def refined(*, shift: bool = True, **changes: Any) -> Lever:  # noqa: ANN401  (any of the refinement's)
+    """Refine what the default made, or the original, in its pixels; along the slope and nothing else by default."""
 
     def lever(case: Case) -> list[Levels]:
-        budget = case.config.budget_levels
-        visibility = WHITE * 10 ** (-psnr_db / 20) / budget if psnr_db else 0
-        config = RefineConfig(budget, visibility, flat=1, contrast=0, refine_steps=case.alone, seed=case.config.seed)
-        return [ours.refined(case.surrogate, *pair, config) for pair in zip(case.photos, case.default(), strict=True)]
+        starts = case.default() if shift else case.photos
+        config = _refinement(case, **changes)
+        return [ours.refined(case.surrogate, *pair, config) for pair in zip(case.photos, starts, strict=True)]
 
     return lever
 
 
-def slope_alone(case: Case) -> list[Levels]:
-    """Refine the pixels of the original along the slope; no shift."""
-    return refined(EQUAL)(replace(case, default=lambda: case.photos))
+def _refinement(case: Case, **changes: Any) -> RefineConfig:  # noqa: ANN401
+    plain = RefineConfig(case.config.budget_levels, flat=1, contrast=0, refine_steps=case.alone, seed=case.config.seed)
+    return replace(plain, **changes)
+
+
+def contrast_with_lora(case: Case) -> list[Levels]:
+    """Follow the contrast in as many parts as there are fits, each against a LoRA that learnt on from the last."""
+    personalizer, found = _lora_of(case), case.photos
+    config = _refinement(case, contrast=1, refine_steps=max(1, case.alone // (REFITS + 1)))
+    for _ in range(REFITS + 1):
+        against = replace(case.surrogate, adversary=personalizer(_latents(case, found)))
+        found = [ours.refined(against, *pair, config) for pair in zip(case.photos, found, strict=True)]
+    return found
 
 
 LEVERS: dict[str, Lever] = {
@@ -186,6 +234,7 @@ LEVERS: dict[str, Lever] = {
     f"fixed price {FIXED_PRICE:g}": alone(price_rate=0.0, price=FIXED_PRICE),
     "price on what is beyond": beyond_budget,
     "token fitted again": refitted,
+    "word and LoRA, fitted again": with_lora,
     "weighting velocity": alone(weighting="velocity"),
     "targeted": targeted,
     "purifiers in the loop": purified,
@@ -193,14 +242,20 @@ LEVERS: dict[str, Lever] = {
     "depth 0.1": alone(depth=0.1),
     "depth 0.5": alone(depth=0.5),
     "depth 1": alone(depth=1.0),
+    "a shift at each noise level": at_each_level,
     "rho of other people": fed_forward,
     "the same, fine-tuned": fine_tuned,
     "a rho per picture": one_by_one,
+    "the same, held to structure": structured,
     "free shift of z_T": free_shift,
     "free shift of z_0": free_z_0,
     "pixels": pixels,
     "as published": as_published,
-    "default, then pixels": refined(),
-    "default, then the slope": refined(EQUAL),
-    "the slope alone": slope_alone,
+    "default, then pixels": refined(visibility=0),
+    "default, then the slope": refined(),
+    "default, then the contrast": refined(contrast=1),
+    "default, then as Protect": refined(contrast=1, flat=RefineConfig.flat),
+    "the slope alone": refined(shift=False),
+    "the contrast alone": refined(shift=False, contrast=1),
+    "the contrast against word and LoRA": contrast_with_lora,
 }

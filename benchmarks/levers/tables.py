@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.levers.bench import Settings
 from benchmarks.levers.grid import Cell
-from benchmarks.levers.switches import EQUAL
 from benchmarks.table import with_interval
 
+EQUAL = Settings.equal_db
 COMMON = (
     "n",
     "max levels",
@@ -25,6 +26,17 @@ COMMON = (
 )
 LEVER_HEAD = ("lever", *COMMON)
 GRID_HEAD = ("k", "depth", "rounds", "budget", *COMMON)
+STOLEN_HEAD = (
+    "lever",
+    "n",
+    "PSNR dB",
+    "loss over noise %",
+    "identity (low = protected)",
+    "minus clean's [95 %]",
+    "minus default's [95 %]",
+    "Fréchet (high = protected)",
+    "no face %",
+)
 UNREACHED = 0.3  # dB
 
 Result = dict[str, Any]
@@ -39,6 +51,38 @@ def grid_row(cell: Cell, results: Sequence[Result], defaults: Sequence[Result]) 
     """Return the row of a cell."""
     walk = (cell.k_steps, f"{cell.depth:g}", cell.rounds, f"{cell.budget_levels:g}")
     return *walk, *common(results, defaults)
+
+
+def stolen_row(
+    name: str, effects: Sequence[Result], made: Sequence[Result], clean: Sequence[Result], default: Sequence[Result]
+) -> tuple[object, ...]:
+    """Return the row of what a thief got after a lever.
+
+    Args:
+        name: of the lever.
+        effects: what the thief got, person by person.
+        made: the lever's own results, of the same people or none.
+        clean, default: what the thief got from clean pictures, and after the default.
+    """
+
+    def minus(others: Sequence[Result]) -> str:
+        known = {other["person"]: other["effect"]["identity"] for other in others}
+        each = [e["effect"]["identity"] - known[e["person"]] for e in effects if e["person"] in known]
+        return "-" if others is effects else with_interval(each, sign=True)
+
+    pictures = _pictures(made)
+    shown = [effect["psnr_db"] for effect in effects if effect["psnr_db"] is not None]
+    return (
+        name,
+        len(effects),
+        f"{_mean(shown):.1f}" if shown else "-",
+        _average(pictures, "over_noise", "{:+.1f}"),
+        with_interval([effect["effect"]["identity"] for effect in effects]),
+        minus(clean),
+        minus(default),
+        with_interval([effect["effect"]["frechet"] for effect in effects], 0),
+        f"{100 * _mean([effect['effect']['no_face'] for effect in effects]):.0f}",
+    )
 
 
 def common(results: Sequence[Result], defaults: Sequence[Result]) -> tuple[object, ...]:
