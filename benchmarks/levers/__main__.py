@@ -69,6 +69,14 @@ def _defaults(found: dict[Cell, dict[str, Any]], cell: Cell) -> list[dict[str, A
     return [found[usual]] if usual in found and usual != cell else []
 
 
+def asked_for(levers: str | None) -> list[str]:
+    """Return the names of the levers that the command asks for, all if it names none."""
+    names = [name.strip() for name in levers.split(";")] if levers else list(LEVERS)
+    if unknown := set(names) - set(LEVERS):
+        raise SystemExit(f"There is no lever {'; '.join(sorted(unknown))}; there are {'; '.join(LEVERS)}.")
+    return names
+
+
 def work(what: str, runs: Sequence[Run]) -> None:
     """Do all runs and say how far it is."""
     for number, run in enumerate(runs, start=1):
@@ -87,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--row", action="store_true", help="one row of each beside the default's: quick")
     parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
     parser.add_argument("--people", type=int, default=2, help="of the tables of levers and thieves (default 2)")
+    parser.add_argument("--levers", help="only these, separated by semicolons: their names have commas in them")
     parser.add_argument("--thief", choices=FINE_TUNED, default=FINE_TUNED[0], help="of the table of thieves")
     parser.add_argument("--out", type=Path, default=Path("levers"), help="a folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
@@ -96,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(temporary) if options.row else options.out
         settings = (QUICK, QUICK, QUICK_THIEVES) if options.row else (Settings(), GRID, THIEVES)
         of_levers, of_grid, of_thieves = (Bench(options.checkpoint, folder, each) for each in settings)
-        names, people = ([DEFAULT, QUICK_LEVER], 1) if options.row else (list(LEVERS), options.people)
+        names, people = ([DEFAULT, QUICK_LEVER], 1) if options.row else (asked_for(options.levers), options.people)
         if options.table in (None, "levers"):
             levers(of_levers, names, people, show=options.show)
         if options.table in (None, "grid"):
