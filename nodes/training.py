@@ -11,6 +11,7 @@ from ..ldu.budget import working_size
 from ..ldu.checkpoint import require_fit, save_rho
 from ..ldu.errors import BadValueError
 from ..ldu.protect import prepare
+from ..ldu.published import PublishedTraining
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
@@ -115,6 +116,13 @@ class TrainRho(io.ComfyNode):
                     tooltip="With a personalizer: learn S* again on the protected pictures every so many steps. "
                     "0 = never, 20 to 50 is usual.",
                 ),
+                io.Boolean.Input(
+                    "as_published",
+                    default=False,
+                    advanced=True,
+                    tooltip="Train as LDU's paper has it, against the latent and with a weight set by hand, for a walk "
+                    "without record and one decode: k 4, depth 1. For comparison; it protects less.",
+                ),
                 PersonalizerSocket.Input("personalizer", optional=True, tooltip="From Textual Inversion."),
                 PurifiersSocket.Input(
                     "purifiers", optional=True, tooltip="What a thief may do first, from Purifiers for Training."
@@ -164,7 +172,8 @@ def _train(
     model, tag = one["model"], tag_model(one["model"])
     side = training_resolution(model)
     given: TrainedRho | None = one.get("rho")
-    net = _start(given, model, tag)
+    published = bool(one.get("as_published"))
+    net = _start(given, model, tag, key_channels=0 if published else ShiftConfig.key_channels)
     sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
     clip, patcher = _clip_to_train_through(one), under_manager(net)
@@ -188,7 +197,8 @@ def _train(
         teller.say(say_time((time.perf_counter() - started) / len(subjects), config, len(subjects)))
         again = refit(one["personalizer"], clip, session) if config.refit_every else None
         purifiers = to_train_against(one.get("purifiers"), surrogate)
-        training = ShiftTraining(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
+        kind = PublishedTraining if published else ShiftTraining
+        training = kind(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
         run(training, teller)
     net.requires_grad_(False).eval()
     rho = TrainedRho(patcher, card_of(training, tag, prompt, one.get("purifiers")))
@@ -201,12 +211,12 @@ def _train(
     return io.NodeOutput(rho, loss_map(training.state.losses), ui=report(numbers, said, say_few_steps(model)))
 
 
-def _start(given: TrainedRho | None, model: Any, tag: ModelTag) -> ShiftUNet:  # noqa: ANN401
+def _start(given: TrainedRho | None, model: Any, tag: ModelTag, *, key_channels: int) -> ShiftUNet:  # noqa: ANN401
     """Return a fresh rho for this model, or a copy of the given one."""
     channels = model.get_model_object("latent_format").latent_channels
     with torch.inference_mode(False):
         if given is None:
-            return untrained_rho(ShiftConfig(channels))
+            return untrained_rho(ShiftConfig(channels, key_channels=key_channels))
         require_fit(
             given.card, model_family=tag.family, prediction=tag.prediction, latent_channels=channels, rho=given.net
         )

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.checkpoint import RhoCard
 from ..ldu.errors import BadFileError, LduError, NonFiniteError
+from ..ldu.published import PublishedTraining
 from ..ldu.train import ShiftTraining
 from .estimate import Teller, say_rest
 from .host import Interrupted, preview, progress_bar
@@ -84,7 +85,7 @@ def state_path(training: ShiftTraining) -> Path:
 def card_of(training: ShiftTraining, tag: ModelTag, prompt: str, purifiers: Sequence[Recipe] | None) -> RhoCard:
     """Return what a finished rho was trained for, with all settings and the course of its training."""
     config = training.config
-    against = {"purifiers": name_all(purifiers)}
+    against = {"purifiers": name_all(purifiers), "as_published": isinstance(training, PublishedTraining)}
     measured = {"losses": training.state.losses, "evaluations": training.state.evaluations}
     settings = {name: value for name, value in asdict(config).items() if name not in RhoCard.__dataclass_fields__}
     return RhoCard(

@@ -1,7 +1,5 @@
 """What a training of rho is built from, changed one thing at a time; `ldu` itself has no switch for any of it.
 
-without_record     the corrections are 0: the shifted z_T is denoised as a plain sampler does
-plain_decode       D(z_0) is taken to be x, so that the residual is D(z_0_protected) - x
 at_z_0             a walk of no steps: z_T is z_0
 BeforeDecoding     E gives back what D was given: the loss is taken on the latent, not on the file
 towards            loss = - || z_0 - E(y) ||^2, a pull towards the latent of a target picture y
@@ -24,7 +22,6 @@ from torch.nn import functional
 from benchmarks.baselines.target import target_picture
 from benchmarks.thieves import ATTENTION, DEMO, condition_with
 from benchmarks.world import World
-from ldu.budget import to_pixels
 from ldu.lagrangian import root_mean_square
 from ldu.losses import noise_prediction_loss
 from ldu.metrics import SSIM_WINDOW
@@ -35,17 +32,6 @@ from ldu.shapes import Latent, LatentOfAnySize, Levels, PerSample, Pixels, Token
 from ldu.shift_unet import ShiftConfig, ShiftUNet
 from ldu.train import Surrogate, TrainConfig
 from ldu.trajectory import Record
-
-
-def without_record(subject: Subject) -> Subject:
-    """Return the subject with no corrections on its way down."""
-    nothing = tuple(map(torch.zeros_like, subject.record.corrections))
-    return replace(subject, record=replace(subject.record, corrections=nothing))
-
-
-def plain_decode(subject: Subject) -> Subject:
-    """Return the subject so that the decoded picture itself is published, the VAE's error with it."""
-    return replace(subject, decoded_clean=to_pixels(subject.working))
 
 
 def at_z_0(subject: Subject) -> Subject:

@@ -21,10 +21,8 @@ from benchmarks.levers.parts import (
     at_z_0,
     before_decoding,
     beyond_when_normal,
-    plain_decode,
     shifted_at_each_level,
     towards,
-    without_record,
 )
 from ldu.attacks.purify.contract import Tools
 from ldu.attacks.purify.recipe import for_training, parse
@@ -34,6 +32,7 @@ from ldu.lagrangian import share_beyond
 from ldu.model import Denoiser
 from ldu.protect import Subject
 from ldu.protect import publish as publish_shifted
+from ldu.published import plain_decode, without_record
 from ldu.refine import RefineConfig
 from ldu.shapes import LatentOfAnySize, Levels
 from ldu.train import TrainConfig

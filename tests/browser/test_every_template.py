@@ -32,6 +32,7 @@ TEMPLATES = {  # in the order that a user needs: what the first one saves is the
     "train_rho_on_folder": template({}, [("LDU_SaveRho", "ldu/my_rho")], {"LDU_TrainRho", "LossGraphNode"}),
     "protect_with_trained_rho": template({}, [("LDU_LoadRho", "my_rho.safetensors"), COMPARED, JUDGED], SAVED),
     "protect": template({}, [COMPARED, JUDGED], {"LDU_TrainRho", "LossGraphNode", *SAVED}),
+    "protect_as_published": template({}, [COMPARED, JUDGED], {"LDU_TrainRho", "LossGraphNode", *SAVED}),
     "protect_folder": template(
         {"refine_steps": 2}, [("LDU_ProtectFolder", "4 saved"), COMPARED, JUDGED], {"LDU_ProtectFolder"}
     ),

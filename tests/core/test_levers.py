@@ -19,9 +19,7 @@ from benchmarks.levers.parts import (
     at_z_0,
     before_decoding,
     beyond_when_normal,
-    plain_decode,
     towards,
-    without_record,
 )
 from benchmarks.levers.switches import DEFAULT, LEVERS
 from ldu.attacks.random_noise import noise_at_equal_psnr
@@ -29,6 +27,7 @@ from ldu.attacks.textual_inversion import InversionConfig
 from ldu.budget import residual_levels, to_pixels, to_working_size
 from ldu.lagrangian import share_beyond
 from ldu.protect import decode, shifted_walk
+from ldu.published import plain_decode, without_record
 from ldu.train import ShiftTraining
 from ldu.trajectory import denoise
 
