@@ -10,22 +10,30 @@ pytest.importorskip("transformers", reason="needs the extra eval")
 
 from benchmarks.baselines import controls
 from benchmarks.efficacy.general import untrained
+from benchmarks.efficacy.measures import Effect
 from benchmarks.efficacy.ours import fresh_rho
+from benchmarks.efficacy.subjects import Person
 from benchmarks.levers import grid, tables
+from benchmarks.levers.__main__ import asked_for
 from benchmarks.levers.bench import QUICK, Bench
 from benchmarks.levers.measures import Judge
 from benchmarks.levers.parts import (
     FreeShift,
+    LearningLora,
+    Structure,
     at_z_0,
     before_decoding,
     beyond_when_normal,
+    shifted_at_each_level,
     towards,
 )
+from benchmarks.levers.stolen import CLEAN, Thieves
 from benchmarks.levers.switches import DEFAULT, LEVERS
 from ldu.attacks.random_noise import noise_at_equal_psnr
 from ldu.attacks.textual_inversion import InversionConfig
-from ldu.budget import residual_levels, to_pixels, to_working_size
+from ldu.budget import residual_levels, to_levels, to_pixels, to_working_size
 from ldu.lagrangian import share_beyond
+from ldu.losses import noise_prediction_loss
 from ldu.protect import decode, shifted_walk
 from ldu.published import plain_decode, without_record
 from ldu.train import ShiftTraining
@@ -147,6 +155,78 @@ def test_a_normal_residual_meets_the_target_of_both_measures_at_once():
     assert share_beyond(residual, 10.0).item() == pytest.approx(beyond_when_normal(0.5), rel=0.05)
 
 
+def test_a_shift_at_each_level_shifts_more_than_z_T_and_without_one_nothing_changes(case, subject):
+    rho, record = fresh_rho(subject, 0), subject.record
+    models = shifted_at_each_level(case.surrogate, rho, record.sigmas[0])
+
+    def walked(surrogate):
+        z_T = record.z_T + 0.1
+        return denoise(surrogate.walker, z_T, surrogate.schedule, record.sigmas, record=record)
+
+    assert torch.equal(walked(models), walked(case.surrogate))
+    torch.nn.init.normal_(rho.conv_out.weight, std=0.1)
+    assert not torch.allclose(walked(models), walked(case.surrogate), atol=1e-3)
+    sigma = torch.full((1,), record.sigmas[0])
+    assert torch.equal(models.walker(record.z_T, sigma), case.surrogate.walker(record.z_T, sigma))
+
+
+def test_structure_counts_noise_as_the_rms_does_and_a_tint_by_its_rms(case):
+    working = case.photos[0]
+    measure = Structure(working, BUDGET)
+    noise = 5 * torch.randn(working.shape, generator=torch.Generator().manual_seed(0))
+    assert measure(noise, BUDGET).item() == pytest.approx(0.5, rel=0.05)
+    tint = torch.full_like(working, 5.0)
+    assert measure._lost(tint) < measure._lost(noise)
+    assert measure(tint, BUDGET).item() == pytest.approx(0.5)
+    still = torch.zeros_like(working, requires_grad=True)
+    measure(still, BUDGET).backward()
+    assert still.grad.isfinite().all()
+
+
+def test_a_lora_learns_on_from_call_to_call_and_leaves_the_world_alone(case):
+    before, latents = weights(case.world), [case.prepared()[0].record.z_0]
+    personalizer = LearningLora(case.world, case.token, steps=8, seed=0)
+
+    def loss(denoiser):
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            many = latents[0].expand(16, -1, -1, -1)
+            return noise_prediction_loss(denoiser, many, case.world.schedule, generator=generator).mean().item()
+
+    losses = [loss(case.surrogate.adversary), *(loss(personalizer(latents)) for _ in range(3))]
+    assert losses == sorted(losses, reverse=True)
+    assert not any(weight.requires_grad for weight in personalizer._weights)
+    assert all(torch.equal(*pair) for pair in zip(before, weights(case.world), strict=True))
+
+
+@pytest.fixture
+def thieves(bench, case, monkeypatch):
+    """Thieves of whom only what they are given counts."""
+    given = []
+
+    def effect(self, thief, published, person):
+        given.append((thief, published))
+        return Effect(0.5, 0.0, 1.0)
+
+    monkeypatch.setattr(Thieves, "_effect", effect)
+    at_work = Thieves(bench)
+    stolen = to_pixels(torch.cat(case.photos))
+    at_work._people[0] = Person("somebody", stolen, stolen, stolen, stolen)
+    return at_work, given
+
+
+def test_a_thief_gets_what_a_lever_made_as_visible_as_all_and_each_once(thieves, bench, case):
+    at_work, given = thieves
+    first = [at_work.run("LoRA", name, 0) for name in (CLEAN, "no price")]
+    assert [at_work.run("LoRA", name, 0) for name in (CLEAN, "no price")] == first
+    assert torch.equal(given[0][1], to_pixels(torch.cat(case.photos)))
+    change = to_levels(given[1][1]) - torch.cat(case.photos)
+    assert 0 < change.abs().max() <= BUDGET
+    assert [each["psnr_db"] is None for each in first] == [True, False]
+    at_work.run("DreamBooth", CLEAN, 0)
+    assert [thief for thief, _ in given] == ["LoRA", "LoRA", "DreamBooth"]
+
+
 @pytest.fixture(scope="module")
 def judge(case):
     return Judge(case.surrogate, draws=8, equal_db=34.0)
@@ -205,6 +285,26 @@ def test_a_row_pairs_each_picture_with_the_defaults_and_leaves_out_people_whom_t
     assert found["minus default [95 %]"] == "+3.0 [+3.0, +3.0]"
     assert found["at 34 dB over noise %"] == "+27.2"
     assert tables.lever_row("default", defaults, defaults)[8] == "-"
+
+
+def stolen(person, identity):
+    return {"person": person, "psnr_db": 26.0, "effect": {"identity": identity, "frechet": 80.0, "no_face": 0.25}}
+
+
+def test_a_row_of_thieves_pairs_each_person_with_clean_pictures_and_with_the_default():
+    clean, default = [stolen(0, 0.7), stolen(1, 0.6)], [stolen(0, 0.5)]
+    row = tables.stolen_row("x", [stolen(0, 0.4), stolen(1, 0.3)], [result(0, [4.0, 6.0])], clean, default)
+    found = dict(zip(tables.STOLEN_HEAD, row, strict=True))
+    assert found["minus clean's [95 %]"] == "-0.30 [-0.30, -0.30]"
+    assert found["minus default's [95 %]"] == "-0.10"
+    assert (found["n"], found["loss over noise %"], found["no face %"]) == (2, "+5.0", "25")
+    assert tables.stolen_row("clean pictures", clean, [], clean, default)[5] == "-"
+
+
+def test_a_lever_that_is_not_there_is_named():
+    with pytest.raises(SystemExit, match="no lever depth 9; there are default"):
+        asked_for("default; depth 9")
+    assert asked_for("word and LoRA, fitted again; default") == ["word and LoRA, fitted again", DEFAULT]
 
 
 def test_a_change_that_cannot_be_made_visible_enough_says_so():
