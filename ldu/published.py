@@ -38,6 +38,19 @@ def plain_decode(subject: Subject) -> Subject:
     return replace(subject, decoded_clean=to_pixels(subject.working))
 
 
+def require_no_purifiers(purifiers: Sequence[object]) -> None:
+    """Refuse purifiers, which need a file.
+
+    Raises:
+        BadValueError: some came.
+    """
+    if purifiers:
+        raise BadValueError(
+            "As published, ρ is trained on the latent before it is decoded, which no purifier can touch, but purifiers "
+            "are connected: disconnect them, or turn as_published off."
+        )
+
+
 class PublishedTraining(ShiftTraining):
     """The training of the paper; watched, interrupted, saved and resumed as ours is."""
 
@@ -49,16 +62,8 @@ class PublishedTraining(ShiftTraining):
         config: TrainConfig,
         **options: Any,  # noqa: ANN401
     ) -> None:
-        """Take what `ShiftTraining` takes, but for purifiers, which need a file; visibility has no price.
-
-        Raises:
-            BadValueError: purifiers came.
-        """
-        if options.get("purifiers"):
-            raise BadValueError(
-                "As published, ρ is trained on the latent before it is decoded, which no purifier can touch: "
-                "disconnect the purifiers, or train as this pack does."
-            )
+        """Take what `ShiftTraining` takes but purifiers; visibility has no price, a mask counts in the file alone."""
+        require_no_purifiers(options.get("purifiers", ()))
         plain = [plain_decode(without_record(subject)) for subject in subjects]
         super().__init__(surrogate, plain, rho, replace(config, price=0.0, price_rate=0.0), **options)
 

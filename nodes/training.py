@@ -11,7 +11,7 @@ from ..ldu.budget import working_size
 from ..ldu.checkpoint import require_fit, save_rho
 from ..ldu.errors import BadValueError
 from ..ldu.protect import prepare
-from ..ldu.published import PublishedTraining
+from ..ldu.published import PublishedTraining, require_no_purifiers
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
@@ -169,10 +169,11 @@ def _train(
             f"refit_every is {config.refit_every}, but there is no personalizer to learn again: connect the one of "
             "Textual Inversion, or set refit_every to 0."
         )
+    if published := bool(one.get("as_published")):
+        require_no_purifiers(one.get("purifiers") or ())
     model, tag = one["model"], tag_model(one["model"])
     side = training_resolution(model)
     given: TrainedRho | None = one.get("rho")
-    published = bool(one.get("as_published"))
     net = _start(given, model, tag, key_channels=0 if published else ShiftConfig.key_channels)
     sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)

@@ -79,5 +79,5 @@ def test_an_interrupted_training_goes_on_and_is_never_taken_for_ours(make, tmp_p
 
 
 def test_purifiers_are_refused(make):
-    with pytest.raises(BadValueError, match="disconnect the purifiers"):
+    with pytest.raises(BadValueError, match="disconnect them"):
         make(purifiers=[lambda x, generator: x])

@@ -111,6 +111,19 @@ def losses_found(name, cache):
 
 
 @needs_weights
+def test_ldu_as_published_keeps_the_budget_and_its_rho_says_what_it_is(host):
+    graph = twin("protect_as_published")
+    (training,) = numbers_of(graph, "LDU_TrainRho")
+    graph["card"] = {"class_type": "LDU_SaveRho", "inputs": {"rho": [training, 0], "name": "as_published"}}
+    outputs, _ = run(new_executor("CLASSIC"), graph)
+    assert 0 < saved_change(host, outputs, graph) <= BUDGET
+    net, card = host.module("ldu.checkpoint").load_rho(host.base / "output" / "ldu" / "as_published.safetensors")
+    assert net.config.key_channels == 0
+    assert card.training["as_published"]
+    assert card.training["price_rate"] == 0
+
+
+@needs_weights
 @pytest.mark.parametrize("name", ["protect_folder", "stress_test", "compare_methods"])
 def test_a_workflow_finds_the_same_in_each_cache_mode_of_the_host(host, name):
     found = [losses_found(name, cache) for cache in OTHER_CACHES]
