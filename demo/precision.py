@@ -4,7 +4,7 @@ import torch
 
 
 def bfloat16_is_fast(device: torch.device | None = None) -> bool:
-    """Tell whether a device computes in bfloat16; None = the processor.
+    """Tell whether a device computes in bfloat16; None = the processor, an accelerator is taken to.
 
     A processor that does not (x86 without AVX-512) takes a hundred times as long for it as for float32: PyTorch then
     computes each convolution value by value.

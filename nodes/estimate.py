@@ -27,6 +27,7 @@ WITH_GRADIENT = 2.3  # a step in units of its pass without gradient; demo checkp
 GIB = 2**30
 GOES_ON = "Cancel when you like: it continues."
 KEEPS_NOTHING = "Cancelling keeps nothing."
+PAPER_WALK = (4, 1.0)  # k and depth
 SECOND = 1.0  # between two messages of a Pace, at least
 
 
@@ -146,6 +147,14 @@ def say_few_steps(model: Any) -> list[str]:  # noqa: ANN401
     if kind is None:
         return []
     return [f"{kind} Its predictions are made for 1 to 8 steps: keep k at 1 to 4. Nothing here was measured on one."]
+
+
+def say_another_walk(config: TrainConfig) -> list[str]:
+    """Say that a training as published has another walk than the paper's."""
+    k_steps, depth = PAPER_WALK
+    if (config.k_steps, config.depth) == PAPER_WALK:
+        return []
+    return [f"In the paper k is {k_steps} and depth {depth:g}; here they are {config.k_steps} and {config.depth:g}."]
 
 
 def say_other_training(card: RhoCard, tag: ModelTag, config: TrainConfig, prompt: str) -> list[str]:

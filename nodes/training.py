@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ..ldu.budget import working_size
 from ..ldu.checkpoint import require_fit, save_rho
-from ..ldu.errors import BadValueError
+from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.protect import prepare
 from ..ldu.published import PublishedTraining, require_no_purifiers
 from ..ldu.shapes import Levels, Mask
 from ..ldu.shift_unet import ShiftConfig, ShiftUNet, untrained_rho
 from ..ldu.train import ShiftTraining, Surrogate, TrainConfig
-from .estimate import Teller, remarks, say_few_steps, say_other_training, say_time
+from .estimate import Teller, remarks, say_another_walk, say_few_steps, say_other_training, say_time
 from .host import (
     HostAutoencoder,
     HostSession,
@@ -119,9 +119,11 @@ class TrainRho(io.ComfyNode):
                 io.Boolean.Input(
                     "as_published",
                     default=False,
+                    optional=True,
                     advanced=True,
                     tooltip="Train as LDU's paper has it, against the latent and with a weight set by hand, for a walk "
-                    "without record and one decode: k 4, depth 1. For comparison; it protects less.",
+                    "without record and one decode: k 4, depth 1. For comparison; it protects less. Visibility and "
+                    "mask do not count in it.",
                 ),
                 PersonalizerSocket.Input("personalizer", optional=True, tooltip="From Textual Inversion."),
                 PurifiersSocket.Input(
@@ -174,12 +176,14 @@ def _train(
     model, tag = one["model"], tag_model(one["model"])
     side = training_resolution(model)
     given: TrainedRho | None = one.get("rho")
-    net = _start(given, model, tag, key_channels=0 if published else ShiftConfig.key_channels)
+    net = _start(given, model, tag, published=published)
     sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
     clip, patcher = _clip_to_train_through(one), under_manager(net)
     prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
     teller.remarks = remarks(model, pictures, masks, side, config)
+    if published:
+        teller.remarks += say_another_walk(config)
     if given is not None:
         teller.remarks += say_other_training(given.card, tag, config, prompt)
     text = [] if clip is None else [clip.patcher]
@@ -212,15 +216,22 @@ def _train(
     return io.NodeOutput(rho, loss_map(training.state.losses), ui=report(numbers, said, say_few_steps(model)))
 
 
-def _start(given: TrainedRho | None, model: Any, tag: ModelTag, *, key_channels: int) -> ShiftUNet:  # noqa: ANN401
+def _start(given: TrainedRho | None, model: Any, tag: ModelTag, *, published: bool) -> ShiftUNet:  # noqa: ANN401
     """Return a fresh rho for this model, or a copy of the given one."""
     channels = model.get_model_object("latent_format").latent_channels
     with torch.inference_mode(False):
         if given is None:
-            return untrained_rho(ShiftConfig(channels, key_channels=key_channels))
+            keys = 0 if published else ShiftConfig.key_channels  # the paper's rho knows no key
+            return untrained_rho(ShiftConfig(channels, key_channels=keys))
         require_fit(
             given.card, model_family=tag.family, prediction=tag.prediction, latent_channels=channels, rho=given.net
         )
+        if bool(given.card.training.get("as_published")) != published:
+            was, now = ("off", "on") if published else ("on", "off")
+            raise MismatchError(
+                f"The ρ to go on from was trained with as_published {was}, but here it is {now}: turn it {was}, or "
+                "take another ρ."
+            )
         net = ShiftUNet(given.net.config)
         net.load_state_dict({name: weight.clone() for name, weight in given.net.state_dict().items()})
         return net

@@ -55,6 +55,14 @@ otherwise, and a hundred steps of training carry that on."""
 SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "full", "kept")
 
 
+def able_to_run(lab: Lab, cells: list[Cell]) -> Lab:
+    """Return the lab, or one of float32 where cells are missing and bfloat16 would take a hundred times as long."""
+    if not lab.setup.bf16 or bfloat16_is_fast(lab.setup.device) or not lab.missing(cells):
+        return lab
+    print("- this processor has no bfloat16: in float32, so that no result of bfloat16 counts, kept ones among them")
+    return Lab(replace(lab.setup, bf16=False))
+
+
 def runnable(cells: list[Cell], setup: Setup) -> list[Cell]:
     """Leave out what cannot be run or would tell nothing, and say so."""
     if not setup.elsewhere:
@@ -180,6 +188,8 @@ def show_costs(results: list[Result]) -> None:
 def show_repeats(lab: Lab, results: list[Result]) -> None:
     """Print what was measured anew beside what is kept of it: with one seed both should agree."""
     before = kept(lab.setup.results.name)
+    if results and not before:
+        print("- nothing is kept of this checkpoint, these settings and this precision to compare with")
     for anew in results:
         cell = anew.cell
         if found := before.get(lab.path(cell).stem):
@@ -312,10 +322,8 @@ def main() -> None:
     cells = runnable(chosen(cells, options), setup) if cells else []
     if not cells:
         return
-    if setup.bf16 and not bfloat16_is_fast(setup.device) and lab.missing(cells):
-        print("- this processor has no bfloat16: in float32, and no result that is kept with the code counts")
-        setup = replace(setup, bf16=False)
-        lab = Lab(setup)
+    lab = able_to_run(lab, cells)
+    setup = lab.setup
     about = "\n".join([provenance(options.checkpoint), *lab.about()])
     print(about)
     anew = measure(setup, cells, options.workers)

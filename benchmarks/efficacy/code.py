@@ -101,8 +101,8 @@ class _Wordless(ast.NodeTransformer):
 
 
 def _files(parts: Iterable[str], root: Path) -> list[Path]:
-    left_out = [root / name for name in BESIDE]
-    there = [
-        file for part in parts for file in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
-    ]
-    return sorted(file for file in there if not any(file.is_relative_to(folder) for folder in left_out))
+    """Return the files that are named, and those in folders that are, without what lies BESIDE there."""
+    beside = [root / name for name in BESIDE]
+    named = [root / part for part in parts if part.endswith(".py")]
+    inside = [file for part in parts if not part.endswith(".py") for file in (root / part).rglob("*.py")]
+    return sorted({*named, *(file for file in inside if not any(file.is_relative_to(other) for other in beside))})

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ from ldu.attacks.purify.grid import GridPure
 from ldu.attacks.purify.recipe import build, parse
 from ldu.budget import to_levels, to_pixels
 from ldu.metrics import measure_visibility
+from ldu.picture import load_picture, save_png
+from ldu.saved_file import as_uint8
 from ldu.whole_file import written_whole
 
 GENERATIONS = 16
@@ -140,6 +143,7 @@ class Lab:
         lines = [f"- thieves, SHA-256 of their settings {thieves}"]
         if other := self.setup.elsewhere:
             lines.append(f"- the checkpoint of thieves with another model {other.name}, SHA-256 {digest(other)[:16]}")
+        lines.append(f"- computed in {'bfloat16 where autocast allows it' if self.setup.bf16 else 'float32'}")
         named = "the digest of checkpoint, thieves, judge, purifiers and settings"
         return [*lines, f"- bench {self.setup.results.name}: {named}"]
 
@@ -196,12 +200,13 @@ class Lab:
         return replace(method, protect=method.protect.trained(self.world, budget_levels, file))
 
     def published(self, cell: Cell) -> Tensor:
-        """Return set B as it would be published, (n, 3, h, w)."""
+        """Return set B as it is read from the files that would be published, (n, 3, h, w)."""
         clean, made = self.person(cell.person).stolen, self.protected(cell.method, cell.budget_levels, cell.person)
         if made is None:
             return clean
         name, wanted = cell.visibility
-        return made.x if name == "budget" else as_visible_as(clean, made.x, wanted, cell.budget_levels, SCALES[name])
+        scaled = made.x if name == "budget" else as_visible_as(clean, made.x, wanted, cell.budget_levels, SCALES[name])
+        return read_back(scaled)
 
     def loot(self, cell: Cell, published: Tensor) -> Tensor:
         """Return what the thief trains on: published pictures purified, clean ones of set C among them."""
@@ -298,6 +303,15 @@ def jobs(cells: Sequence[Cell], at_once: int) -> list[list[Cell]]:
 def protections(cells: Iterable[Cell]) -> list[tuple[str, float, int]]:
     """Return (method, budget, person) of every protection that the cells need."""
     return sorted({(c.method, c.budget_levels, c.person) for c in cells if c.method in METHODS})
+
+
+def read_back(x: Tensor) -> Tensor:
+    """Return 8-bit pictures x (n, 3, h, w) in [-1, 1] as they are read from PNG files that hold them."""
+    with TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number}.png" for number in range(len(x))]
+        for file, levels in zip(files, to_levels(x).round().split(1), strict=True):
+            save_png(file, as_uint8(levels))
+        return to_pixels(torch.cat([load_picture(file).as_batch() for file in files]))
 
 
 def to_bytes(x: Tensor) -> np.ndarray:

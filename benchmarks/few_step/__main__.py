@@ -91,6 +91,7 @@ def main(given: Sequence[str] | None = None) -> None:
         if "protection" in options.parts:
             print_protection(pair, options)
     print(f"\n{made_by}\n- sibling {options.lora.name}, SHA-256 {digest(options.lora)[:16]}")
+    print(f"- samples and protection in {'bfloat16' if bfloat16_is_fast() else 'float32'}")
     print(f"- {time.monotonic() - started:.0f} s")
 
 

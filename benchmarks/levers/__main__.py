@@ -2,7 +2,7 @@
 
     python -m benchmarks.levers                      all three tables, hours of one core
     python -m benchmarks.levers --table grid         one of them
-    python -m benchmarks.levers --row                one row of each, in seconds, hardly trained
+    python -m benchmarks.levers --row                one row of each, hardly trained: minutes
     python -m benchmarks.levers --show               what an interrupted run has left, without going on
 
 Levers: our default with one thing switched (`switches`). Grid: the walk's k, depth and rounds at two budgets (`grid`).
@@ -60,7 +60,7 @@ def thieves(bench: Bench, thief: str, names: Sequence[str], people: int, *, show
     found = {name: [r for n in range(people) if (r := at_work.found(thief, name, n))] for name in met}
     made = {name: [r for n in range(people) if (r := bench.found(name, n))] for name in met}
     print(f"\n**What {thief} makes of each lever** ({bench.settings})\n")
-    beside = found[CLEAN], found.get(DEFAULT, [])
+    beside = found[CLEAN], found[DEFAULT]
     print_table(STOLEN_HEAD, [stolen_row(name, each, made[name], *beside) for name, each in found.items() if each])
 
 
@@ -70,11 +70,11 @@ def _defaults(found: dict[Cell, dict[str, Any]], cell: Cell) -> list[dict[str, A
 
 
 def asked_for(levers: str | None) -> list[str]:
-    """Return the names of the levers that the command asks for, all if it names none."""
-    names = [name.strip() for name in levers.split(";")] if levers else list(LEVERS)
-    if unknown := set(names) - set(LEVERS):
+    """Return the names of the levers that the command asks for, the default with them; all if it names none."""
+    names = {name.strip() for name in levers.split(";")} if levers else set(LEVERS)
+    if unknown := names - set(LEVERS):
         raise SystemExit(f"There is no lever {'; '.join(sorted(unknown))}; there are {'; '.join(LEVERS)}.")
-    return names
+    return [name for name in LEVERS if name in {DEFAULT, *names}]
 
 
 def work(what: str, runs: Sequence[Run]) -> None:
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.table in (None, "grid"):
             grid(of_grid, [default(10.0), QUICK_CELL] if options.row else cells(), show=options.show)
         if options.table in (None, "thieves"):
-            thieves(of_thieves, options.thief, names[-1:] if options.row else names, people, show=options.show)
+            thieves(of_thieves, options.thief, names, people, show=options.show)
     print(f"\n{made_by}")
 
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.baselines.controls import INVERSION
 from benchmarks.baselines.cost import Cost, counted
-from benchmarks.efficacy.code import digest_of
+from benchmarks.efficacy.code import BENCH, digest_of
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.lab import write_json
 from benchmarks.efficacy.subjects import Person, drawn_people
@@ -26,7 +26,7 @@ from benchmarks.levers.measures import Judge
 from benchmarks.levers.switches import DEFAULT, LEVERS, Lever
 from benchmarks.table import digest
 from benchmarks.thieves import DEMO
-from benchmarks.world import World, load_world
+from benchmarks.world import World, load_world, usual_device
 from ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ldu.backends.diffusers import TextEncoder
 from ldu.budget import to_levels
@@ -37,9 +37,10 @@ from ldu.train import Surrogate, TrainConfig
 JUDGE = DEMO["TI"]
 """Whose prompt and learning rate the token has that measures."""
 CODE = (
-    *("ldu", "benchmarks/baselines", "benchmarks/thieves.py"),
-    *(f"benchmarks/efficacy/{name}.py" for name in ("visible", "published", "ours", "general", "measures", "subjects")),
-    *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "measures", "parts", "switches")),
+    *("ldu", "ldu/published.py", "benchmarks/baselines"),
+    *(f"benchmarks/efficacy/{name}.py" for name in ("visible", "published", "ours", "general")),
+    *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "measures", "parts", "switches", "stolen")),
+    *BENCH,
 )
 
 
@@ -57,6 +58,7 @@ class Settings:
         other_steps: of its training.
         budget_levels: of the levers.
         equal_db: the PSNR to which every lever's change is scaled; at 10 levels the RMS of half of them.
+        thief_steps: of the thieves; 0 = their own.
     """
 
     pictures: int = 2
@@ -68,12 +70,14 @@ class Settings:
     other_steps: int = 80
     budget_levels: float = 10.0
     equal_db: float = 34.0
+    thief_steps: int = 0
 
 
 THIEVES = Settings(pictures=4, steps=100, alone=25, budget_levels=32.0, equal_db=26.0)
-"""As plainly visible as it takes for thieves to fail here, and steps as the shift has them in `benchmarks.efficacy`."""
+"""As plainly visible as it takes for thieves to fail here. The shift's steps are those of `benchmarks.efficacy`; what
+refines a picture, or is trained for one alone, has fewer than there."""
 QUICK = Settings(pictures=1, steps=8, alone=8, ti_steps=15, draws=8, others=2, other_steps=4)
-QUICK_THIEVES = replace(QUICK, pictures=4, budget_levels=THIEVES.budget_levels, equal_db=THIEVES.equal_db)
+QUICK_THIEVES = replace(THIEVES, steps=8, alone=8, ti_steps=15, draws=8, others=2, other_steps=4, thief_steps=4)
 
 
 class Bench:
@@ -82,7 +86,7 @@ class Bench:
     def __init__(self, checkpoint: Path, folder: Path, settings: Settings) -> None:
         """Name the folder of the results; models are loaded when they are first needed."""
         self._checkpoint, self.settings = checkpoint, settings
-        named = f"{digest(checkpoint)} {settings} {digest_of(CODE)}"
+        named = f"{digest(checkpoint)} {settings} {usual_device().type} {digest_of(CODE)}"
         self.folder = folder / hashlib.sha256(named.encode()).hexdigest()[:12]
 
     @cached_property

@@ -124,7 +124,10 @@ def beyond_when_normal(gaussian_rms: float) -> float:
 
 @dataclass(frozen=True)
 class ShiftedBelow:
-    """A denoiser that sees z + rho(z) in the place of z at noise levels below the first, where z is shifted itself."""
+    """A denoiser that sees z + rho(z) in the place of z at noise levels below the first, where z is shifted itself.
+
+    The key is one for all there: the backward pass evaluates each step again.
+    """
 
     walker: Denoiser
     rho: ShiftUNet
@@ -152,9 +155,9 @@ def shifted_at_each_level(surrogate: Surrogate, rho: ShiftUNet, first: float) ->
 
 
 class Structure:
-    """A measure of visibility: the RMS, or sqrt(1 - SSIM) over SCALES halvings of the picture where that is more.
+    """A measure of visibility: the RMS, or sqrt(1 - SSIM) over SCALES sizes, each half the last, where that is more.
 
-    It counts in the RMS of noise that loses as much structure as is lost at the target of `ldu.train`.
+    The second is scaled so that noise at the target of `ldu.train` counts as its RMS.
 
     Source: the scales, Wang et al. 2003 (MS-SSIM); the product over them is a mean here.
     """
@@ -196,6 +199,7 @@ class LearningLora:
         self._optimizer = torch.optim.AdamW(self._weights, thief.learning_rate)
         with torch.no_grad():
             self._denoiser = theirs.denoiser(condition_with(world, token[None], world.personal_prompt("S*")))
+            self.wordless = theirs.denoiser(world.condition([""]))
 
     def __call__(self, latents: Sequence[LatentOfAnySize]) -> Denoiser:
         """Let it learn from these latents (1, c, h, w) in turn and return it, frozen."""

@@ -5,10 +5,11 @@ float32.
 """
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.efficacy.lab import GENERATIONS, PRIOR
 from benchmarks.efficacy.measures import Effect, Judge
@@ -31,6 +32,7 @@ class Thieves:
         """Keep the bench; the judge is loaded when it is first asked."""
         self._bench, self._judge = bench, Judge()
         self._people: dict[int, Person] = {}
+        self._prior: Tensor | None = None
 
     def found(self, thief: str, name: str, number: int) -> dict[str, Any] | None:
         """Return a result if it is there."""
@@ -51,7 +53,7 @@ class Thieves:
         self._bench.keep(_titled(thief, name), number, found)
         return found
 
-    def _published(self, name: str, number: int) -> torch.Tensor:
+    def _published(self, name: str, number: int) -> Tensor:
         """Return a person's pictures as they would be published, as visible as those of all levers."""
         clean, settings = self._person(number).stolen, self._bench.settings
         if name == CLEAN:
@@ -60,11 +62,12 @@ class Thieves:
         made = to_pixels(self._bench.made(name, number))
         return as_visible_as(clean, made, settings.equal_db, settings.budget_levels)
 
-    def _effect(self, thief: str, published: torch.Tensor, person: Person) -> Effect:
+    def _effect(self, thief: str, published: Tensor, person: Person) -> Effect:
         world, how = self._bench.world, DEMO[thief]
-        prior = published[:0]
-        if how.kind == "DreamBooth":
-            prior = prior_pictures(world, how, PRIOR, generator=torch.Generator().manual_seed(SEED))
+        if self._prior is None and how.kind == "DreamBooth":
+            self._prior = prior_pictures(world, how, PRIOR, generator=torch.Generator().manual_seed(SEED))
+        prior = published[:0] if self._prior is None else self._prior
+        how = replace(how, steps=self._bench.settings.thief_steps or how.steps)
         (drawn,) = steal(world, published[None], prior, how, prompts=[how.prompt], count=GENERATIONS, seed=SEED)
         return self._judge.effect(drawn, person.seen)
 

@@ -28,7 +28,7 @@ from ldu.attacks.purify.contract import Tools
 from ldu.attacks.purify.recipe import for_training, parse
 from ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ldu.budget import to_levels, to_pixels
-from ldu.lagrangian import share_beyond
+from ldu.lagrangian import VisibilityMeasure, root_mean_square, share_beyond
 from ldu.model import Denoiser
 from ldu.protect import Subject
 from ldu.protect import publish as publish_shifted
@@ -134,11 +134,11 @@ def one_by_one(case: Case) -> list[Levels]:
 
 def structured(case: Case) -> list[Levels]:
     """Train a rho for each picture, and hold the structure that it loses as well as the RMS."""
-    budget, changes = case.config.budget_levels, {"train_steps": case.alone}
-    return [
-        case.by_rho([subject], changes=changes, visibility=Structure(subject.working, budget))[0]
-        for subject in case.prepared()
-    ]
+
+    def held(subject: Subject) -> Structure:
+        return Structure(subject.working, case.config.budget_levels)
+
+    return _each(case, lambda _: None, {"train_steps": case.alone}, visibility=held)
 
 
 def free_shift(case: Case) -> list[Levels]:
@@ -161,9 +161,12 @@ def _each(
     start: Callable[[Subject], FreeShift | None],
     changes: dict[str, Any],
     change: Callable[[Subject], Subject] = lambda subject: subject,
+    visibility: Callable[[Subject], VisibilityMeasure] = lambda _: root_mean_square,
 ) -> list[Levels]:
-    subjects = map(change, case.prepared())
-    return [case.by_rho([subject], rho=start(subject), changes=changes)[0] for subject in subjects]
+    return [
+        case.by_rho([subject], rho=start(subject), changes=changes, visibility=visibility(subject))[0]
+        for subject in map(change, case.prepared())
+    ]
 
 
 def fed_forward(case: Case) -> list[Levels]:
@@ -215,11 +218,16 @@ def _refinement(case: Case, **changes: Any) -> RefineConfig:  # noqa: ANN401
 
 
 def contrast_with_lora(case: Case) -> list[Levels]:
-    """Follow the contrast in as many parts as there are fits, each against a LoRA that learnt on from the last."""
+    """Follow the contrast in as many parts as there are fits, each against a LoRA that learnt on from the last.
+
+    Steps are long at the start of each part; what is taken out is the slope of the LoRA's own model, without the word.
+    """
     personalizer, found = _lora_of(case), case.photos
-    config = _refinement(case, contrast=1, refine_steps=max(1, case.alone // (REFITS + 1)))
-    for _ in range(REFITS + 1):
-        against = replace(case.surrogate, adversary=personalizer(_latents(case, found)))
+    for part in range(REFITS + 1):
+        adversary = personalizer(_latents(case, found))
+        against = replace(case.surrogate, adversary=adversary, walker=personalizer.wordless)
+        steps, seed = max(1, case.alone // (REFITS + 1)), case.config.seed + part
+        config = _refinement(case, contrast=1, refine_steps=steps, seed=seed)
         found = [ours.refined(against, *pair, config) for pair in zip(case.photos, found, strict=True)]
     return found
 
@@ -253,7 +261,7 @@ LEVERS: dict[str, Lever] = {
     "default, then pixels": refined(visibility=0),
     "default, then the slope": refined(),
     "default, then the contrast": refined(contrast=1),
-    "default, then as Protect": refined(contrast=1, flat=RefineConfig.flat),
+    "default, then contrast and flat areas": refined(contrast=1, flat=RefineConfig.flat),
     "the slope alone": refined(shift=False),
     "the contrast alone": refined(shift=False, contrast=1),
     "the contrast against word and LoRA": contrast_with_lora,

@@ -21,15 +21,17 @@ pytest.importorskip("peft", reason="needs the extra eval")
 from benchmarks import thieves
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost
+from benchmarks.efficacy import __main__ as commands
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, costs, curve, estimate, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
+from benchmarks.efficacy import lab as laboratory
 from benchmarks.efficacy.__main__ import chosen, kept_suite, show_mixtures, show_repeats, show_sweep
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Effect, Judge
-from benchmarks.efficacy.methods import METHODS, protect
+from benchmarks.efficacy.methods import METHODS, Protected, protect
 from benchmarks.efficacy.page import GAP, HEAD_HEIGHT, draw_sheet
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, MEASURES, judge_checks, read, self_checks, tables
@@ -41,6 +43,7 @@ from demo.spoilt import draw_pattern
 from demo.train_identity import to_batch
 from ldu.budget import resize, to_levels, to_pixels, to_working_size
 from ldu.metrics import max_abs_levels, psnr_db, ssim
+from ldu.picture import save_png
 
 from .tiny_world import make_world
 
@@ -240,6 +243,39 @@ def write(lab, cell, identity, frechet=10.0, evaluations=0):
         "made": {"commit": "abc1234", "day": "2026-01-01", "machine": "a machine"},
     }
     lab.path(cell).write_text(json.dumps(found))
+
+
+def test_what_a_thief_and_the_measures_see_is_read_from_png_files(lab, monkeypatch):
+    class Somebody:
+        stolen = to_pixels(torch.randint(40, 215, (2, 3, 24, 16), generator=torch.Generator().manual_seed(0)).float())
+
+    protected = to_pixels((to_levels(Somebody.stolen) + 3).round())
+    cell = Cell("LoRA", "noise_sign", 10.0)
+    monkeypatch.setattr(lab, "person", lambda number: Somebody)
+    monkeypatch.setattr(lab, "protected", lambda *of: Protected(protected, Cost(0, 0, 0, 0, 0)))
+    assert torch.equal(lab.published(cell), protected)
+
+    def paint_a_pixel(path, levels):
+        save_png(path, levels.index_fill(0, torch.tensor([0]), 255))
+
+    monkeypatch.setattr(laboratory, "save_png", paint_a_pixel)
+    found = to_levels(lab.published(cell))
+    assert (found[:, :, 0] == 255).all()
+    assert torch.equal(found[:, :, 1:], to_levels(protected)[:, :, 1:])
+
+
+def test_on_a_processor_without_bfloat16_what_is_missing_is_computed_in_float32(lab, monkeypatch, capsys):
+    monkeypatch.setattr(commands, "bfloat16_is_fast", lambda device: False)
+    cell = Cell("LoRA", CLEAN, 0.0)
+    assert not commands.able_to_run(lab, [cell]).setup.bf16
+    assert "in float32" in capsys.readouterr().out
+    write(lab, cell, 0.5)
+    assert commands.able_to_run(lab, [cell]) is lab
+    other = Lab(replace(lab.setup, bf16=False))
+    assert commands.able_to_run(other, [cell]) is other
+    monkeypatch.setattr(commands, "bfloat16_is_fast", lambda device: True)
+    assert commands.able_to_run(lab, [Cell("TI", CLEAN, 0.0)]) is lab
+    assert not capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ours", plan.OURS)

@@ -13,6 +13,7 @@ from benchmarks.efficacy.general import untrained
 from benchmarks.efficacy.measures import Effect
 from benchmarks.efficacy.ours import fresh_rho
 from benchmarks.efficacy.subjects import Person
+from benchmarks.efficacy.visible import as_visible_as
 from benchmarks.levers import grid, tables
 from benchmarks.levers.__main__ import asked_for
 from benchmarks.levers.bench import QUICK, Bench
@@ -173,8 +174,10 @@ def test_a_shift_at_each_level_shifts_more_than_z_T_and_without_one_nothing_chan
 def test_structure_counts_noise_as_the_rms_does_and_a_tint_by_its_rms(case):
     working = case.photos[0]
     measure = Structure(working, BUDGET)
-    noise = 5 * torch.randn(working.shape, generator=torch.Generator().manual_seed(0))
+    noise = 5 * torch.randn(working.shape, generator=torch.Generator().manual_seed(1))
     assert measure(noise, BUDGET).item() == pytest.approx(0.5, rel=0.05)
+    lost = [measure._lost(factor * noise).item() for factor in (0.5, 1, 2)]
+    assert lost[0] < 0.8 * lost[1] < 0.8 * 0.8 * lost[2]
     tint = torch.full_like(working, 5.0)
     assert measure._lost(tint) < measure._lost(noise)
     assert measure(tint, BUDGET).item() == pytest.approx(0.5)
@@ -222,7 +225,11 @@ def test_a_thief_gets_what_a_lever_made_as_visible_as_all_and_each_once(thieves,
     assert torch.equal(given[0][1], to_pixels(torch.cat(case.photos)))
     change = to_levels(given[1][1]) - torch.cat(case.photos)
     assert 0 < change.abs().max() <= BUDGET
-    assert [each["psnr_db"] is None for each in first] == [True, False]
+    assert first[0]["psnr_db"] is None
+    made = to_pixels(bench.made("no price", 0))
+    wanted = as_visible_as(to_pixels(torch.cat(case.photos)), made, bench.settings.equal_db, BUDGET)
+    assert not torch.equal(wanted, made)
+    assert torch.equal(given[1][1], wanted)
     at_work.run("DreamBooth", CLEAN, 0)
     assert [thief for thief, _ in given] == ["LoRA", "LoRA", "DreamBooth"]
 
@@ -304,7 +311,11 @@ def test_a_row_of_thieves_pairs_each_person_with_clean_pictures_and_with_the_def
 def test_a_lever_that_is_not_there_is_named():
     with pytest.raises(SystemExit, match="no lever depth 9; there are default"):
         asked_for("default; depth 9")
-    assert asked_for("word and LoRA, fitted again; default") == ["word and LoRA, fitted again", DEFAULT]
+    assert asked_for("word and LoRA, fitted again; no key; no key") == [
+        DEFAULT,
+        "word and LoRA, fitted again",
+        "no key",
+    ]
 
 
 def test_a_change_that_cannot_be_made_visible_enough_says_so():

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from ldu.errors import BadValueError
-from ldu.protect import prepare
+from ldu.protect import prepare, shifted_walk
 from ldu.published import PublishedTraining
 from ldu.shift_unet import ShiftConfig, untrained_rho
 from ldu.train import ShiftTraining, Surrogate, TrainConfig
-from ldu.trajectory import invert
+from ldu.trajectory import denoise, invert
 
 CONFIG = TrainConfig(budget_levels=2, k_steps=4, depth=1.0, train_steps=4, evaluate_every=0, price=1.0)
 
@@ -51,12 +51,25 @@ def test_its_gradient_is_that_of_the_method_in_the_lab(make, surrogate):
         assert torch.allclose(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6 * theirs.grad.abs().max())
 
 
-def test_a_rho_that_shifts_nothing_publishes_the_errors_of_walk_and_decoder_within_the_budget(make, picture):
+def test_a_rho_that_shifts_nothing_publishes_the_decoders_error_within_the_budget(make, picture):
     training = make()
     change = (training.protected(training.subjects[0]) - picture).abs()
     assert 0 < change.max() <= CONFIG.budget_levels
     ours = make(ShiftTraining)
     assert torch.equal(ours.protected(ours.subjects[0]), picture)
+
+
+def test_its_walk_down_is_a_plain_samplers(make, surrogate):
+    training = make()
+    torch.nn.init.normal_(training.rho.conv_out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    (subject,), generator = training.subjects, torch.Generator()
+    z_0, shift = shifted_walk(surrogate, training.rho, subject.record, CONFIG, generator)
+    plain = denoise(surrogate.walker, subject.record.z_T + shift, surrogate.schedule, subject.record.sigmas)
+    assert torch.allclose(z_0, plain, atol=1e-4)
+    (ours,) = make(ShiftTraining).subjects
+    assert not torch.allclose(
+        shifted_walk(surrogate, training.rho, ours.record, CONFIG, generator)[0], plain, atol=1e-2
+    )
 
 
 def test_visibility_has_no_price_there(make):

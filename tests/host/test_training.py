@@ -316,6 +316,18 @@ def test_training_continues_from_a_rho_and_leaves_the_given_one_alone(models, tr
     assert not torch.equal(second.net.conv_out.weight, kept)
 
 
+def test_as_published_says_what_it_is_and_that_the_walk_is_not_the_papers(host, models, train, monkeypatch):
+    model, _, vae = models["sd1"]
+    said = []
+    monkeypatch.setattr(host.module("nodes.estimate"), "say_on_node", said.append)
+    rho, _ = train(model, vae, picture(), conditioning=tiny.conditioning("sd1"), as_published=True, steps=1)
+    assert "In the paper k is 4 and depth 1; here they are 2 and 0.5." in said[-1]
+    assert "; as published, for a walk without record and one decode" in host.module("nodes.walk").say_trained_for(rho)
+    ours, _ = train(model, vae, picture(), conditioning=tiny.conditioning("sd1"), steps=1)
+    assert "In the paper" not in said[-1]
+    assert "as published" not in host.module("nodes.walk").say_trained_for(ours)
+
+
 def test_the_mask_reaches_training(models, train, host):
     model, _, vae = models["sd1"]
     mask = torch.zeros(1, 64, 72)

@@ -143,6 +143,12 @@ MODELS = [
         "disconnect them",
         train(as_published=True, purifiers=lambda b: b.node("LDU_TrainingPurifiers", purifiers="jpeg 75").args[0]),
     ),
+    Case(
+        "Train ρ",
+        "as published from a ρ that was not",
+        "turn it off",
+        train(as_published=True, rho=lambda b: rho(b, 4)),
+    ),
     Case("Train ρ", "refit without a personalizer", "personalizer", train(refit_every=5)),
     Case("Adversary's Loss", "two sizes", "one size", judge(protected=picture(64, 64))),
     Case("Adversary's Loss", "the VAE of SD3 with SD1", "same checkpoint", judge(vae=lambda: vae("sd3"))),
