@@ -264,5 +264,7 @@ LEVERS: dict[str, Lever] = {
     "default, then contrast and flat areas": refined(contrast=1, flat=RefineConfig.flat),
     "the slope alone": refined(shift=False),
     "the contrast alone": refined(shift=False, contrast=1),
+    "contrast and flat areas alone": refined(shift=False, contrast=1, flat=RefineConfig.flat),
+    "contrast and flatter areas alone": refined(shift=False, contrast=1, flat=RefineConfig.flat / 2),
     "the contrast against word and LoRA": contrast_with_lora,
 }
