@@ -23,7 +23,7 @@ from benchmarks.efficacy.lab import write_json
 from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.levers.case import Case
 from benchmarks.levers.measures import Judge
-from benchmarks.levers.switches import DEFAULT, LEVERS, Lever
+from benchmarks.levers.switches import LEVERS, Lever
 from benchmarks.table import digest
 from benchmarks.thieves import DEMO
 from benchmarks.world import World, load_world, usual_device
@@ -142,7 +142,7 @@ class Bench:
             config=config,
             alone=settings.alone,
             general=self._general,
-            default=lambda: self._default(number),
+            made=lambda name: self._made(name, number),
         )
 
     @cache  # noqa: B019
@@ -176,9 +176,9 @@ class Bench:
             save_file({"token": token.cpu().contiguous()}, path)
         return load_file(path)["token"].to(self.world.device)
 
-    def _default(self, number: int) -> list[Levels]:
-        self.run(DEFAULT, number, LEVERS[DEFAULT])
-        return list(self.made(DEFAULT, number).split(1))
+    def _made(self, name: str, number: int) -> list[Levels]:
+        self.run(name, number, LEVERS[name])
+        return list(self.made(name, number).split(1))
 
     def _general(self) -> ShiftUNet:
         taught = TaughtByOthers(self.settings.others, self.settings.other_steps)

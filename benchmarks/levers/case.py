@@ -24,7 +24,7 @@ class Case:
         config: of the training of one rho on all photos.
         alone: optimiser steps of whatever is trained for one picture alone.
         general: gives a rho that was trained on other people.
-        default: gives what the default made of the photos.
+        made: gives what another lever made of the photos, by its name.
     """
 
     world: World
@@ -34,7 +34,7 @@ class Case:
     config: TrainConfig
     alone: int
     general: Callable[[], ShiftUNet]
-    default: Callable[[], list[Levels]]
+    made: Callable[[str], list[Levels]]
 
     def prepared(self, **changes: Any) -> list[Subject]:  # noqa: ANN401  (any of the configuration's)
         """Return the photos, inverted on the grid of the configuration with these changes."""

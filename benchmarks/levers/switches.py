@@ -38,7 +38,7 @@ from ldu.shapes import LatentOfAnySize, Levels
 from ldu.train import TrainConfig
 
 Lever = Callable[[Case], list[Levels]]
-DEFAULT = "default"
+DEFAULT, EACH_LEVEL = "default", "a shift at each noise level"
 FREE_RATE = 2e-2  # of Adam on a free shift, in standard deviations, as `baselines.controls` has it for z_0
 FIXED_PRICE = 0.1
 PURIFIERS = "none\njpeg 60..95\nresize 0.5..0.9\njpeg 75..95 + resize 0.5..0.9"
@@ -201,11 +201,11 @@ def as_published(case: Case) -> list[Levels]:
     return list(to_levels(found).round().split(1))
 
 
-def refined(*, shift: bool = True, **changes: Any) -> Lever:  # noqa: ANN401  (any of the refinement's)
-    """Refine what the default made, or the original, in its pixels; along the slope and nothing else by default."""
+def refined(after: str | None = DEFAULT, **changes: Any) -> Lever:  # noqa: ANN401  (any of the refinement's)
+    """Refine what another lever made, or the original, in its pixels; along the slope and nothing else by default."""
 
     def lever(case: Case) -> list[Levels]:
-        starts = case.default() if shift else case.photos
+        starts = case.made(after) if after else case.photos
         config = _refinement(case, **changes)
         return [ours.refined(case.surrogate, *pair, config) for pair in zip(case.photos, starts, strict=True)]
 
@@ -249,7 +249,7 @@ LEVERS: dict[str, Lever] = {
     "depth 0.1": alone(depth=0.1),
     "depth 0.5": alone(depth=0.5),
     "depth 1": alone(depth=1.0),
-    "a shift at each noise level": at_each_level,
+    EACH_LEVEL: at_each_level,
     "rho of other people": fed_forward,
     "the same, fine-tuned": fine_tuned,
     "a rho per picture": one_by_one,
@@ -262,9 +262,10 @@ LEVERS: dict[str, Lever] = {
     "default, then the slope": refined(),
     "default, then the contrast": refined(contrast=1),
     "default, then contrast and flat areas": refined(contrast=1, flat=RefineConfig.flat),
-    "the slope alone": refined(shift=False),
-    "the contrast alone": refined(shift=False, contrast=1),
-    "contrast and flat areas alone": refined(shift=False, contrast=1, flat=RefineConfig.flat),
-    "contrast and flatter areas alone": refined(shift=False, contrast=1, flat=RefineConfig.flat / 2),
+    "a shift at each level, then contrast and flat areas": refined(EACH_LEVEL, contrast=1, flat=RefineConfig.flat),
+    "the slope alone": refined(None),
+    "the contrast alone": refined(None, contrast=1),
+    "contrast and flat areas alone": refined(None, contrast=1, flat=RefineConfig.flat),
+    "contrast and flatter areas alone": refined(None, contrast=1, flat=RefineConfig.flat / 2),
     "the contrast against word and LoRA": contrast_with_lora,
 }

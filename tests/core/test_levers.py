@@ -75,7 +75,7 @@ def made(case):
 
     def run(name):
         if name not in done:
-            done[name] = LEVERS[name](replace(case, default=lambda: run(DEFAULT)))
+            done[name] = LEVERS[name](replace(case, made=run))
         return done[name]
 
     return run
