@@ -30,6 +30,7 @@ from .picture_writer import Writer
 from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP
 from .types import RhoSocket, TrainedRho
 from .walk import say_trained_for
+from .walk_checks import require_trained_with_record
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 SHOWN = 8  # pictures on the node
@@ -156,6 +157,8 @@ class ProtectFolder(io.ComfyNode):
         """Protect and save what is not there yet; return all files, the report and the first pair."""
         if mask is not None:
             require_one_mask(mask)
+        if rho is not None:
+            require_trained_with_record(rho)
         todo = tasks(folder, save_in, file_format)
         if not todo:
             raise BadFileError(no_picture(folder))

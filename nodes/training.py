@@ -122,8 +122,8 @@ class TrainRho(io.ComfyNode):
                     optional=True,
                     advanced=True,
                     tooltip="Train as LDU's paper has it, against the latent and with a weight set by hand, for a walk "
-                    "without record and one decode: k 4, depth 1. For comparison; it protects less. Visibility and "
-                    "mask do not count in it.",
+                    "without record and one decode: k 4, depth 1. For comparison; it protects less. Training takes "
+                    "no notice of visibility and mask.",
                 ),
                 PersonalizerSocket.Input("personalizer", optional=True, tooltip="From Textual Inversion."),
                 PurifiersSocket.Input(
@@ -229,8 +229,8 @@ def _start(given: TrainedRho | None, model: Any, tag: ModelTag, *, published: bo
         if bool(given.card.training.get("as_published")) != published:
             was, now = ("off", "on") if published else ("on", "off")
             raise MismatchError(
-                f"The ρ to go on from was trained with as_published {was}, but here it is {now}: turn it {was}, or "
-                "take another ρ."
+                f"The ρ to go on from was trained with as_published {was}, but here it is {now}: turn it {was}, "
+                "or disconnect ρ."
             )
         net = ShiftUNet(given.net.config)
         net.load_state_dict({name: weight.clone() for name, weight in given.net.state_dict().items()})

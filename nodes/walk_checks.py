@@ -34,6 +34,19 @@ def require_latent(model: Any, latent: dict[str, Any]) -> Tensor:  # noqa: ANN40
     return samples
 
 
+def require_trained_with_record(rho: TrainedRho) -> None:
+    """Refuse a rho whose training knew no record.
+
+    Raises:
+        MismatchError: it was trained as published.
+    """
+    if rho.card.training.get("as_published"):
+        raise MismatchError(
+            "This ρ was trained as published, for a walk without record and one decode, but this node walks with a "
+            "record: take a ρ that was trained with as_published off, or the workflow protect_as_published."
+        )
+
+
 def require_z_T(latent: dict[str, Any]) -> tuple[ZTag, Tensor]:
     """Return the tag and the samples of a z_T.
 

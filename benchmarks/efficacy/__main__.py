@@ -56,10 +56,10 @@ SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "full", "kept")
 
 
 def able_to_run(lab: Lab, cells: list[Cell]) -> Lab:
-    """Return the lab, or one of float32 where cells are missing and bfloat16 would take a hundred times as long."""
+    """Return the lab, or one of float32 where a cell is missing and bfloat16 would take a hundred times as long."""
     if not lab.setup.bf16 or bfloat16_is_fast(lab.setup.device) or not lab.missing(cells):
         return lab
-    print("- this processor has no bfloat16: in float32, so that no result of bfloat16 counts, kept ones among them")
+    print("- this processor has no bfloat16: all is measured in float32, and no result in bfloat16 counts, kept or not")
     return Lab(replace(lab.setup, bf16=False))
 
 
@@ -188,8 +188,8 @@ def show_costs(results: list[Result]) -> None:
 def show_repeats(lab: Lab, results: list[Result]) -> None:
     """Print what was measured anew beside what is kept of it: with one seed both should agree."""
     before = kept(lab.setup.results.name)
-    if results and not before:
-        print("- nothing is kept of this checkpoint, these settings and this precision to compare with")
+    if lacking := sum(lab.path(result.cell).stem not in before for result in results):
+        print(f"- of {lacking} of these cells nothing is kept with this code, these settings and this precision")
     for anew in results:
         cell = anew.cell
         if found := before.get(lab.path(cell).stem):

@@ -234,8 +234,12 @@ class Lab:
 
     def kept_cost(self, method: str) -> dict[str, float] | None:
         """Return what a method cost for a person's pictures where its results are kept with the code."""
-        costs = (found["cost"] for found in self._kept.values() if found["cell"]["method"] == method)
-        return next(costs, None)
+        return self._kept_costs.get(method)
+
+    @cached_property
+    def _kept_costs(self) -> dict[str, dict[str, float]]:
+        results = kept(replace(self.setup, bf16=True).results.name)  # evaluations are as many in each precision
+        return {found["cell"]["method"]: found["cost"] for found in results.values() if found["cost"]}
 
     @cached_property
     def _kept(self) -> dict[str, dict[str, Any]]:

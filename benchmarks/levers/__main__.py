@@ -21,7 +21,7 @@ from benchmarks.efficacy.cells import FINE_TUNED
 from benchmarks.levers.bench import QUICK, QUICK_THIEVES, THIEVES, Bench, Settings
 from benchmarks.levers.grid import Cell, cells, default
 from benchmarks.levers.stolen import CLEAN, Thieves
-from benchmarks.levers.switches import DEFAULT, LEVERS, alone
+from benchmarks.levers.switches import DEFAULT, LEVERS, STARTS_FROM, alone
 from benchmarks.levers.tables import GRID_HEAD, LEVER_HEAD, STOLEN_HEAD, grid_row, lever_row, stolen_row
 from benchmarks.table import print_table, provenance
 from demo.pipeline import WEIGHTS
@@ -70,11 +70,12 @@ def _defaults(found: dict[Cell, dict[str, Any]], cell: Cell) -> list[dict[str, A
 
 
 def asked_for(levers: str | None) -> list[str]:
-    """Return the names of the levers that the command asks for, the default with them; all if it names none."""
+    """Return the names of the levers that the command asks for, with what they start from; all if it names none."""
     names = {name.strip() for name in levers.split(";")} if levers else set(LEVERS)
     if unknown := names - set(LEVERS):
         raise SystemExit(f"There is no lever {'; '.join(sorted(unknown))}; there are {'; '.join(LEVERS)}.")
-    return [name for name in LEVERS if name in {DEFAULT, *names}]
+    starts = {STARTS_FROM[name] for name in names & set(STARTS_FROM)}  # measured first, so that no cost counts them
+    return [name for name in LEVERS if name in {DEFAULT, *starts, *names}]
 
 
 def work(what: str, runs: Sequence[Run]) -> None:
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", choices=TABLES, help="only this one")
-    parser.add_argument("--row", action="store_true", help="one row of each beside the default's: quick")
+    parser.add_argument("--row", action="store_true", help="one row of each, whatever else is asked for: minutes")
     parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
     parser.add_argument("--people", type=int, default=2, help="of the tables of levers and thieves (default 2)")
     parser.add_argument("--levers", help="only these, separated by semicolons: their names have commas in them")

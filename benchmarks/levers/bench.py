@@ -19,14 +19,14 @@ from benchmarks.baselines.controls import INVERSION
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy.code import BENCH, digest_of
 from benchmarks.efficacy.general import TaughtByOthers
-from benchmarks.efficacy.lab import write_json
+from benchmarks.efficacy.lab import GENERATIONS, PRIOR, write_json
 from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.levers.case import Case
 from benchmarks.levers.measures import Judge
 from benchmarks.levers.switches import LEVERS, Lever
 from benchmarks.table import digest
 from benchmarks.thieves import DEMO
-from benchmarks.world import World, load_world, usual_device
+from benchmarks.world import World, load_world
 from ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ldu.backends.diffusers import TextEncoder
 from ldu.budget import to_levels
@@ -86,13 +86,13 @@ class Bench:
     def __init__(self, checkpoint: Path, folder: Path, settings: Settings) -> None:
         """Name the folder of the results; models are loaded when they are first needed."""
         self._checkpoint, self.settings = checkpoint, settings
-        named = f"{digest(checkpoint)} {settings} {usual_device().type} {digest_of(CODE)}"
+        named = f"{digest(checkpoint)} {settings} {GENERATIONS} {PRIOR} {digest_of(CODE)}"
         self.folder = folder / hashlib.sha256(named.encode()).hexdigest()[:12]
 
     @cached_property
     def world(self) -> World:
-        """The models."""
-        return load_world(self._checkpoint)
+        """The models, on the processor."""
+        return load_world(self._checkpoint, torch.device("cpu"))
 
     def found(self, name: str, number: int) -> dict[str, Any] | None:
         """Return a result if it is there."""
@@ -138,7 +138,7 @@ class Bench:
             world=self.world,
             surrogate=self._surrogate(prompt, token),
             token=token,
-            photos=[photo.to(self.world.device) for photo in to_levels(person.stolen).round().split(1)],
+            photos=list(to_levels(person.stolen).round().split(1)),
             config=config,
             alone=settings.alone,
             general=self._general,
@@ -174,7 +174,7 @@ class Bench:
             bind = self.world.bind(prompt)
             token = fit_token(bind, latents, self.world.schedule, start, config, generator=generator)
             save_file({"token": token.cpu().contiguous()}, path)
-        return load_file(path)["token"].to(self.world.device)
+        return load_file(path)["token"]
 
     def _made(self, name: str, number: int) -> list[Levels]:
         self.run(name, number, LEVERS[name])

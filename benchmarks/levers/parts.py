@@ -126,7 +126,7 @@ def beyond_when_normal(gaussian_rms: float) -> float:
 class ShiftedBelow:
     """A denoiser that sees z + rho(z) in the place of z at noise levels below the first, where z is shifted itself.
 
-    The key is one for all there: the backward pass evaluates each step again.
+    Its key comes from one fixed seed: the backward pass evaluates each step again and must see the same.
     """
 
     walker: Denoiser

@@ -39,6 +39,9 @@ from ldu.train import TrainConfig
 
 Lever = Callable[[Case], list[Levels]]
 DEFAULT, EACH_LEVEL = "default", "a shift at each noise level"
+THEN_CONTRAST = f"{EACH_LEVEL}, then contrast and flat areas"
+STARTS_FROM = {THEN_CONTRAST: EACH_LEVEL}
+"""Levers that go on from what another one, not the default, has made."""
 FREE_RATE = 2e-2  # of Adam on a free shift, in standard deviations, as `baselines.controls` has it for z_0
 FIXED_PRICE = 0.1
 PURIFIERS = "none\njpeg 60..95\nresize 0.5..0.9\njpeg 75..95 + resize 0.5..0.9"
@@ -99,7 +102,7 @@ def _lora_of(case: Case) -> LearningLora:
 
 def _latents(case: Case, pictures: Sequence[Levels]) -> list[LatentOfAnySize]:
     with torch.no_grad():
-        return [case.surrogate.autoencoder.encode(to_pixels(picture).to(case.world.device)) for picture in pictures]
+        return [case.surrogate.autoencoder.encode(to_pixels(picture)) for picture in pictures]
 
 
 def at_each_level(case: Case) -> list[Levels]:
@@ -251,9 +254,9 @@ LEVERS: dict[str, Lever] = {
     "depth 1": alone(depth=1.0),
     EACH_LEVEL: at_each_level,
     "rho of other people": fed_forward,
-    "the same, fine-tuned": fine_tuned,
+    "rho of other people, fine-tuned": fine_tuned,
     "a rho per picture": one_by_one,
-    "the same, held to structure": structured,
+    "a rho per picture, held to structure": structured,
     "free shift of z_T": free_shift,
     "free shift of z_0": free_z_0,
     "pixels": pixels,
@@ -262,10 +265,10 @@ LEVERS: dict[str, Lever] = {
     "default, then the slope": refined(),
     "default, then the contrast": refined(contrast=1),
     "default, then contrast and flat areas": refined(contrast=1, flat=RefineConfig.flat),
-    "a shift at each level, then contrast and flat areas": refined(EACH_LEVEL, contrast=1, flat=RefineConfig.flat),
+    THEN_CONTRAST: refined(EACH_LEVEL, contrast=1, flat=RefineConfig.flat),
     "the slope alone": refined(None),
     "the contrast alone": refined(None, contrast=1),
     "contrast and flat areas alone": refined(None, contrast=1, flat=RefineConfig.flat),
-    "contrast and flatter areas alone": refined(None, contrast=1, flat=RefineConfig.flat / 2),
+    "contrast and quieter flat areas alone": refined(None, contrast=1, flat=RefineConfig.flat / 2),
     "the contrast against word and LoRA": contrast_with_lora,
 }

@@ -255,20 +255,20 @@ def test_what_a_thief_and_the_measures_see_is_read_from_png_files(lab, monkeypat
     monkeypatch.setattr(lab, "protected", lambda *of: Protected(protected, Cost(0, 0, 0, 0, 0)))
     assert torch.equal(lab.published(cell), protected)
 
-    def paint_a_pixel(path, levels):
+    def paint_a_row(path, levels):
         save_png(path, levels.index_fill(0, torch.tensor([0]), 255))
 
-    monkeypatch.setattr(laboratory, "save_png", paint_a_pixel)
+    monkeypatch.setattr(laboratory, "save_png", paint_a_row)
     found = to_levels(lab.published(cell))
     assert (found[:, :, 0] == 255).all()
     assert torch.equal(found[:, :, 1:], to_levels(protected)[:, :, 1:])
 
 
-def test_on_a_processor_without_bfloat16_what_is_missing_is_computed_in_float32(lab, monkeypatch, capsys):
+def test_on_a_processor_without_bfloat16_a_run_that_lacks_a_cell_is_of_float32(lab, monkeypatch, capsys):
     monkeypatch.setattr(commands, "bfloat16_is_fast", lambda device: False)
     cell = Cell("LoRA", CLEAN, 0.0)
     assert not commands.able_to_run(lab, [cell]).setup.bf16
-    assert "in float32" in capsys.readouterr().out
+    assert "is measured in float32" in capsys.readouterr().out
     write(lab, cell, 0.5)
     assert commands.able_to_run(lab, [cell]) is lab
     other = Lab(replace(lab.setup, bf16=False))
@@ -367,6 +367,12 @@ def test_what_a_method_made_is_named_after_its_code_and_clean_results_are_not(la
     assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [True, True, False, False]
     monkeypatch.setattr(code, "FIELD", ("ldu/budget.py",))
     assert [lab.path(cell) != path for cell, path in zip(cells, before, strict=True)] == [True, True, True, False]
+
+
+def test_a_file_that_lies_beside_counts_where_it_is_named_and_not_where_its_folder_is():
+    published = ROOT / "ldu" / "published.py"
+    assert published not in code._files(("ldu",), ROOT)
+    assert code._files(("ldu", "ldu/published.py"), ROOT).count(published) == 1
 
 
 def test_settings_of_one_method_are_no_part_of_anothers_digest(tmp_path):

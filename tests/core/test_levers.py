@@ -10,11 +10,13 @@ pytest.importorskip("transformers", reason="needs the extra eval")
 
 from benchmarks.baselines import controls
 from benchmarks.efficacy.general import untrained
+from benchmarks.efficacy.lab import PRIOR
 from benchmarks.efficacy.measures import Effect
 from benchmarks.efficacy.ours import fresh_rho
 from benchmarks.efficacy.subjects import Person
 from benchmarks.efficacy.visible import as_visible_as
 from benchmarks.levers import grid, tables
+from benchmarks.levers import stolen as stolen_from
 from benchmarks.levers.__main__ import asked_for
 from benchmarks.levers.bench import QUICK, Bench
 from benchmarks.levers.measures import Judge
@@ -29,7 +31,8 @@ from benchmarks.levers.parts import (
     towards,
 )
 from benchmarks.levers.stolen import CLEAN, Thieves
-from benchmarks.levers.switches import DEFAULT, LEVERS
+from benchmarks.levers.switches import DEFAULT, EACH_LEVEL, LEVERS, THEN_CONTRAST
+from benchmarks.thieves import DEMO
 from ldu.attacks.random_noise import noise_at_equal_psnr
 from ldu.attacks.textual_inversion import InversionConfig
 from ldu.budget import residual_levels, to_levels, to_pixels, to_working_size
@@ -234,6 +237,32 @@ def test_a_thief_gets_what_a_lever_made_as_visible_as_all_and_each_once(thieves,
     assert [thief for thief, _ in given] == ["LoRA", "LoRA", "DreamBooth"]
 
 
+def test_dreambooths_prior_is_drawn_once_and_a_thief_may_be_cut_short(bench, case, monkeypatch):
+    met, drawn = [], []
+
+    def steal(world, sets, prior, thief, **how):
+        met.append((thief.steps, len(prior)))
+        return sets
+
+    def draw(*of, **how):
+        drawn.append(of)
+        return torch.zeros(PRIOR, 3, SIDE, SIDE)
+
+    monkeypatch.setattr(stolen_from, "steal", steal)
+    monkeypatch.setattr(stolen_from, "prior_pictures", draw)
+    monkeypatch.setattr(stolen_from.Judge, "effect", lambda *_: Effect(0.5, 0.0, 1.0))
+    short = Bench(bench._checkpoint, bench.folder.parent, replace(bench.settings, thief_steps=3))
+    short.world = case.world
+    pictures = to_pixels(torch.cat(case.photos))
+    for at_work in (Thieves(bench), Thieves(short)):
+        at_work._people = {n: Person("somebody", *[pictures] * 4) for n in range(2)}
+        for number in range(2):
+            at_work._measured("DreamBooth", CLEAN, number)
+    steps = DEMO["DreamBooth"].steps
+    assert met == [(steps, PRIOR)] * 2 + [(3, PRIOR)] * 2
+    assert len(drawn) == 2
+
+
 @pytest.fixture(scope="module")
 def judge(case):
     return Judge(case.surrogate, draws=8, equal_db=34.0)
@@ -311,6 +340,7 @@ def test_a_row_of_thieves_pairs_each_person_with_clean_pictures_and_with_the_def
 def test_a_lever_that_is_not_there_is_named():
     with pytest.raises(SystemExit, match="no lever depth 9; there are default"):
         asked_for("default; depth 9")
+    assert asked_for(THEN_CONTRAST) == [DEFAULT, EACH_LEVEL, THEN_CONTRAST]
     assert asked_for("word and LoRA, fitted again; no key; no key") == [
         DEFAULT,
         "word and LoRA, fitted again",

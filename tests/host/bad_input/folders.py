@@ -10,7 +10,8 @@ def protect(folder: str = "no_pictures", **given):
 
     def attempt(b: Bench):
         b.put(b.host.base / "input" / "no_pictures" / "notes.txt", b"no picture")
-        return b.node("LDU_ProtectFolder", model=None, vae=None, rho=rho(b), folder=folder, **given)
+        usual = {"model": None, "vae": None, "rho": rho(b), "folder": folder}
+        return b.node("LDU_ProtectFolder", **{**usual, **given})
 
     return attempt
 
@@ -56,6 +57,12 @@ FOLDERS = [
     Case("Protect Folder", "a file for a target", "a file in the place", protect_into_a_file),
     Case("Protect Folder", "a target of 260 letters", "No folder can be called", protect(save_in="x" * 260)),
     Case("Protect Folder", "a mask that is black", "nothing would be protected", protect(mask=torch.zeros(1, 8, 8))),
+    Case(
+        "Protect Folder",
+        "a ρ as published",
+        "as_published off",
+        lambda b: protect(rho=rho(b, 4, training={"as_published": True}))(b),
+    ),
     Case("Protect Folder", "two masks", "one serves the whole folder", protect(mask=torch.ones(2, 8, 8))),
     Case("Save Protected", "an original of another size", "one size", save(original=picture(64, 64))),
     Case("Save Protected", "a transparent picture as JPEG", "JPEG cannot hold", save_transparent),
