@@ -5,7 +5,7 @@ BeforeDecoding     E gives back what D was given: the loss is taken on the laten
 towards            loss = - || z_0 - E(y) ||^2, a pull towards the latent of a target picture y
 FreeShift          a shift of its own for one picture in the place of rho's
 shifted_at_each_level    the model sees z + rho(z) at every noise level of the walk below the first
-Structure          what is held is the structure that is lost, over several scales, where that is more than the RMS
+Structure          what is held is the structure that is lost, over several scales, and not the RMS
 LearningLora       a personalizer of a word and of a LoRA that goes on learning
 """
 
@@ -22,7 +22,6 @@ from torch.nn import functional
 from benchmarks.baselines.target import target_picture
 from benchmarks.thieves import ATTENTION, DEMO, condition_with
 from benchmarks.world import World
-from ldu.lagrangian import root_mean_square
 from ldu.losses import noise_prediction_loss
 from ldu.metrics import SSIM_WINDOW
 from ldu.model import Autoencoder, Denoiser
@@ -155,9 +154,9 @@ def shifted_at_each_level(surrogate: Surrogate, rho: ShiftUNet, first: float) ->
 
 
 class Structure:
-    """A measure of visibility: the RMS, or sqrt(1 - SSIM) over SCALES sizes, each half the last, where that is more.
+    """A measure of visibility: sqrt(1 - SSIM) over SCALES sizes, each half the last.
 
-    The second is scaled so that noise at the target of `ldu.train` counts as its RMS.
+    It is scaled so that noise at the target of `ldu.train` counts as its RMS.
 
     Source: the scales, Wang et al. 2003 (MS-SSIM); the product over them is a mean here.
     """
@@ -172,8 +171,9 @@ class Structure:
         self._unit = self._lost(aimed * budget_levels * noise) / aimed
 
     def __call__(self, residual: Levels, budget_levels: float) -> Tensor:
-        """Return the larger of the two as a share of the budget."""
-        return torch.maximum(root_mean_square(residual, budget_levels), self._lost(residual) / self._unit)
+        """Return it as a share of the budget."""
+        del budget_levels  # the unit's
+        return self._lost(residual) / self._unit
 
     def _lost(self, residual: Levels) -> Tensor:
         before, after, found = self._working / 255, (self._working + residual) / 255, []

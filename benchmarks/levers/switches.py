@@ -136,7 +136,7 @@ def one_by_one(case: Case) -> list[Levels]:
 
 
 def structured(case: Case) -> list[Levels]:
-    """Train a rho for each picture, and hold the structure that it loses as well as the RMS."""
+    """Train a rho for each picture, and hold the structure that it loses in the place of the RMS."""
 
     def held(subject: Subject) -> Structure:
         return Structure(subject.working, case.config.budget_levels)

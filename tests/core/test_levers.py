@@ -174,7 +174,7 @@ def test_a_shift_at_each_level_shifts_more_than_z_T_and_without_one_nothing_chan
     assert torch.equal(models.walker(record.z_T, sigma), case.surrogate.walker(record.z_T, sigma))
 
 
-def test_structure_counts_noise_as_the_rms_does_and_a_tint_by_its_rms(case):
+def test_structure_counts_noise_as_the_rms_does_and_a_tint_as_less(case):
     working = case.photos[0]
     measure = Structure(working, BUDGET)
     noise = 5 * torch.randn(working.shape, generator=torch.Generator().manual_seed(1))
@@ -182,8 +182,7 @@ def test_structure_counts_noise_as_the_rms_does_and_a_tint_by_its_rms(case):
     lost = [measure._lost(factor * noise).item() for factor in (0.5, 1, 2)]
     assert lost[0] < 0.8 * lost[1] < 0.8 * 0.8 * lost[2]
     tint = torch.full_like(working, 5.0)
-    assert measure._lost(tint) < measure._lost(noise)
-    assert measure(tint, BUDGET).item() == pytest.approx(0.5)
+    assert measure(tint, BUDGET) < 0.5 * measure(noise, BUDGET)
     still = torch.zeros_like(working, requires_grad=True)
     measure(still, BUDGET).backward()
     assert still.grad.isfinite().all()
