@@ -6,7 +6,8 @@
     python -m benchmarks.levers --show               what an interrupted run has left, without going on
 
 Levers: our default with one thing switched (`switches`). Grid: the walk's k, depth and rounds at two budgets (`grid`).
-Thieves: the levers again, as plainly visible as it takes for thieves to fail, and what a thief learns (`stolen`).
+Thieves: the levers again, and the field's two best (`field`), as plainly visible as it takes for thieves to fail, and
+what a thief learns (`stolen`).
 Every result is a file under --out: a run that was interrupted goes on where it stopped. See `measures` for the columns.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 from benchmarks.efficacy.cells import FINE_TUNED
 from benchmarks.levers.bench import QUICK, QUICK_THIEVES, THIEVES, Bench, Settings
 from benchmarks.levers.grid import Cell, cells, default
-from benchmarks.levers.stolen import CLEAN, Thieves
+from benchmarks.levers.stolen import CLEAN, MET, Thieves
 from benchmarks.levers.switches import DEFAULT, LEVERS, STARTS_FROM, alone
 from benchmarks.levers.tables import GRID_HEAD, LEVER_HEAD, STOLEN_HEAD, grid_row, lever_row, stolen_row
 from benchmarks.table import print_table, provenance
@@ -71,11 +72,11 @@ def _defaults(found: dict[Cell, dict[str, Any]], cell: Cell) -> list[dict[str, A
 
 def asked_for(levers: str | None) -> list[str]:
     """Return the names of the levers that the command asks for, with what they start from; all if it names none."""
-    names = {name.strip() for name in levers.split(";")} if levers else set(LEVERS)
-    if unknown := names - set(LEVERS):
-        raise SystemExit(f"There is no lever {'; '.join(sorted(unknown))}; there are {'; '.join(LEVERS)}.")
+    names = {name.strip() for name in levers.split(";")} if levers else set(MET)
+    if unknown := names - set(MET):
+        raise SystemExit(f"There is no lever {'; '.join(sorted(unknown))}; there are {'; '.join(MET)}.")
     starts = {STARTS_FROM[name] for name in names & set(STARTS_FROM)}  # measured first, so that no cost counts them
-    return [name for name in LEVERS if name in {DEFAULT, *starts, *names}]
+    return [name for name in MET if name in {DEFAULT, *starts, *names}]
 
 
 def work(what: str, runs: Sequence[Run]) -> None:
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         of_levers, of_grid, of_thieves = (Bench(options.checkpoint, folder, each) for each in settings)
         names, people = ([DEFAULT, QUICK_LEVER], 1) if options.row else (asked_for(options.levers), options.people)
         if options.table in (None, "levers"):
-            levers(of_levers, names, people, show=options.show)
+            levers(of_levers, [name for name in names if name in LEVERS], people, show=options.show)
         if options.table in (None, "grid"):
             grid(of_grid, [default(10.0), QUICK_CELL] if options.row else cells(), show=options.show)
         if options.table in (None, "thieves"):

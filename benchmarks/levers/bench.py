@@ -39,7 +39,7 @@ JUDGE = DEMO["TI"]
 CODE = (
     *("ldu", "ldu/published.py", "benchmarks/baselines"),
     *(f"benchmarks/efficacy/{name}.py" for name in ("visible", "published", "ours", "general")),
-    *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "measures", "parts", "switches", "stolen")),
+    *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "field", "measures", "parts", "switches", "stolen")),
     *BENCH,
 )
 

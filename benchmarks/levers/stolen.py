@@ -16,12 +16,14 @@ from benchmarks.efficacy.measures import Effect, Judge
 from benchmarks.efficacy.subjects import Person, drawn_people
 from benchmarks.efficacy.visible import as_visible_as
 from benchmarks.levers.bench import Bench
-from benchmarks.levers.switches import LEVERS
+from benchmarks.levers.field import FIELD
+from benchmarks.levers.switches import LEVERS, Lever
 from benchmarks.thieves import DEMO, prior_pictures, steal
 from ldu.budget import to_levels, to_pixels
 from ldu.metrics import psnr_db
 
 CLEAN = "clean pictures"
+MET: dict[str, Lever] = LEVERS | FIELD
 SEED = 0  # of the thieves, as those of `benchmarks.efficacy` have it
 
 
@@ -58,7 +60,7 @@ class Thieves:
         clean, settings = self._person(number).stolen, self._bench.settings
         if name == CLEAN:
             return clean
-        self._bench.run(name, number, LEVERS[name])
+        self._bench.run(name, number, MET[name])
         made = to_pixels(self._bench.made(name, number))
         return as_visible_as(clean, made, settings.equal_db, settings.budget_levels)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.baselines import surrogate
 from benchmarks.baselines.controls import STRIDE, error_of_file
 from benchmarks.baselines.pgd import climb, publish, reaching
 from benchmarks.efficacy import ours, published
@@ -24,6 +25,7 @@ from benchmarks.levers.parts import (
     shifted_at_each_level,
     towards,
 )
+from benchmarks.thieves import MARKER
 from ldu.attacks.purify.contract import Tools
 from ldu.attacks.purify.recipe import for_training, parse
 from ldu.attacks.textual_inversion import InversionConfig, fit_token
@@ -220,19 +222,37 @@ def _refinement(case: Case, **changes: Any) -> RefineConfig:  # noqa: ANN401
     return replace(plain, **changes)
 
 
-def contrast_with_lora(case: Case) -> list[Levels]:
+def contrast_with_lora(**changes: Any) -> Lever:  # noqa: ANN401  (any of the refinement's)
     """Follow the contrast in as many parts as there are fits, each against a LoRA that learnt on from the last.
 
     Steps are long at the start of each part; what is taken out is the slope of the LoRA's own model, without the word.
     """
-    personalizer, found = _lora_of(case), case.photos
-    for part in range(REFITS + 1):
-        adversary = personalizer(_latents(case, found))
-        against = replace(case.surrogate, adversary=adversary, walker=personalizer.wordless)
-        steps, seed = max(1, case.alone // (REFITS + 1)), case.config.seed + part
-        config = _refinement(case, contrast=1, refine_steps=steps, seed=seed)
-        found = [ours.refined(against, *pair, config) for pair in zip(case.photos, found, strict=True)]
-    return found
+
+    def lever(case: Case) -> list[Levels]:
+        personalizer, found = _lora_of(case), case.photos
+        for part in range(REFITS + 1):
+            adversary = personalizer(_latents(case, found))
+            against = replace(case.surrogate, adversary=adversary, walker=personalizer.wordless)
+            steps, seed = max(1, case.alone // (REFITS + 1)), case.config.seed + part
+            config = _refinement(case, contrast=1, refine_steps=steps, seed=seed, **changes)
+            found = [ours.refined(against, *pair, config) for pair in zip(case.photos, found, strict=True)]
+        return found
+
+    return lever
+
+
+def contrast_with_dreambooth(case: Case) -> list[Levels]:
+    """Follow the contrast of a DreamBooth of the clean pictures (FSMG's surrogate) with the model it came from."""
+    world, thief = case.world, surrogate.thief_of(case.world)
+    generator, x = torch.Generator().manual_seed(case.config.seed), to_pixels(torch.cat(case.photos)).cpu()
+    unet = surrogate.fine_tuned(world, world.unet, x, steps=thief.steps, rate=thief.learning_rate, generator=generator)
+    with torch.no_grad():
+        adversary = replace(world, unet=unet).denoiser(world.condition([world.personal_prompt(MARKER)]))
+    against, config = (
+        replace(case.surrogate, adversary=adversary),
+        _refinement(case, contrast=1, flat=RefineConfig.flat),
+    )
+    return [ours.refined(against, photo, photo, config) for photo in case.photos]
 
 
 LEVERS: dict[str, Lever] = {
@@ -270,5 +290,8 @@ LEVERS: dict[str, Lever] = {
     "the contrast alone": refined(None, contrast=1),
     "contrast and flat areas alone": refined(None, contrast=1, flat=RefineConfig.flat),
     "contrast and quieter flat areas alone": refined(None, contrast=1, flat=RefineConfig.flat / 2),
-    "the contrast against word and LoRA": contrast_with_lora,
+    "the slope and flat areas alone": refined(None, flat=RefineConfig.flat),
+    "the contrast against word and LoRA": contrast_with_lora(),
+    "contrast and flat areas against word and LoRA": contrast_with_lora(flat=RefineConfig.flat),
+    "contrast and flat areas against a DreamBooth": contrast_with_dreambooth,
 }
