@@ -1,8 +1,14 @@
-"""Passes everything that must hold before a change is shared: style, types, import direction, tests."""
+"""Passes everything that must hold before a change is shared: style, types, import direction, tests.
+
+The tests' arrays are tiny and the rows of tables short, so that more threads only wait for each other: several
+processes of one thread each work at once instead.
+"""
 
 import os
 import shutil
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from launch import PACK, LaunchError
@@ -31,6 +37,7 @@ ROWS = (  # of each table in docs/benchmarks.md, so that a number that has chang
     ("benchmarks.efficacy", "--suite", "kept"),
     ("benchmarks.levers", "--row"),
 )
+AT_ONCE = min(4, os.cpu_count() or 1)  # each boots a ComfyUI and holds models: 2 GB
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -49,10 +56,10 @@ def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
             return status
     if not fast and find_chromium() is None:
         say("No Chromium on the PATH: the browser tests will be skipped.")
-    for row in () if fast or pytest_options else ROWS:
-        if status := _call(host, str(host.python), "-m", *row):
-            return status
-    return _call(host, str(host.python), "-m", "pytest", *(["tests/core"] if fast else []), *pytest_options)
+    if not fast and not pytest_options and (status := _print_rows(host)):
+        return status
+    at_once = [] if pytest_options else ["--numprocesses", str(AT_ONCE), "--dist", "loadfile"]
+    return _call(host, str(host.python), "-m", "pytest", *at_once, *(["tests/core"] if fast else []), *pytest_options)
 
 
 def find_chromium() -> str | None:
@@ -68,7 +75,27 @@ def _require_tests(pytest_options: list[str]) -> None:
             raise LaunchError(f"There is no test at {name}: check the name.")
 
 
+def _print_rows(host: Host) -> int:
+    """Print a row of each table, and return the status of the first that failed."""
+    say(f"{len(ROWS)} rows of tables, {AT_ONCE} at once.")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        rows = [pool.submit(_run, host, str(host.python), "-m", *row, stdout=subprocess.PIPE) for row in ROWS]
+        for row in rows:
+            made = row.result()
+            sys.stdout.write(made.stdout)
+            sys.stdout.flush()
+            if made.returncode:
+                pool.shutdown(cancel_futures=True)
+                return made.returncode
+    return 0
+
+
 def _call(host: Host, *command: str) -> int:
-    here = {**WAIT_QUIETLY, **os.environ, "COMFYUI_DIR": os.environ.get("COMFYUI_DIR") or str(host.comfyui)}
+    return _run(host, *command).returncode
+
+
+def _run(host: Host, *command: str, stdout: int | None = None) -> subprocess.CompletedProcess[str]:
+    comfyui = os.environ.get("COMFYUI_DIR") or str(host.comfyui)
+    here = {**WAIT_QUIETLY, "OMP_NUM_THREADS": "1", **os.environ, "COMFYUI_DIR": comfyui}
     path = os.pathsep.join([str(host.python.parent), here.get("PATH", os.defpath)])
-    return subprocess.run(command, cwd=PACK, env={**here, "PATH": path}, check=False).returncode
+    return subprocess.run(command, cwd=PACK, env={**here, "PATH": path}, check=False, stdout=stdout, encoding="utf-8")

@@ -226,7 +226,7 @@ def _start(given: TrainedRho | None, model: Any, tag: ModelTag, *, published: bo
         require_fit(
             given.card, model_family=tag.family, prediction=tag.prediction, latent_channels=channels, rho=given.net
         )
-        if bool(given.card.training.get("as_published")) != published:
+        if given.as_published != published:
             was, now = ("off", "on") if published else ("on", "off")
             raise MismatchError(
                 f"The ρ to go on from was trained with as_published {was}, but here it is {now}: turn it {was}, "

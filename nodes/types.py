@@ -83,6 +83,11 @@ class TrainedRho:
         """The network itself."""
         return self.patcher.model
 
+    @property
+    def as_published(self) -> bool:
+        """Whether it was trained as its paper has it; a file from before there was the choice was not."""
+        return bool(self.card.training.get("as_published"))
+
 
 @dataclass(frozen=True)
 class RefinedWith:

@@ -212,7 +212,7 @@ def _noise_factor(model_sampling: Any, sigma: float, max_denoise: bool) -> float
 def say_trained_for(rho: TrainedRho) -> str:
     """Say what rho was trained for."""
     card = rho.card
-    how = "; as published, for a walk without record and one decode" if card.training.get("as_published") else ""
+    how = "; as published, for a walk without record and one decode" if rho.as_published else ""
     walk = f"k {card.k_steps}, depth {card.depth:g}"
     return f"trained for “{card.prompt}”, {walk}, budget {card.budget_levels:g} levels{how}"
 

@@ -40,7 +40,7 @@ def require_trained_with_record(rho: TrainedRho) -> None:
     Raises:
         MismatchError: it was trained as published.
     """
-    if rho.card.training.get("as_published"):
+    if rho.as_published:
         raise MismatchError(
             "This ρ was trained as published, for a walk without record and one decode, but this node walks with a "
             "record: take a ρ that was trained with as_published off, or the workflow protect_as_published."
