@@ -80,13 +80,15 @@ def _print_rows(host: Host) -> int:
     say(f"{len(ROWS)} rows of tables, {AT_ONCE} at once.")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rows = [pool.submit(_run, host, str(host.python), "-m", *row, stdout=subprocess.PIPE) for row in ROWS]
-        for row in rows:
-            made = row.result()
-            sys.stdout.write(made.stdout)
-            sys.stdout.flush()
-            if made.returncode:
-                pool.shutdown(cancel_futures=True)
-                return made.returncode
+        try:
+            for row in rows:
+                made = row.result()
+                sys.stdout.write(made.stdout)
+                sys.stdout.flush()
+                if made.returncode:
+                    return made.returncode
+        finally:
+            pool.shutdown(cancel_futures=True)  # also at Ctrl-C no further one starts
     return 0
 
 

@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from launch import PACK, LaunchError, console, door, options
+from launch import PACK, LaunchError, checks, console, door, options
+from launch.host import Host
 
 from .made_files import make_comfyui, make_file, make_safetensors
 
@@ -168,3 +170,10 @@ class TestInstall:
         make_comfyui(tmp_path, version="0.29.9")
         pack = self.copy_pack(tmp_path / "custom_nodes" / "ldu")
         assert self.run(pack) == "LDU: ComfyUI 0.30.0 or newer is needed: update it.\n"
+
+
+@pytest.mark.parametrize(("second", "status", "shown"), [("json.tool", 0, 3), ("no_such_module", 1, 1)])
+def test_rows_are_printed_until_one_fails(monkeypatch, capsys, tmp_path, second, status, shown):
+    monkeypatch.setattr(checks, "ROWS", tuple((name, "--help") for name in ("json.tool", second, "json.tool")))
+    assert checks._print_rows(Host(Path(sys.executable), tmp_path)) == status
+    assert capsys.readouterr().out.count("usage:") == shown
