@@ -28,9 +28,13 @@ from .images import fit_mask, mask_of_each, require_one_size, split_pictures, to
 from .inputs import budget_input, seed_input
 from .purifier_models import name_all, to_train_against
 from .types import PurifiersSocket, RefinedSocket, RefinedWith
-from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, of_each, report
 
 _PREVIEW_EVERY = 10
+_AS_IT_IS = (
+    "Not refined and not protected: image and original are the same (strength 0, or a ρ of 0 steps). To refine without "
+    "a shift, leave original unconnected."
+)
 
 
 class RefinePixels(io.ComfyNode):
@@ -175,7 +179,8 @@ class RefinePixels(io.ComfyNode):
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
         done_with = RefinedWith(taken, name_all(purifiers), mask is not None)
-        return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, pace.took))
+        said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
+        return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
 
 
 def _without_gradient(

@@ -64,6 +64,17 @@ def test_of_pictures_that_the_shift_left_alone_no_step_is_told(parts, refine):
     assert steps == [0, 3]
 
 
+def test_a_picture_that_stays_as_it_is_is_named_and_the_others_are_refined(parts, refine):
+    originals = torch.cat([picture(), picture()])
+    images = torch.cat([originals[:1], shifted(originals[1:])])
+    found = refine(parts["sd1"], originals, images)
+    assert torch.equal(found.args[0][0], originals[0])
+    assert not torch.equal(found.args[0][1], images[1])
+    (text,) = found.ui["text"]
+    assert text.startswith("Picture 1: Not refined and not protected")
+    assert "Picture 2" not in text
+
+
 def test_without_an_original_the_picture_itself_is_refined_and_no_more_visible_than_asked(host, parts, refine):
     image, measure = picture(), host.module("ldu.metrics").psnr_db
     signed, kept = (refine(parts["sd1"], None, image, budget=16, visibility=share).args[0] for share in (0, 0.16))
