@@ -28,6 +28,7 @@ from launch.result import (
     told_by_nodes,
 )
 from launch.server import serving
+from ldu.naming import ENDINGS
 from ldu.wording import DEMO_WARNING, SAVED, THERE, say_bytes
 
 SAVE_IN = "protected"
@@ -100,7 +101,7 @@ class Delivery:
     def link_existing(self) -> None:
         """Let the workflow find what the target folder holds already, unless it is to be replaced."""
         for file in () if self.force else sorted(self.target.rglob("*")):
-            if file.is_file():
+            if file.suffix in ENDINGS.values() and file.is_file():  # the folder can be anybody's, and large
                 name = file.relative_to(self.target)
                 link_file(file, self.place / name)
                 self.known.add(name)

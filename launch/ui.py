@@ -1,11 +1,13 @@
 """Opens the pack in the real ComfyUI for somebody who has none: one command, one address."""
 
+import os
 import shutil
 from pathlib import Path
 
 from launch import PACK, LaunchError
 from launch.console import say
 from launch.host import Host, probe
+from launch.lock import try_lock
 from launch.private import lay_out, link_file
 from launch.server import serving
 from launch.setup import cache_root
@@ -18,19 +20,25 @@ def serve(host: Host, *, cpu: bool, port: int | None, checkpoint: Path | None = 
     """Run ComfyUI with the pack and the sample pictures in place until it ends or Ctrl-C is pressed.
 
     Raises:
-        LaunchError: It does not start, or there is another checkpoint of that name.
+        LaunchError: It runs already, does not start, or there is another checkpoint of that name.
     """
     base = cache_root() / "ui"
     base.mkdir(parents=True, exist_ok=True)
-    lay_out(base)
-    put_samples(base / "input")
-    if checkpoint:
-        put_checkpoint(checkpoint, base)
-    with serving(host, base, cpu=not probe(host) or cpu, port=port) as server:
-        say(f"Open this in a browser: {server.address}{PROTECT_WORKFLOW}")
-        say("The other workflows are under Templates > ldu. Ctrl-C ends it.")
-        say(f"Pictures come from {base / 'input'} and go to {base / 'output'}; models lie in {base / 'models'}.")
-        server.wait()
+    lock = try_lock(base / "lock")
+    if lock is None:  # two of them would tidy each other's files away
+        raise LaunchError("It runs already, in another terminal: use that one, or end it with Ctrl-C first.")
+    try:
+        lay_out(base)
+        put_samples(base / "input")
+        if checkpoint:
+            put_checkpoint(checkpoint, base)
+        with serving(host, base, cpu=not probe(host) or cpu, port=port) as server:
+            say(f"Open this in a browser: {server.address}{PROTECT_WORKFLOW}")
+            say("The other workflows are under Templates > ldu. Ctrl-C ends it.")
+            say(f"Pictures come from {base / 'input'} and go to {base / 'output'}; models lie in {base / 'models'}.")
+            server.wait()
+    finally:
+        os.close(lock)
 
 
 def put_checkpoint(file: Path, base: Path) -> None:

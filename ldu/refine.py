@@ -53,8 +53,8 @@ class RefineConfig:
 
     Args:
         budget_levels: largest change of a pixel value, in levels of 0..255.
-        visibility: largest RMS of the residual at the working size, as a share of the budget; 0 = no such limit, and
-            signed steps instead of those along the slope.
+        visibility: largest RMS of the residual at the working size, where there is no mask or it is above 0, as a share
+            of the budget; 0 = no such limit, and signed steps instead of those along the slope.
         flat: how much change a flat area takes beside a busy one, above 0 to 1; it is seen there first.
         contrast: how much of the slope that the loss under the empty prompt shares is taken out, 0 to 1. With 0 a thief
             learns spoilt pictures, with 1 somebody else.
@@ -127,18 +127,19 @@ class Refinement:
                 "connect the two versions of one picture."
             )
         self._surrogate, self._config, self._purifiers = surrogate, config, purifiers
-        self._original, self._protected, self._mask = original, protected, mask
         self._working: Resized = to_working_size(original, surrogate.resolution)
         self._start = to_working_size(protected, surrogate.resolution) - self._working
         self._mask_at_work = None if mask is None else resize_mask(mask, self._working)
         self._change = torch.zeros_like(self._working)
+        # Full size is needed for what is saved alone: an accelerator need not hold it.
+        self._original, self._protected = original.cpu(), protected.cpu()
+        self._mask = None if mask is None else mask.cpu()
         self._generator = torch.Generator().manual_seed(config.seed)
 
     def run(self) -> Iterator[float]:
         """Take each step and yield the loss before it, higher = better protected."""
         steps, bound = self._config.refine_steps, whole_budget(self._config.budget_levels)
-        reach = self._config.visibility * bound
-        rule = _AlongSlope(reach, hiding(self._working, self._config.flat)) if reach else _Signed(bound)
+        rule = self._along_slope(bound) if self._config.visibility else _Signed(bound)
         for step in range(steps):
             change = self._change.detach().requires_grad_()  # a new step: the slope is taken at this point alone
             loss, slope = self._slope(change)
@@ -147,6 +148,13 @@ class Refinement:
             whole = self._start + change.detach() + length * rule.direction(slope)  # a result
             self._change = rule.held(whole.clamp(-bound, bound)) - self._start
             yield loss.item()
+
+    def _along_slope(self, bound: int) -> "_AlongSlope":
+        """Return the rule of a limited visibility: the limit holds where the picture may change."""
+        mask = self._mask_at_work
+        share = 1.0 if mask is None else (mask > 0).float().mean().item()
+        reach = self._config.visibility * bound * share**0.5  # the rule takes its RMS over all of the picture
+        return _AlongSlope(reach, hiding(self._working, self._config.flat))
 
     def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
         """Return the personalizer's loss with a change of the working picture, and where to step."""
@@ -178,9 +186,9 @@ class Refinement:
     @property
     def refined(self) -> Levels:
         """Return the picture as it would be saved now, at its own size, on the CPU."""
-        own = resize(self._change, *self._original.shape[-2:])
+        own = resize(self._change.cpu(), *self._original.shape[-2:])
         own = own if self._mask is None else own * self._mask
-        return compose(self._original, self._protected - self._original + own, self._config.budget_levels).cpu()
+        return compose(self._original, self._protected - self._original + own, self._config.budget_levels)
 
 
 class _Signed:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..ldu.budget import working_size
@@ -44,7 +45,9 @@ class FolderWalk:
         z_T, record, _ = self._run(InvertToZT, self.model, latent, card.k_steps, card.depth, 0, self.conditioning)
         (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
         (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
-        clean, changed = (self.vae.decode(each["samples"]) for each in (latent, protected))
+        clean = self.vae.decode(latent["samples"])
+        same = torch.equal(protected["samples"], latent["samples"])  # then the picture must stay, bit for bit
+        changed = clean if same else self.vae.decode(protected["samples"])
         original = picture.as_batch()
         where = None if self.mask is None else fit_mask(self.mask, original)
         return self._refined(image, fit_decodes(original, clean, changed, self.budget, where))

@@ -40,6 +40,8 @@ def require_inside_output(prefix: str) -> None:
     """
     if not _can_be_spelt(prefix):
         raise BadValueError(f"The prefix {prefix!r} holds a sign that cannot stand in a name; leave it out.")
+    if prefix.endswith(("/", "\\")):
+        raise BadValueError(f"The prefix {prefix!r} ends with a folder; give a name after it.")
     output = folder_paths.get_output_directory()
     if not folder_paths.is_within_directory(output, str(Path(output, prefix).parent)):
         raise BadValueError(f"The prefix {prefix!r} leads out of the output folder; give a name inside it.")

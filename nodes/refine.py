@@ -172,9 +172,14 @@ class RefinePixels(io.ComfyNode):
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
             pace.foretell(lambda: _without_gradient(surrogate, originals[0].to(session.device), config, chosen))
             for one, after, own, stay in zip(originals, shifted, mask_of_each(where, len(stays)), stays, strict=True):
-                pair = one.to(session.device), after.to(session.device)
-                own = None if own is None else own.to(session.device)
-                refinement = Refinement(surrogate, *pair, config, mask=own, purifiers=chosen)
+                refinement = Refinement(
+                    surrogate,
+                    one.to(session.device),
+                    after.to(session.device),
+                    config,
+                    mask=None if own is None else own.to(session.device),
+                    purifiers=chosen,
+                )
                 refined.append(after if stay else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config

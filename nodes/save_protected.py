@@ -272,7 +272,7 @@ def _output(written: Sequence[Written], subfolder: str, further: Sequence[str] =
     told = [line for each in written for line in each.said]
     said = "\n".join([*dict.fromkeys([*told, *further]), UNPUBLISH])
     return io.NodeOutput(
-        [Path(subfolder, each.path.name).as_posix() for each in written],
+        [Path(subfolder, each.path.name).as_posix() for each in written] or [nothing()],
         to_image(torch.cat([each.seen for each in written])) if written else nothing(),
         ui={**ui.SavedImages(shown).as_dict(), "text": (said,)},
     )

@@ -21,6 +21,7 @@ from .purifier_models import name_all
 from .types import ModelTag
 
 _SAVE_EVERY = 10
+_UNFINISHED = 8  # trainings that are kept to go on with; a state whose settings have changed is never asked for again
 
 
 def run(training: ShiftTraining, teller: Teller) -> None:
@@ -63,6 +64,9 @@ def keep(training: ShiftTraining, path: Path) -> str:
         training.save(path)
     except BadFileError as error:
         return f"Cancelling would lose this training: {error}"
+    with suppress(OSError):  # as in `forget`
+        for older in sorted(path.parent.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)[:-_UNFINISHED]:
+            older.unlink()
     return ""
 
 

@@ -80,8 +80,9 @@ def require_rho_for(rho: TrainedRho, tag: ZTag, samples: Tensor, other_checkpoin
         )
     if card.model_hash != tag.model.fingerprint and not other_checkpoint:
         raise MismatchError(
-            "This rho was trained on another checkpoint (or with other LoRAs) than the one loaded: load that one "
-            "or train a new rho. Apply ρ Shift can be told to take it all the same; the effect is then unknown."
+            "This rho was trained on another checkpoint (or with other LoRAs, or loaded in another precision) than "
+            "the one loaded: load that one as it was or train a new rho. Apply ρ Shift can be told to take it all the "
+            "same; the effect is then unknown."
         )
 
 

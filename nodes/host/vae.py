@@ -8,6 +8,8 @@ import torch
 from ...ldu.errors import MismatchError
 from ...ldu.shapes import Latent, Pixels
 
+CELL = 8  # pixels a side
+
 
 class HostAutoencoder:
     """A VAE as the core's autoencoder port, differentiable and without the host's silent fall-back to tiles."""
@@ -31,10 +33,15 @@ def require_vae(vae: Any, model: Any = None) -> None:  # noqa: ANN401
     """Raise unless there is a VAE, and one whose latents the MODEL reads.
 
     Raises:
-        MismatchError: there is none, or its latents have another number of channels.
+        MismatchError: there is none, or its latents have another number of channels or size.
     """
     if vae is None or vae.first_stage_model is None:
         raise MismatchError("This checkpoint holds no VAE: connect one from Load VAE that belongs to the model.")
+    if (shrinks := vae.spacial_compression_encode()) != CELL:
+        raise MismatchError(
+            f"This VAE makes one latent cell of {shrinks} pixels a side, but the walk needs one of {CELL} as Stable "
+            "Diffusion, SDXL, SD3 and FLUX.1 have: load such a checkpoint."
+        )
     if model is None:
         return
     wanted = model.get_model_object("latent_format").latent_channels

@@ -101,6 +101,18 @@ def test_the_mask_spares_what_it_covers(surrogate, picture):
     assert change[..., :50].any()
 
 
+def test_under_a_mask_the_visibility_is_that_of_the_part_that_may_change(surrogate, picture):
+    mask = torch.zeros(1, 1, 80, 100)
+    mask[..., :40, :50] = 1
+    config = RefineConfig(budget_levels=16, visibility=5 / 16, flat=1, refine_steps=12)
+    change = refined(surrogate, picture, config=config, mask=mask) - picture
+    whole = refined(surrogate, picture, config=config) - picture
+    inside, everywhere = (each.square().mean().sqrt() for each in (change[..., :40, :50], whole))
+    assert 0.8 * everywhere < inside < 1.1 * everywhere
+    nothing = refined(surrogate, picture, config=config, mask=mask * 0)
+    assert torch.equal(nothing, picture)
+
+
 def test_a_soft_mask_does_not_touch_the_change_that_is_there(surrogate, picture):
     protected, half = (picture + 8).clamp(0, 255), torch.full((1, 1, 80, 100), 0.5)
     assert torch.equal(refined(surrogate, picture, protected, RefineConfig(refine_steps=0), mask=half), protected)

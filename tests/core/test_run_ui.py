@@ -1,8 +1,11 @@
 """The door's ComfyUI: a folder that stays, into which the user's checkpoint is linked."""
 
+import os
+
 import pytest
 
 from launch import LaunchError, door, ui
+from launch.lock import try_lock
 
 from .made_files import make_file, make_safetensors
 
@@ -38,6 +41,16 @@ def test_a_file_of_the_users_own_in_that_folder_stays(tmp_path, place, mine):
     with pytest.raises(LaunchError, match="is there already: remove it, or leave out --checkpoint to load that one"):
         ui.put_checkpoint(mine, tmp_path / "ui")
     assert place.read_bytes() == b"mine.safetensors"
+
+
+def test_a_second_one_is_refused_while_the_first_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(ui, "cache_root", lambda: tmp_path)
+    (tmp_path / "ui").mkdir()
+    first = try_lock(tmp_path / "ui" / "lock")
+    with pytest.raises(LaunchError, match="It runs already"):
+        ui.serve(None, cpu=True, port=None)
+    os.close(first)
+    assert [file.name for file in (tmp_path / "ui").iterdir()] == ["lock"]
 
 
 def test_what_is_no_checkpoint_is_refused_before_anything_is_started(tmp_path, capsys, monkeypatch):

@@ -116,6 +116,7 @@ def test_an_original_of_another_size_is_refused(call, errors):
     [
         ("jpeg", "clear", "JPEG cannot hold"),
         ("png", "../%name%", "leads out of the output folder"),
+        ("png", "protected/", "ends with a folder; give a name after it"),
         ("webp", "clear", "Alpha to save must be"),  # found after the work
     ],
 )

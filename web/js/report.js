@@ -42,7 +42,8 @@ api.addEventListener("execution_start", () => {
   }
 });
 
-// Node 7 inside the subgraph of node 3 is "3:7".
+// Node 7 inside the subgraph of node 3 is "3:7". The graph in view need not be the one that runs: another workflow's
+// node of that number is not meant.
 function find(place) {
   let graph = app.rootGraph;
   let node;
@@ -50,7 +51,7 @@ function find(place) {
     node = graph?.getNodeById(id);
     graph = node?.subgraph;
   }
-  return node;
+  return node?.type.startsWith("LDU_") ? node : undefined;
 }
 
 function say(node, output) {

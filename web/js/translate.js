@@ -91,7 +91,7 @@ function relabel(node) {
 }
 
 function labelIn(slots, { name, label }) {
-  const shipped = english.slots.has(label ?? name);
+  const shipped = english.slots?.has(label ?? name);
   return (shipped && slots.find((slot) => slot.name === name)?.label) || label;
 }
 

@@ -32,6 +32,7 @@ EVIDENCE = [
     Case("Protection Report", "a budget that is no number", "0 to 255", report(budget=math.nan)),
     Case("Protection Report", "a strength that is no number", "infinite or none", report(strength=math.nan)),
     Case("Protection Report", "a prefix that leads out", "out of the output folder", report(filename_prefix="../x")),
+    Case("Protection Report", "a prefix that is a folder", "a name after it", report(filename_prefix="x/")),
     Case("Thief's Gallery", "two names for one picture", "2 names for 1", gallery(name=["a", "b"])),
     Case("Thief's Gallery", "two clean columns", "two columns", gallery(name=["clean"], clean=GOOD)),
     Case(

@@ -1,5 +1,7 @@
 """Models, VAEs, latents, conditions and rhos that do not belong together, and numbers that do not fit them."""
 
+from copy import copy
+
 import comfy.model_sampling as sampling
 import torch
 
@@ -54,6 +56,13 @@ def refine(**given):
         return b.node("LDU_RefinePixels", **{**usual, "steps": 1, **changed})
 
     return attempt
+
+
+def coarse_vae():
+    """Return a VAE that says of itself what that of FLUX.2 says."""
+    found = copy(vae())
+    found.downscale_ratio = 16
+    return found
 
 
 def sampled_as_edm():
@@ -128,6 +137,7 @@ MODELS = [
     Case("Train ρ", "k 64 at depth 0.02", "steps fit", train(k=64, depth=0.02)),
     Case("Train ρ", "the VAE of SD3 with SD1", "same checkpoint", train(vae=lambda b: vae("sd3"))),
     Case("Train ρ", "a checkpoint without a VAE", "VAE", train(vae=lambda b: None)),
+    Case("Train ρ", "a VAE of 16 pixels a cell", "16 pixels a side", train(vae=lambda b: coarse_vae())),
     Case(
         "Train ρ", "a condition from another checkpoint", "same checkpoint", train(conditioning=lambda b: no_encoder())
     ),
