@@ -101,7 +101,7 @@ class Delivery:
     def link_existing(self) -> None:
         """Let the workflow find what the target folder holds already, unless it is to be replaced."""
         for file in () if self.force else sorted(self.target.rglob("*")):
-            if file.suffix in ENDINGS.values() and file.is_file():  # the folder can be anybody's, and large
+            if file.suffix.lower() in ENDINGS.values() and file.is_file():  # the folder can be anybody's, and large
                 name = file.relative_to(self.target)
                 link_file(file, self.place / name)
                 self.known.add(name)

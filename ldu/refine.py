@@ -151,10 +151,9 @@ class Refinement:
 
     def _along_slope(self, bound: int) -> "_AlongSlope":
         """Return the rule of a limited visibility: the limit holds where the picture may change."""
-        mask = self._mask_at_work
-        share = 1.0 if mask is None else (mask > 0).float().mean().item()
-        reach = self._config.visibility * bound * share**0.5  # the rule takes its RMS over all of the picture
-        return _AlongSlope(reach, hiding(self._working, self._config.flat))
+        mask, hidden = self._mask_at_work, hiding(self._working, self._config.flat)
+        where = mask[0, 0] > 0 if mask is not None and mask.any() else None
+        return _AlongSlope(self._config.visibility * bound, hidden, where)
 
     def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
         """Return the personalizer's loss with a change of the working picture, and where to step."""
@@ -210,20 +209,24 @@ class _Signed:
 class _AlongSlope(_Signed):
     """No more than a root mean square of what is seen, where it counts most."""
 
-    def __init__(self, reach: float, hidden: Tensor) -> None:
-        """Keep the root mean square, in levels, and how well each place hides a change; no heading yet."""
+    def __init__(self, reach: float, hidden: Tensor, where: Tensor | None) -> None:
+        """Keep the RMS, in levels, how well each place hides a change, and where it counts; no heading yet."""
         super().__init__(reach)
-        self._hidden, self._heading = hidden, torch.zeros_like(hidden)
+        self._hidden, self._where, self._heading = hidden, where, torch.zeros_like(hidden)
 
     def direction(self, slope: Tensor) -> Tensor:
         """Return the running mean of the slopes as it is seen, 1 in size."""
         seen = slope * self._hidden
-        self._heading = seen / _rms(seen) + _MOMENTUM * self._heading
-        return self._hidden * self._heading / _rms(self._heading)
+        self._heading = seen / self._rms(seen) + _MOMENTUM * self._heading
+        return self._hidden * self._heading / self._rms(self._heading)
 
     def held(self, change: Tensor) -> Tensor:
         """Return the change, shrunk if it is more than that."""
-        return change * (self.reach / _rms(change / self._hidden)).clamp(max=1)
+        return change * (self.reach / self._rms(change / self._hidden)).clamp(max=1)
+
+    def _rms(self, change: Tensor) -> Tensor:
+        part = change if self._where is None else change[..., self._where]
+        return part.square().mean().sqrt().clamp(min=_TINY)
 
 
 def hiding(picture: Levels, flat: float) -> Tensor:
@@ -232,7 +235,3 @@ def hiding(picture: Levels, flat: float) -> Tensor:
     grey = functional.pad(picture.mean(1, keepdim=True), (margin,) * 4, mode="replicate")
     mean, square = (functional.avg_pool2d(each, _WINDOW, 1) for each in (grey, grey.square()))
     return (flat + (square - mean.square()).clamp(min=0).sqrt() / _BUSY).clamp(max=1)
-
-
-def _rms(change: Tensor) -> Tensor:
-    return change.square().mean().sqrt().clamp(min=_TINY)

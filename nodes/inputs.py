@@ -3,8 +3,8 @@
 from comfy_api.latest import io
 
 _BUDGET = (
-    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows. In the demo world 10 "
-    "kept no thief off, 32 did in part, plainly seen."
+    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows. In the demo world, with "
+    "Refine in Pixels, 10 kept no thief off; 32 kept both off in part and was plainly seen."
 )
 _STRENGTH = "Factor of the shift: 0 = none, 1 = as trained. 0.5 to 1.5 is usual."
 

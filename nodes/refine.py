@@ -32,8 +32,8 @@ from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, of_each, rep
 
 _PREVIEW_EVERY = 10
 _AS_IT_IS = (
-    "Not refined and not protected: image and original are the same (strength 0, or a ρ of 0 steps). To refine without "
-    "a shift, leave original unconnected."
+    "Not refined and not protected: image and original are the same (strength 0, budget 0, or a ρ of 0 steps). To "
+    "refine without a shift, leave original unconnected."
 )
 
 
@@ -76,9 +76,9 @@ class RefinePixels(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Root mean square of the whole change as a share of the budget, as in Train ρ: 0.3 to 0.6 "
-                    "is usual, lower looks cleaner. The change goes where it counts most. 0 = no such limit: all of "
-                    "the budget is used, everywhere.",
+                    tooltip="Root mean square of the whole change (under a mask, of the part that may change) as a "
+                    "share of the budget, as in Train ρ: 0.3 to 0.6 is usual, lower looks cleaner. The change goes "
+                    "where it counts most. 0 = no such limit: all of the budget is used, everywhere.",
                 ),
                 io.Float.Input(
                     "flat_areas",

@@ -65,7 +65,8 @@ def keep(training: ShiftTraining, path: Path) -> str:
     except BadFileError as error:
         return f"Cancelling would lose this training: {error}"
     with suppress(OSError):  # as in `forget`
-        for older in sorted(path.parent.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)[:-_UNFINISHED]:
+        others = [file for file in path.parent.glob("*.safetensors") if file != path]
+        for older in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True)[_UNFINISHED - 1 :]:
             older.unlink()
     return ""
 

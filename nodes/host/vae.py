@@ -39,8 +39,8 @@ def require_vae(vae: Any, model: Any = None) -> None:  # noqa: ANN401
         raise MismatchError("This checkpoint holds no VAE: connect one from Load VAE that belongs to the model.")
     if (shrinks := vae.spacial_compression_encode()) != CELL:
         raise MismatchError(
-            f"This VAE makes one latent cell of {shrinks} pixels a side, but the walk needs one of {CELL} as Stable "
-            "Diffusion, SDXL, SD3 and FLUX.1 have: load such a checkpoint."
+            f"This VAE makes one latent cell of {shrinks} pixels a side, but this pack works with {CELL}, as Stable "
+            "Diffusion, SDXL, SD3 and FLUX.1 have it: load such a checkpoint."
         )
     if model is None:
         return

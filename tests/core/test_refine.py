@@ -111,6 +111,12 @@ def test_under_a_mask_the_visibility_is_that_of_the_part_that_may_change(surroga
     assert 0.8 * everywhere < inside < 1.1 * everywhere
     nothing = refined(surrogate, picture, config=config, mask=mask * 0)
     assert torch.equal(nothing, picture)
+    shifted = (picture + 4).clamp(0, 255)  # everywhere, and within the limit: the first step need not shrink it
+    one_step = refined(surrogate, picture, shifted, replace(config, refine_steps=0), mask=mask)
+    assert torch.equal(one_step, shifted)
+    first = refined(surrogate, picture, shifted, replace(config, refine_steps=1), mask=mask) - picture
+    assert first[..., :40, :50].square().mean().sqrt() > 3.5
+    assert torch.equal(first[..., 45:, 55:], (shifted - picture)[..., 45:, 55:])
 
 
 def test_a_soft_mask_does_not_touch_the_change_that_is_there(surrogate, picture):

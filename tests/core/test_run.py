@@ -173,7 +173,10 @@ class TestInstall:
 
 
 @pytest.mark.parametrize(("second", "status", "shown"), [("json.tool", 0, 3), ("no_such_module", 1, 1)])
-def test_rows_are_printed_until_one_fails(monkeypatch, capsys, tmp_path, second, status, shown):
+def test_rows_are_printed_until_one_fails_which_is_named(monkeypatch, capsys, tmp_path, second, status, shown):
+    monkeypatch.setattr(checks, "AT_ONCE", 1)
     monkeypatch.setattr(checks, "ROWS", tuple((name, "--help") for name in ("json.tool", second, "json.tool")))
     assert checks._print_rows(Host(Path(sys.executable), tmp_path)) == status
-    assert capsys.readouterr().out.count("usage:") == shown
+    said = capsys.readouterr()
+    assert said.out.count("usage:") == shown
+    assert ("python -m no_such_module --help failed." in said.err) == bool(status)

@@ -243,15 +243,17 @@ class TestFolder:
         job.target.mkdir()
         make_file(job.target / "a.png")
         delivery = folder.Delivery(place, job.target, force=False)
-        make_file(job.target / "letter.txt")
+        for other in ("letter.txt", "b.PNG"):
+            make_file(job.target / other)
         delivery.link_existing()
+        assert (place / "b.PNG").exists()
         assert (place / "a.png").read_bytes() == b"a.png"
         assert not (place / "letter.txt").exists()
         make_file(place / "sub" / "c.png")
         (place / ".ldu-1.part").write_bytes(b"half")
         delivery.hand_over()
         found = {file.relative_to(job.target).as_posix() for file in job.target.rglob("*") if file.is_file()}
-        assert found == {"a.png", "letter.txt", "sub/c.png"}
+        assert found == {"a.png", "b.PNG", "letter.txt", "sub/c.png"}
         (job.target / "sub" / "c.png").write_bytes(b"mine")
         delivery.hand_over()
         assert (job.target / "sub" / "c.png").read_bytes() == b"mine"

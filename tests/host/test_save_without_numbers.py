@@ -125,14 +125,21 @@ def test_a_file_that_is_gone_is_made_again_in_the_same_host(album):
 
 def test_a_picture_that_the_format_cannot_hold_is_named_and_the_others_are_saved(album):
     put_input("holiday/b.png", colours(SIZE, SIZE, 4))
-    names = {"6": {"class_type": "PreviewAny", "inputs": {"source": ["3", 0]}}}
-    shown = run(new_executor("CLASSIC"), graph(file_format="jpeg") | names)[0]
+    shown = once(file_format="jpeg")
     assert files(album[1]) == ["a.jpg.jpg", "a.png.jpg", "sub/c.jpg"]
     said = "\n".join(shown["3"]["text"])
     assert "Left out: b.png has transparent parts, which JPEG cannot hold" in said
     assert "a Protection Report on a list with such a gap is not made" in said
     assert len(shown["4"]["text"]) == 3, "what follows gets nothing of it"
-    assert len(shown["6"]["text"]) == 3, "nor a file's name"
+
+
+def test_what_follows_a_picture_that_is_left_out_gets_neither_it_nor_its_name(album):
+    put_input("holiday/b.png", colours(SIZE, SIZE, 4))
+    joined = {"class_type": "StringConcatenate", "inputs": {"string_a": ["3", 0], "string_b": "!", "delimiter": ""}}
+    named = {"6": joined, "7": {"class_type": "PreviewAny", "inputs": {"source": ["6", 0]}}}
+    shown = run(new_executor("CLASSIC"), graph(number=4, file_format="jpeg") | named)[0]
+    assert "Left out: b.png" in "\n".join(shown["3"]["text"])
+    assert not {"4", "7"} & set(shown)
 
 
 def test_a_file_there_that_is_no_picture_is_named_and_left_as_it_is(album):

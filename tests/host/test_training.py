@@ -220,15 +220,33 @@ def test_an_interrupt_stops_within_one_evaluation_and_training_goes_on_where_it_
     assert len(calls) == 20
     assert len(list(unfinished.iterdir())) == 1
     assert not mm.in_training
-    (kept,) = unfinished.iterdir()
-    for number in range(9):  # trainings that nobody goes on with
-        (unfinished / f"{number}.safetensors").write_bytes(b"")
-        os.utime(unfinished / f"{number}.safetensors", (number, number))
     restarted = tiny.model("sd1")  # as after a restart of the host
     again, continued = train(restarted, vae, picture(), **arguments)
     assert continued["loss"] == losses["loss"]
     assert torch.equal(again.net.conv_out.weight, whole.net.conv_out.weight)
-    assert not kept.exists()
+    assert not list(unfinished.iterdir())
+
+
+class SavesItself:
+    """A training, as far as keeping it goes."""
+
+    def save(self, path):
+        path.write_bytes(b"")
+
+
+def test_of_trainings_that_nobody_goes_on_with_eight_are_kept_and_the_one_at_work_always(host, tmp_path):
+    keep = host.module("nodes.training_run").keep
+    for number in range(12):
+        path = tmp_path / f"{number}.safetensors"
+        assert keep(SavesItself(), path) == ""
+        os.utime(path, (100 + number, 100 + number))
+    assert {path.stem for path in tmp_path.iterdir()} == {str(number) for number in range(4, 12)}
+    old = tmp_path / "old.safetensors"
+    old.write_bytes(b"")
+    os.utime(old, (1, 1))
+    broken = type("Broken", (), {"save": lambda self, path: os.utime(path, (1, 1))})()  # a clock that was set back
+    assert keep(broken, old) == ""
+    assert {path.stem for path in tmp_path.iterdir()} == {"old", *(str(number) for number in range(5, 12))}
 
 
 @pytest.mark.parametrize(

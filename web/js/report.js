@@ -31,7 +31,7 @@ api.addEventListener("ldu.say", ({ detail }) => {
 const refusing = [];
 api.addEventListener("execution_error", ({ detail }) => {
   const node = detail.exception_type.includes(".ldu.errors.") && find(detail.node_id);
-  if (!node) return;
+  if (node?.type !== detail.node_type) return;
   say(node, { text: [detail.exception_message.trim()] });
   refusing.push(node);
 });
@@ -42,8 +42,8 @@ api.addEventListener("execution_start", () => {
   }
 });
 
-// Node 7 inside the subgraph of node 3 is "3:7". The graph in view need not be the one that runs: another workflow's
-// node of that number is not meant.
+// Node 7 inside the subgraph of node 3 is "3:7". The graph in view need not be the one that runs: a node of another pack
+// that has this number in it is not meant.
 function find(place) {
   let graph = app.rootGraph;
   let node;
