@@ -145,6 +145,8 @@ def show_survival(results: list[Result], ours: str) -> None:
         print("\n".join(["", *(f"- {sentence}" for sentence in survival.verdicts(of_thief, ours))]))
         print(f"\n**{thief}: each person after the purifier that helped the thief most, of those that both met**\n")
         print_table(survival.WORST_HEAD, survival.worst_rows(of_thief, ours))
+        print(f"\n**{thief}: what {ours} takes beside clean pictures, and of whom**\n")
+        print_table(survival.EFFECT_HEAD, survival.effect_rows(of_thief, ours))
 
 
 def show_mixtures(results: list[Result], ours: str) -> None:

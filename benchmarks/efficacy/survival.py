@@ -5,7 +5,7 @@ Who leads, after how many purifiers, and at the worst.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import groupby, product
 from statistics import fmean
 
 from benchmarks.efficacy.cells import CLEAN
@@ -20,6 +20,7 @@ Triple = tuple[Result, Result, Result]
 COMPARED = ("clean", "other", "ours", "other minus ours")
 _HEAD = ("other", "n", *(f"{measure.name}: {of}" for measure, of in product(MEASURES, COMPARED)))
 HEAD, MIXED_HEAD = ("purifier", *_HEAD), ("pictures protected", *_HEAD)
+EFFECT_HEAD = ("purifier", "ours", "n", "clean minus ours, identity", "of each person", "mean without the largest")
 WORST_HEAD = ("other", "purifiers and none", "n", *(f"identity: {of}" for of in COMPARED), "ours after")
 
 
@@ -32,6 +33,23 @@ def rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
     """
     for (purifier, label), triples in compared(results, ours).items():
         yield [purifier, label, *_means(triples)]
+
+
+def effect_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:
+    """Give, a purifier and visibility, what ours takes from a thief beside clean pictures purified likewise, of whom.
+
+    Args:
+        results: of one thief, all pictures protected.
+        ours: the method.
+    """
+    clean = {(r.cell.purifier, r.cell.person): r.identity for r in results if r.cell.method == CLEAN}
+    own = [r for r in results if r.cell.method == ours]
+    own.sort(key=lambda r: (_place(r.cell.purifier), r.cell.label, r.cell.person))
+    for (purifier, label), met in groupby(own, key=lambda r: (r.cell.purifier, r.cell.label)):
+        effects = [clean[key] - r.identity for r in met if (key := (purifier, r.cell.person)) in clean]
+        if len(effects) > 1:
+            each, others = ", ".join(f"{effect:.2f}" for effect in effects), fmean(sorted(effects)[:-1])
+            yield [purifier, label, str(len(effects)), with_interval(effects), each, f"{others:.2f}"]
 
 
 def mixed_rows(results: Sequence[Result], ours: str) -> Iterator[list[str]]:

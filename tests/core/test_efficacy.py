@@ -761,6 +761,21 @@ def test_after_every_purifier_it_is_said_who_leads(lab):
     assert frechet == "advdm 10, Fréchet: of 3 purifiers ours leads after 0, ties after 3 and trails after 0"
 
 
+def test_what_ours_takes_is_told_person_by_person_and_without_whom_it_serves_most(lab):
+    takes = {"none": (0.1, 0.2, 0.3), "jpeg 75": (-0.1, 0.0, 0.4)}
+    cells = [
+        Cell("TI", method, budget, purifier=purifier, person=person)
+        for (method, budget), purifier, person in product(((CLEAN, 0.0), ("ldu", 10.0)), takes, range(3))
+    ]
+    for cell in cells:
+        write(lab, cell, 0.6 - (takes[cell.purifier][cell.person] if cell.method == "ldu" else 0), 50)
+    rows = [row[:3] + row[4:] for row in survival.effect_rows(read(lab, cells), "ldu")]
+    assert rows == [
+        ["none", "ldu 10", "3", "0.10, 0.20, 0.30", "0.15"],
+        ["jpeg 75", "ldu 10", "3", "-0.10, 0.00, 0.40", "-0.05"],
+    ]
+
+
 def test_shares_of_protected_pictures_are_compared_with_pictures_of_which_none_is(lab, capsys):
     told = {CLEAN: (0.0, 0.0), "advdm": (10.0, 0.2), "ldu": (10.0, 0.4)}
     cells = [
