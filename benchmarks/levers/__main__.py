@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--row", action="store_true", help="one row of each, whatever else is asked for: minutes")
     parser.add_argument("--show", action="store_true", help="measure nothing, print what is there")
     parser.add_argument("--people", type=int, default=2, help="of the tables of levers and thieves (default 2)")
-    parser.add_argument("--levers", help="only these, separated by semicolons: their names have commas in them")
+    parser.add_argument("--levers", help="only these, separated by semicolons; the field's meet thieves alone")
     parser.add_argument("--thief", choices=FINE_TUNED, default=FINE_TUNED[0], help="of the table of thieves")
     parser.add_argument("--out", type=Path, default=Path("levers"), help="a folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=WEIGHTS)
