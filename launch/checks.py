@@ -25,12 +25,12 @@ STATIC = (
 )
 ROWS = (  # of each table in docs, so that a number that has changed is seen; those that take long first
     ("benchmarks.levers", "--row"),
+    ("benchmarks.protect_photos", "--photographs", "coffee.jpg", "--budgets", "10"),
     ("benchmarks.efficacy", "--suite", "row"),
     ("benchmarks.demo_world", "--row", "vae,identity"),
     ("benchmarks.inversion", "--row"),
     ("benchmarks.folder_memory", "--counts", "10", "--side", "256"),
     ("benchmarks.folder_memory", "--counts", "10", "--side", "256", "--way", "number"),
-    ("benchmarks.protect_photos", "--photographs", "coffee.jpg", "--budgets", "10"),
     ("benchmarks.spiral", "--quick"),
     ("benchmarks.few_step", "--row"),
     ("benchmarks.baselines", "--methods", "advdm", "--steps-share", "0.1"),
