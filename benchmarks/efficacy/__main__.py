@@ -13,7 +13,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -44,7 +43,6 @@ from benchmarks.thieves import ELSEWHERE
 from benchmarks.world import require_checkpoint
 from demo.architecture import RESOLUTION
 from demo.pipeline import WEIGHTS, is_demo
-from demo.precision import bfloat16_is_fast
 from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.errors import LduError
@@ -53,14 +51,6 @@ SAME = 0.02
 """By how much two runs of a cell with one seed may differ in identity: another number of threads or processor rounds
 otherwise, and a hundred steps of training carry that on."""
 SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "full", "kept")
-
-
-def able_to_run(lab: Lab, cells: list[Cell]) -> Lab:
-    """Return the lab, or one of float32 where a cell is missing and bfloat16 would take a hundred times as long."""
-    if not lab.setup.bf16 or bfloat16_is_fast(lab.setup.device) or not lab.missing(cells):
-        return lab
-    print("- this processor has no bfloat16: all is measured in float32, and no result in bfloat16 counts, kept or not")
-    return Lab(replace(lab.setup, bf16=False))
 
 
 def runnable(cells: list[Cell], setup: Setup) -> list[Cell]:
@@ -278,7 +268,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("efficacy"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fp32", action="store_true", help="no bfloat16, even where the processor has it")
+    parser.add_argument("--fp32", action="store_true", help="in float32, a bench of its own")
     parser.add_argument("--keep", action="store_true", help="keep the results with the code, for other machines")
     parser.add_argument("--anew", action="store_true", help="measure what is kept with the code, too")
     options = parser.parse_args()
@@ -324,8 +314,6 @@ def main() -> None:
     cells = runnable(chosen(cells, options), setup) if cells else []
     if not cells:
         return
-    lab = able_to_run(lab, cells)
-    setup = lab.setup
     about = "\n".join([provenance(options.checkpoint), *lab.about()])
     print(about)
     anew = measure(setup, cells, options.workers)

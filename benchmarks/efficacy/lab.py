@@ -36,6 +36,7 @@ from benchmarks.thieves import Thief, prior_pictures, steal, thieves_for
 from benchmarks.world import World, load_world, usual_device
 from demo import pixel_unet
 from demo.pipeline import SECOND, is_demo
+from demo.precision import bfloat16_is_fast
 from ldu.attacks.purify.contract import DiffusionModel, Purify, Tools
 from ldu.attacks.purify.grid import GridPure
 from ldu.attacks.purify.recipe import build, parse
@@ -91,6 +92,11 @@ class Setup:
     def elsewhere(self) -> Path | None:
         """The checkpoint of thieves who work on another one, if there is one."""
         return self.other or (SECOND if is_demo(self.checkpoint) else None)
+
+    @property
+    def emulates_bfloat16(self) -> bool:
+        """Whether `benchmarks.bfloat16` computes it, for the processor would take a hundred times as long."""
+        return self.bf16 and not bfloat16_is_fast(self.device)
 
     @property
     def results(self) -> Path:
@@ -278,7 +284,10 @@ class Lab:
         effect.more.update(quality.measure(self.setup.quality, generations))
         np.savez_compressed(path.with_suffix(".npz"), published=to_bytes(published), drawn=to_bytes(generations[:KEPT]))
         found = {"cell": asdict(cell), "visibility": asdict(seen), "effect": asdict(effect), "seconds": seconds}
-        write_json(path, found | self._costs(cell) | {"made": origin()})
+        made = origin()
+        if self.setup.emulates_bfloat16:
+            made["machine"] += " with emulated bfloat16"
+        write_json(path, found | self._costs(cell) | {"made": made})
 
     def _costs(self, cell: Cell) -> dict[str, Any]:
         """Return what a cell's protection cost, and beside it what a rho for everybody cost once."""

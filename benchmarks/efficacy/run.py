@@ -7,6 +7,7 @@ from multiprocessing import get_context
 
 import torch
 
+from benchmarks import bfloat16
 from benchmarks.efficacy.cells import Cell
 from benchmarks.efficacy.estimate import estimated_seconds
 from benchmarks.efficacy.lab import Lab, Setup, jobs, protections
@@ -18,6 +19,8 @@ _lab: Lab | None = None
 def _compute(setup: Setup) -> None:
     torch.set_num_threads(1)  # the workers share the cores
     compute_on(setup.device, bf16=setup.bf16)
+    if setup.emulates_bfloat16:
+        bfloat16.use_from_now_on()
 
 
 def _start(setup: Setup) -> None:

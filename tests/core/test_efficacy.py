@@ -21,7 +21,6 @@ pytest.importorskip("peft", reason="needs the extra eval")
 from benchmarks import thieves
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost
-from benchmarks.efficacy import __main__ as commands
 from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, costs, curve, estimate, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
@@ -36,7 +35,7 @@ from benchmarks.efficacy.page import GAP, HEAD_HEIGHT, draw_sheet
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, MEASURES, judge_checks, read, self_checks, tables
 from benchmarks.efficacy.visible import SCALES, STRONGEST, as_visible_as
-from benchmarks.table import ROOT
+from benchmarks.table import ROOT, processor
 from benchmarks.world import World, load_world
 from demo.pipeline import WEIGHTS
 from demo.spoilt import draw_pattern
@@ -264,18 +263,12 @@ def test_what_a_thief_and_the_measures_see_is_read_from_png_files(lab, monkeypat
     assert torch.equal(found[:, :, 1:], to_levels(protected)[:, :, 1:])
 
 
-def test_on_a_processor_without_bfloat16_a_run_that_lacks_a_cell_is_of_float32(lab, monkeypatch, capsys):
-    monkeypatch.setattr(commands, "bfloat16_is_fast", lambda device: False)
-    cell = Cell("LoRA", CLEAN, 0.0)
-    assert not commands.able_to_run(lab, [cell]).setup.bf16
-    assert "is measured in float32" in capsys.readouterr().out
-    write(lab, cell, 0.5)
-    assert commands.able_to_run(lab, [cell]) is lab
-    other = Lab(replace(lab.setup, bf16=False))
-    assert commands.able_to_run(other, [cell]) is other
-    monkeypatch.setattr(commands, "bfloat16_is_fast", lambda device: True)
-    assert commands.able_to_run(lab, [Cell("TI", CLEAN, 0.0)]) is lab
-    assert not capsys.readouterr().out
+def test_a_result_says_where_bfloat16_was_emulated(lab, monkeypatch):
+    cell, drawn = Cell("LoRA", CLEAN, 0.0), torch.zeros(2, 3, 128, 128)
+    for fast, machine in ((True, processor()), (False, f"{processor()} with emulated bfloat16")):
+        monkeypatch.setattr(laboratory, "bfloat16_is_fast", lambda device, fast=fast: fast)
+        lab._write(cell, lab.published(cell), drawn, 1.0)
+        assert lab.found(cell)["made"]["machine"] == machine
 
 
 @pytest.mark.parametrize("ours", plan.OURS)
