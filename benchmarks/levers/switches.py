@@ -22,6 +22,7 @@ from benchmarks.levers.parts import (
     at_z_0,
     before_decoding,
     beyond_when_normal,
+    in_the_place_of,
     shifted_at_each_level,
     towards,
 )
@@ -49,6 +50,11 @@ FIXED_PRICE = 0.1
 PURIFIERS = "none\njpeg 60..95\nresize 0.5..0.9\njpeg 75..95 + resize 0.5..0.9"
 REFITS, REFIT_STEPS = 4, 20
 LORA_STEPS = 40  # of each fit, the first one included
+DECOY = (
+    "a photo of a person with short black hair, square glasses, a beard, dark skin, grey eyes, a mole on the right "
+    "chin, very wide face, very short face, pointed jaw, full cheeks, very distant eyes"
+)
+"""Somebody whom none of the pictures shows."""
 FINE_TUNED = 1 / 4  # of the default's steps, for a rho that was trained on others
 
 
@@ -255,6 +261,14 @@ def contrast_with_dreambooth(case: Case) -> list[Levels]:
     return [ours.refined(against, photo, photo, config) for photo in case.photos]
 
 
+def towards_somebody_else(case: Case) -> list[Levels]:
+    """Let the thief learn the person of DECOY: the contrast of that prompt, made small, with the empty one."""
+    with torch.no_grad():
+        decoy = case.world.denoiser(case.world.condition([DECOY]))
+    against, config = in_the_place_of(case.surrogate, decoy), _refinement(case, contrast=1, flat=RefineConfig.flat)
+    return [ours.refined(against, photo, photo, config) for photo in case.photos]
+
+
 LEVERS: dict[str, Lever] = {
     DEFAULT: alone(),
     "no record": on_subjects(without_record),
@@ -294,4 +308,5 @@ LEVERS: dict[str, Lever] = {
     "the contrast against word and LoRA": contrast_with_lora(),
     "contrast and flat areas against word and LoRA": contrast_with_lora(flat=RefineConfig.flat),
     "contrast and flat areas against a DreamBooth": contrast_with_dreambooth,
+    "contrast and flat areas towards somebody else": towards_somebody_else,
 }
