@@ -24,9 +24,9 @@ STATIC = (
     ("lint-imports",),
 )
 ROWS = (  # of each table in docs, so that a number that has changed is seen; those that take long first
+    ("benchmarks.efficacy", "--suite", "row", "--workers", "1"),
     ("benchmarks.levers", "--row"),
     ("benchmarks.protect_photos", "--photographs", "coffee.jpg", "--budgets", "10"),
-    ("benchmarks.efficacy", "--suite", "row"),
     ("benchmarks.demo_world", "--row", "vae,identity"),
     ("benchmarks.inversion", "--row"),
     ("benchmarks.folder_memory", "--counts", "10", "--side", "256"),
@@ -58,7 +58,11 @@ def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
         say("No Chromium on the PATH: the browser tests will be skipped.")
     if not fast and not pytest_options and (status := _call(host, *_module(host, *TIMED)) or _print_rows(host)):
         return status
-    at_once = [] if pytest_options else ["--numprocesses", str(AT_ONCE), "--dist", "loadfile"]
+    at_once = (
+        []
+        if pytest_options
+        else ["--numprocesses", str(AT_ONCE), "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20"]
+    )
     return _call(host, *_module(host, "pytest"), *at_once, *(["tests/core"] if fast else []), *pytest_options)
 
 

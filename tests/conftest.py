@@ -16,4 +16,18 @@ SHAPED = (
     "attacks", "backends", "budget", "lagrangian", "losses", "model", "protect", "schedule", "shift_unet", "train",
     "trajectory",
 )  # fmt: skip
+LONGEST = [
+    *("host/test_workflows", "host/test_run_protect", "browser/test_every_template", "browser/test_as_a_user"),
+    *("browser/test_languages", "host/test_run_stress", "browser/test_three_clicks", "browser/test_new_nodes"),
+    *("core/test_efficacy", "core/test_levers", "browser/test_front_end", "host/test_benchmarks"),
+]
+"""Files that begin first where several processes share the tests, so that none is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first and leave the order inside each as it is."""
+    ranks = {ROOT / "tests" / f"{name}.py": rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
+
+
 install_import_hook([f"ldu.{name}" for name in SHAPED], "shape_check.check")

@@ -224,9 +224,11 @@ def test_a_protection_is_made_once_however_many_cells_need_it():
 
 
 @pytest.fixture
-def lab(tmp_path, monkeypatch):
+def lab(tmp_path, monkeypatch, judge):
     monkeypatch.setattr(ledger, "FOLDER", tmp_path / "kept")
-    return Lab(Setup(WEIGHTS, tmp_path / "efficacy"))
+    made = Lab(Setup(WEIGHTS, tmp_path / "efficacy"))
+    made.judge = judge  # another one would draw the same people again
+    return made
 
 
 COSTS = (*costs.EVALUATIONS, "seconds")

@@ -1,6 +1,7 @@
 """The study of levers on tiny random models: each lever does what its name says, and nothing is measured twice."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from benchmarks.baselines import METHODS, controls, surrogate
 from benchmarks.efficacy.general import untrained
 from benchmarks.efficacy.lab import PRIOR
 from benchmarks.efficacy.measures import Effect
-from benchmarks.efficacy.ours import fresh_rho
+from benchmarks.efficacy.ours import fresh_rho, refined
 from benchmarks.efficacy.subjects import Person
 from benchmarks.efficacy.visible import as_visible_as
 from benchmarks.levers import field, grid, switches, tables
@@ -28,6 +29,7 @@ from benchmarks.levers.parts import (
     at_z_0,
     before_decoding,
     beyond_when_normal,
+    in_the_place_of,
     shifted_at_each_level,
     towards,
 )
@@ -41,7 +43,8 @@ from ldu.lagrangian import share_beyond
 from ldu.losses import noise_prediction_loss
 from ldu.protect import decode, shifted_walk
 from ldu.published import plain_decode, without_record
-from ldu.train import ShiftTraining
+from ldu.refine import RefineConfig
+from ldu.train import ShiftTraining, thief_loss
 from ldu.trajectory import denoise
 
 from .tiny_world import make_world
@@ -159,6 +162,18 @@ def test_a_pull_brings_the_latent_of_the_file_nearer_to_that_of_the_target(case)
 
     pulled = replace(case, config=replace(case.config, train_steps=40), photos=case.photos[:1])
     assert distance(LEVERS["targeted"](pulled)[0]) < distance(case.photos[0])
+
+
+def test_towards_somebody_else_the_loss_under_their_prompt_falls_and_no_other_way(case):
+    (photo, *_), world = case.photos, case.world
+    decoy = world.denoiser(world.condition(["somebody else"]))
+    theirs, config = replace(case.surrogate, adversary=decoy), RefineConfig(BUDGET, contrast=0, refine_steps=20)
+
+    def loss_after(surrogate):
+        return fmean(thief_loss(theirs, refined(surrogate, photo, photo, config), draws=16))
+
+    assert loss_after(in_the_place_of(case.surrogate, decoy)) < fmean(thief_loss(theirs, photo, draws=16))
+    assert loss_after(theirs) > fmean(thief_loss(theirs, photo, draws=16))
 
 
 def test_a_normal_residual_meets_the_target_of_both_measures_at_once():

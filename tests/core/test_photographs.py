@@ -3,7 +3,7 @@
 import math
 import sys
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from benchmarks.efficacy import quality  # noqa: E402
 from benchmarks.efficacy.__main__ import main  # noqa: E402
 from benchmarks.efficacy.cells import CLEAN, Cell  # noqa: E402
 from benchmarks.efficacy.lab import Lab, Setup  # noqa: E402
+from benchmarks.efficacy.measures import Effect  # noqa: E402
 from benchmarks.efficacy.photographs import PRESETS, PhotoJudge  # noqa: E402
 from benchmarks.efficacy.subjects import folders_of, people_of_folder  # noqa: E402
 from benchmarks.efficacy.tables import more_rows, read, tables  # noqa: E402
@@ -199,6 +200,7 @@ def pyiqa(monkeypatch):
 def test_measures_of_quality_are_taken_of_what_thieves_draw_and_shown(tmp_path, monkeypatch):
     quality.require(("clipiqa",), side=128)
     lab = Lab(Setup(WEIGHTS, tmp_path, quality=("clipiqa",)))
+    lab.judge = SimpleNamespace(effect=lambda drawn, seen: Effect(0.5, 0.0, 10.0, {}))
     monkeypatch.setattr("benchmarks.efficacy.lab.steal", lambda world, sets, *_, **__: sets[:, :2] * 0 + 0.5)
     cells = [Cell("LoRA", CLEAN, 0.0, person=person) for person in range(2)]
     for cell in cells:

@@ -107,6 +107,19 @@ def test_the_encoded_picture_is_the_same(in_host, subject):
     assert_same(in_host.z_0 * in_host.scale, subject.record.z_0)
 
 
+@torch.inference_mode()
+def test_blocks_of_the_demo_vae_that_add_nothing_are_passed_by(host, image):
+    _, _, vae = host.module("nodes.weights").load_demo(pipeline.WEIGHTS)
+    latent = vae.encode(image)
+    passed = [block for block in vae.first_stage_model.modules() if "forward" in vars(block)]
+    assert len(passed) == 3
+    there = vae.decode(latent)
+    for block in passed:
+        del block.forward
+    assert torch.equal(latent, vae.encode(image))
+    assert torch.equal(there, vae.decode(latent))
+
+
 def test_z_T_is_the_same(in_host, subject):
     assert_same(in_host.z_T, subject.record.z_T)
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -22,6 +21,8 @@ from launch.private import PREFIX, private_folder
 from launch.result import DEMO_WARNING, KEYS
 from launch.server import serving
 from launch.setup import present_host
+
+from .own_pack import copy_code, own_pack
 
 HOST = present_host()
 COMFYUI = HOST.comfyui
@@ -124,17 +125,9 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
 def house(tmp_path_factory):
     """Copies of the pack and of ComfyUI that nobody else writes into; what users keep in their ComfyUI stays out."""
     folder = tmp_path_factory.mktemp("house")
-    copy_code(PACK, folder / "pack", leave_out=("efficacy",))
+    own_pack(folder / "pack")
     copy_code(COMFYUI, folder / "ComfyUI", leave_out=("models", "custom_nodes", "input", "output", "user", "venv"))
     return folder
-
-
-def copy_code(source, target, leave_out):
-    def unwanted(folder, names):
-        at_top = Path(folder) == source
-        return [n for n in names if n == "__pycache__" or (at_top and (n.startswith(".") or n in leave_out))]
-
-    shutil.copytree(source, target, ignore=unwanted)
 
 
 class Desk:
@@ -208,7 +201,8 @@ def wait_for(condition, seconds, run=None):
 @needs_workflow
 def test_a_photo_is_protected_and_nothing_else_is_left_on_disk(desk):
     before, photos = desk.files(), desk.folder / "photos"
-    run = desk.start_run("--budget", "4", "--train-steps", "2", "--json", str(photos / "me.json"))
+    few = ("--budget", "4", "--train-steps", "2", "--refine-steps", "2")
+    run = desk.start_run(*few, "--json", str(photos / "me.json"))
     told, complaints = run.communicate()
     assert run.returncode == 0, complaints
     new = desk.files() - before

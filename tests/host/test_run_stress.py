@@ -16,12 +16,21 @@ from launch.setup import present_host
 from ldu.wording import DEMO_WARNING
 
 from .executor import needs_weights
+from .own_pack import own_pack
 
 COMFYUI = present_host().comfyui
 PERSON = PACK / "workflows" / "samples" / "ldu_sample_person"
 LITTLE = ["--purifiers", "jpeg 75", "--thief-steps", "1", "--lora-steps", "1", "--pictures", "1", "--cpu"]
 
 pytestmark = pytest.mark.skipif(not (COMFYUI / "main.py").is_file(), reason="needs a ComfyUI: run.py test brings one")
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """A pack whose thieves work for a moment."""
+    folder = tmp_path_factory.mktemp("house") / "pack"
+    own_pack(folder)
+    return folder
 
 
 @pytest.fixture
@@ -31,10 +40,10 @@ def photos(tmp_path):
     return [Path(shutil.copy(PERSON / name, tmp_path)) for name in ("1.png", "2.png")]
 
 
-def stress(folder, *options):
-    """Run `run.py stress` and return what it said."""
+def stress(pack, folder, *options):
+    """Run the pack's `run.py stress` and return what it said."""
     env = os.environ | {"TMPDIR": str(folder / "tmp"), "COMFYUI_DIR": str(COMFYUI)}
-    command = [sys.executable, str(PACK / "run.py"), "stress", *map(str, options), *LITTLE]
+    command = [sys.executable, str(pack / "run.py"), "stress", *map(str, options), *LITTLE]
     run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -45,8 +54,10 @@ def versions(report):
 
 
 @needs_weights
-def test_originals_are_protected_and_tested_and_nothing_else_is_left_on_disk(tmp_path, photos):
-    said = stress(tmp_path, *photos, "--out", tmp_path / "out", "--budget", 4, "--train-steps", 1, "--refine-steps", 2)
+def test_originals_are_protected_and_tested_and_nothing_else_is_left_on_disk(pack, tmp_path, photos):
+    said = stress(
+        pack, tmp_path, *photos, "--out", tmp_path / "out", "--budget", 4, "--train-steps", 1, "--refine-steps", 2
+    )
     assert DEMO_WARNING in said
     assert "WHAT THIEVES GOT" in said
     assert not list((tmp_path / "tmp").iterdir())
@@ -73,9 +84,9 @@ def test_originals_are_protected_and_tested_and_nothing_else_is_left_on_disk(tmp
 
 
 @needs_weights
-def test_given_protected_versions_are_tested_as_they_are(tmp_path, photos):
+def test_given_protected_versions_are_tested_as_they_are(pack, tmp_path, photos):
     extra = ["--out", tmp_path / "out", "--json", tmp_path / "told.json"]
-    stress(tmp_path, *photos, "--protected", PERSON / "1.png", PERSON / "3.png", *extra)
+    stress(pack, tmp_path, *photos, "--protected", PERSON / "1.png", PERSON / "3.png", *extra)
     report = json.loads((tmp_path / "told.json").read_text("utf-8"))
     changes = [picture["visibility"]["max_abs_levels"] for picture in report["pictures"]]
     assert changes[0] == 0
