@@ -37,8 +37,8 @@ from ldu.train import Surrogate, TrainConfig
 JUDGE = DEMO["TI"]
 """Whose prompt and learning rate the token has that measures."""
 CODE = (
-    *("ldu", "ldu/published.py", "benchmarks/baselines"),
-    *(f"benchmarks/efficacy/{name}.py" for name in ("visible", "published", "ours", "general")),
+    *("ldu", "ldu/published.py", "ldu/decoy.py", "benchmarks/baselines"),
+    *(f"benchmarks/efficacy/{name}.py" for name in ("visible", "published", "ours", "general", "decoyed")),
     *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "field", "measures", "parts", "switches", "stolen")),
     *BENCH,
 )

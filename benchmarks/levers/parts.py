@@ -3,7 +3,6 @@
 at_z_0             a walk of no steps: z_T is z_0
 BeforeDecoding     E gives back what D was given: the loss is taken on the latent, not on the file
 towards            loss = - || z_0 - E(y) ||^2, a pull towards the latent of a target picture y
-in_the_place_of    loss = - loss(z, y), a pull towards what the model takes for y
 FreeShift          a shift of its own for one picture in the place of rho's
 shifted_at_each_level    the model sees z + rho(z) at every noise level of the walk below the first
 Structure          what is held is the structure that is lost, over several scales, and not the RMS
@@ -93,27 +92,9 @@ def towards(surrogate: Surrogate, like: Pixels) -> Surrogate:
     """
     with torch.no_grad():
         target = surrogate.autoencoder.encode(target_picture(like))
-    return replace(surrogate, adversary=Constant(target), schedule=_as(Pull, surrogate.schedule))
-
-
-class Falling(NoiseSchedule):
-    """Noise levels at which a loss counts as one to be made small."""
-
-    def loss_weight(self, sigma: PerSample, weighting: Weighting = "own") -> PerSample:
-        """Return minus the usual weight at each noise level."""
-        return -super().loss_weight(sigma, weighting)
-
-
-def in_the_place_of(surrogate: Surrogate, decoy: Denoiser) -> Surrogate:
-    """Return the models so that the loss that falls is that of the model under another prompt, whatever the person's.
-
-    Source: the classifier that two prompts imply, Li et al. 2023 (Diffusion Classifier).
-    """
-    return replace(surrogate, adversary=decoy, schedule=_as(Falling, surrogate.schedule))
-
-
-def _as(kind: type[NoiseSchedule], schedule: NoiseSchedule) -> NoiseSchedule:
-    return kind(**{field.name: getattr(schedule, field.name) for field in fields(schedule)})
+    schedule = surrogate.schedule
+    pull = Pull(**{field.name: getattr(schedule, field.name) for field in fields(schedule)})
+    return replace(surrogate, adversary=Constant(target), schedule=pull)
 
 
 class FreeShift(ShiftUNet):

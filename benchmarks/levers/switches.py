@@ -14,6 +14,7 @@ from benchmarks.baselines import surrogate
 from benchmarks.baselines.controls import STRIDE, error_of_file
 from benchmarks.baselines.pgd import climb, publish, reaching
 from benchmarks.efficacy import ours, published
+from benchmarks.efficacy.decoyed import DECOY
 from benchmarks.levers.case import Case
 from benchmarks.levers.parts import (
     FreeShift,
@@ -22,7 +23,6 @@ from benchmarks.levers.parts import (
     at_z_0,
     before_decoding,
     beyond_when_normal,
-    in_the_place_of,
     shifted_at_each_level,
     towards,
 )
@@ -31,6 +31,7 @@ from ldu.attacks.purify.contract import Tools
 from ldu.attacks.purify.recipe import for_training, parse
 from ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ldu.budget import to_levels, to_pixels
+from ldu.decoy import in_the_place_of
 from ldu.lagrangian import VisibilityMeasure, root_mean_square, share_beyond
 from ldu.model import Denoiser
 from ldu.protect import Subject
@@ -50,11 +51,6 @@ FIXED_PRICE = 0.1
 PURIFIERS = "none\njpeg 60..95\nresize 0.5..0.9\njpeg 75..95 + resize 0.5..0.9"
 REFITS, REFIT_STEPS = 4, 20
 LORA_STEPS = 40  # of each fit, the first one included
-DECOY = (
-    "a photo of a person with short black hair, square glasses, a beard, dark skin, grey eyes, a mole on the right "
-    "chin, very wide face, very short face, pointed jaw, full cheeks, very distant eyes"
-)
-"""Somebody whom none of the pictures shows."""
 FINE_TUNED = 1 / 4  # of the default's steps, for a rho that was trained on others
 
 

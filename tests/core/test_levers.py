@@ -29,7 +29,6 @@ from benchmarks.levers.parts import (
     at_z_0,
     before_decoding,
     beyond_when_normal,
-    in_the_place_of,
     shifted_at_each_level,
     towards,
 )
@@ -39,6 +38,7 @@ from benchmarks.thieves import DEMO
 from ldu.attacks.random_noise import noise_at_equal_psnr
 from ldu.attacks.textual_inversion import InversionConfig
 from ldu.budget import residual_levels, to_levels, to_pixels, to_working_size
+from ldu.decoy import in_the_place_of
 from ldu.lagrangian import share_beyond
 from ldu.losses import noise_prediction_loss
 from ldu.protect import decode, shifted_walk
