@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import to_working_size, working_size
+from ..ldu.decoy import in_the_place_of
 from ..ldu.losses import expected_loss
 from ..ldu.refine import RefineConfig, Refinement
 from ..ldu.shapes import Levels
@@ -117,6 +118,13 @@ class RefinePixels(io.ComfyNode):
                     tooltip="The empty prompt, the same as for Invert to z_T: what the contrast tells the subject "
                     "from. SD1 and SD2 take zeros without one, others need it.",
                 ),
+                io.Conditioning.Input(
+                    "decoy",
+                    optional=True,
+                    tooltip="Whom a thief shall learn in your subject's place: a prompt that describes somebody quite "
+                    "different, from CLIP Text Encode. The personalization prompt then has no effect. Nothing "
+                    "connected = away from your subject, towards nobody in particular.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The refined picture in whole levels."),
@@ -141,6 +149,7 @@ class RefinePixels(io.ComfyNode):
         purifiers: Sequence[Recipe] | None = None,
         mask: Tensor | None = None,
         walk_conditioning: list[Any] | None = None,
+        decoy: list[Any] | None = None,
     ) -> io.NodeOutput:
         """Refine each picture of a batch; return them and how it was done."""
         config = RefineConfig(
@@ -167,7 +176,9 @@ class RefinePixels(io.ComfyNode):
             walks = bool(purifiers or contrast)  # some purifiers diffuse
             walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
-            chosen = to_train_against(purifiers, surrogate)
+            chosen = to_train_against(purifiers, surrogate)  # which diffuse with the models' own schedule
+            if decoy is not None:
+                surrogate = in_the_place_of(surrogate, session.bind(normal(decoy)))
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
             pace.foretell(lambda: _without_gradient(surrogate, originals[0].to(session.device), config, chosen))
@@ -183,7 +194,7 @@ class RefinePixels(io.ComfyNode):
                 refined.append(after if stay else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
-        done_with = RefinedWith(taken, name_all(purifiers), mask is not None)
+        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, decoy is not None)
         said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
 

@@ -97,11 +97,13 @@ class RefinedWith:
         config: budget, steps and the rest.
         purifiers: what was refined against, in words.
         masked: whether a mask spared a part.
+        decoyed: whether towards a decoy.
     """
 
     config: RefineConfig
     purifiers: str
     masked: bool
+    decoyed: bool
 
 
 @dataclass(frozen=True)

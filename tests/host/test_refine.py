@@ -107,6 +107,23 @@ def test_a_contrast_takes_off_the_loss_of_the_empty_prompt(host, parts, refine):
         refine(parts["sdxl"], original, shifted(original), contrast=1.0)
 
 
+def test_towards_a_decoy_steps_go_the_other_way_and_the_personalization_prompt_has_no_say(host, parts, refine):
+    original, (model, vae, condition) = ((64 + picture() * 127).round() / 255), parts["sd1"]
+    decoy = [[condition[0][0] * 2, {}]]
+
+    def stepped(conditioning, **options):
+        return refine((model, vae, conditioning), None, original, steps=1, **options).args
+
+    towards, done_with = stepped(condition, decoy=decoy)
+    away, _ = stepped(decoy)
+    assert (towards - original).any()
+    assert torch.equal((towards - original).sign(), (original - away).sign())
+    assert torch.equal(stepped([[condition[0][0] * 3, {}]], decoy=decoy)[0], towards)
+    assert done_with.decoyed
+    diffused = host.module("ldu.attacks.purify.recipe").parse("diffpure 50 2")
+    assert not torch.equal(stepped(condition, decoy=decoy, purifiers=diffused)[0], towards)
+
+
 def test_the_models_stay_as_they_were(host, parts, refine):
     model, vae, condition = parts["sd1"]
 
