@@ -38,6 +38,7 @@ ROWS = (  # of each table in docs, so that a number that has changed is seen; th
 )
 TIMED = ("benchmarks.speed", "--repeats", "3")  # by itself: its ratio is one of times
 AT_ONCE = min(4, os.cpu_count() or 1)  # each boots a ComfyUI and holds models: 2 GB
+SHARED = ("--numprocesses", str(AT_ONCE), "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -58,11 +59,7 @@ def run_checks(*, fast: bool, pytest_options: list[str]) -> int:
         say("No Chromium on the PATH: the browser tests will be skipped.")
     if not fast and not pytest_options and (status := _call(host, *_module(host, *TIMED)) or _print_rows(host)):
         return status
-    at_once = (
-        []
-        if pytest_options
-        else ["--numprocesses", str(AT_ONCE), "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20"]
-    )
+    at_once = () if pytest_options else SHARED
     return _call(host, *_module(host, "pytest"), *at_once, *(["tests/core"] if fast else []), *pytest_options)
 
 
