@@ -13,17 +13,19 @@ from benchmarks.thieves import ELSEWHERE
 CLEAN = "clean"
 BEST_BASELINES = ("fsmg", "advdm")
 """The field's two after which thieves kept least of the tables' people, DreamBooth first."""
-OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast", "ldu_decoy", "ldu_whole_budget")
+TOWARDS = ("ldu_decoy", "ldu_target")
+"""Ours that lead a thief to somebody else by name: by the loss under a prompt, and by what the encoder sees."""
+OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast", *TOWARDS, "ldu_whole_budget")
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
-last three without a contrast, pixels alone along the slope with a contrast and more draws, pixels alone towards a decoy
-with a contrast, and Protect where it may use all of its budget. `ldu_forward` is the shift with a rho that other people
+last three without a contrast, pixels alone along the slope with a contrast and more draws, pixels alone towards a decoy,
+and Protect where it may use all of its budget. `ldu_forward` is the shift with a rho that other people
 taught, `ldu_no_contrast` what Protect did before it had a contrast."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
 
-ROOM = {"ldu_slope": 2.0, "ldu_protect": 2.0, "ldu_no_contrast": 2.0, "ldu_contrast": 2.0, "ldu_decoy": 2.0}
+ROOM = dict.fromkeys(("ldu_slope", "ldu_protect", "ldu_no_contrast", "ldu_contrast", *TOWARDS), 2.0)
 """Times the budget of EQUAL for methods that need it: steps along the slope go further than signed ones in some places,
 well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths of this budget)."""
 
@@ -109,7 +111,7 @@ def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
 
 def purified(purifiers: Iterable[str], people: int = 4) -> list[Cell]:
     """Return the cells of ours, its shift alone, LDU as published, the field's best two and noise, two thieves."""
-    methods = ("noise_gauss", *BEST_BASELINES, "ldu_published", "ldu", OURS[0], "ldu_decoy")
+    methods = ("noise_gauss", *BEST_BASELINES, "ldu_published", "ldu", OURS[0], *TOWARDS)
     return _crossed(FINE_TUNED, methods, purifiers, people)
 
 
@@ -141,14 +143,14 @@ def fragility(people: int) -> list[Cell]:
 
 def sweep(people: int = 4) -> list[Cell]:
     """Return the cells of the DiffPure sweep: ours, LDU as published and the field's best, diffused ever further."""
-    methods = ("ldu_published", OURS[0], "ldu_decoy", *BEST_BASELINES)
+    methods = ("ldu_published", OURS[0], *TOWARDS, *BEST_BASELINES)
     purifiers = [f"{purifier} {timestep}" for purifier, timestep in product(SWEPT, SWEEP)]
     return _crossed(FINE_TUNED, methods, ("none", *purifiers), people)
 
 
 def transfer(people: int = 4) -> list[Cell]:
     """Return the cells that tell what is left where the thief has another model: ours, its parts and a pixel attack."""
-    methods = ("advdm", "ldu", "ldu_protect", "ldu_slope", "ldu_contrast", "ldu_decoy")
+    methods = ("advdm", "ldu", "ldu_protect", "ldu_slope", "ldu_contrast", *TOWARDS)
     thieves = [thief + model for thief, model in product(FINE_TUNED, ("", ELSEWHERE))]
     return _crossed(thieves, methods, ("none",), people)
 
@@ -164,12 +166,12 @@ def mixtures(people: int = 4) -> list[Cell]:
 
 def mismatch(people: int = 4) -> list[Cell]:
     """Return the cells of thieves who do nothing as protections expect it: clean pictures, ours, the field's best."""
-    return _crossed(MISMATCHED, (OURS[0], "ldu_decoy", BEST_BASELINES[0]), ("none",), people)
+    return _crossed(MISMATCHED, (OURS[0], *TOWARDS, BEST_BASELINES[0]), ("none",), people)
 
 
 def budgets(people: int = 4) -> list[Cell]:
     """Return the cells of ours and the field's best two at ever larger budgets, as visible as each leaves them."""
-    whole = _crossed(("DreamBooth",), (OURS[0], "ldu_decoy", *BEST_BASELINES), ("none",), people)
+    whole = _crossed(("DreamBooth",), (OURS[0], *TOWARDS, *BEST_BASELINES), ("none",), people)
     cells = (cell for levels in (4.0, 8.0, 10.0, 16.0, 24.0, 32.0) for cell in at_equal_budget(whole, levels))
     return list(dict.fromkeys(cells))  # clean pictures once
 

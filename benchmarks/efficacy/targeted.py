@@ -1,0 +1,51 @@
+"""Steps on the pixels towards the same pictures with somebody else in them (`ldu.target`): no word is learnt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from benchmarks.world import World
+from ldu.budget import to_levels, to_pixels
+from ldu.refine import RefineConfig
+from ldu.target import DECOYS, TowardsTarget, farthest_edit
+from ldu.train import Surrogate
+from ldu.trajectory import invert
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """A method of the bench.
+
+    Args:
+        decoys: the prompts of which the farthest is taken.
+        k_steps, depth: of the walk.
+        config: of the refinement; its budget and seed are those of the call.
+    """
+
+    decoys: Sequence[str] = DECOYS
+    k_steps: int = 8
+    depth: float = 0.6
+    config: RefineConfig = field(default_factory=RefineConfig)
+
+    def __call__(
+        self, world: World, x: Tensor, *, budget_levels: float, steps: int, generator: torch.Generator
+    ) -> Tensor:
+        """Return pictures x (n, 3, h, w) protected in `steps` steps each, 8-bit."""
+        models = world.walk_models()
+        photos = to_levels(x).round().to(world.device)
+        with torch.no_grad():
+            decoys = [world.denoiser(world.condition([prompt])) for prompt in self.decoys]
+            grid = models.schedule.grid(self.k_steps, self.depth)
+            record = invert(models.walker, models.autoencoder.encode(to_pixels(photos)), models.schedule, grid)
+            _, targets = farthest_edit(record, decoys, models.schedule)
+        surrogate = Surrogate(models.walker, models.autoencoder, models.schedule, models.resolution, models.walker)
+        config = replace(self.config, budget_levels=budget_levels, refine_steps=steps, seed=generator.initial_seed())
+        made: list[Tensor] = []
+        for photo, target in zip(photos.split(1), targets.split(1), strict=True):
+            refinement = TowardsTarget(surrogate, photo, photo, config, target=target)
+            for _ in refinement.run():
+                pass
+            made.append(refinement.refined)
+        return to_pixels(torch.cat(made))

@@ -1,0 +1,98 @@
+"""A target: the same picture with somebody else in it, which a thief's encoder shall see in the original's place.
+
+    target = denoise(z_T, decoy)                     the few-step walk back under a prompt that describes somebody else
+    goal   = z_0 + overshoot * (target - z_0)
+    slope  = dz/d residual applied to (goal - z)     of - || z - goal ||^2 / 2
+Pose, clothes and background are in z_T and stay, so nearly all of the way from z_0 to the target is who is shown. Of
+several decoys the one whose target lies farthest is the one that has least of the subject: the walk paints over little
+where the prompt is true already. Steps take the encoder alone, no evaluation of the denoiser.
+
+Source: a target made of the picture itself, and steps towards what an encoder makes of it, Shan et al. 2023 (Glaze),
+section 5; edits by inversion, Mokady et al. 2023 (Null-text Inversion), section 3, and Ju et al. 2024 (Direct
+Inversion).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .budget import compose
+from .errors import MismatchError
+from .model import Denoiser
+from .refine import RefineConfig, Refinement
+from .schedule import NoiseSchedule
+from .shapes import Latent, Levels, Mask
+from .train import Purifier, Surrogate, published_latent
+from .trajectory import Record, denoise
+
+DECOYS = (
+    "a photo of a person with short black hair, square glasses, a beard, dark skin, grey eyes, wide face",
+    "a photo of a person with short blond hair, square glasses, a beard, dark skin, green eyes, wide face, full cheeks",
+    "a photo of a person with curly grey hair, round glasses, dark skin, blue eyes, narrow face, long face",
+    "a photo of a person with tied-up blond hair, tanned skin, blue eyes, full lips, wide face, square jaw",
+)
+"""Nobody has much of all of them."""
+
+OVERSHOOT = 2.0
+"""How far beyond the target the goal lies: what a budget allows ends well before it, and a far goal keeps the steps on
+the way there."""
+
+
+def farthest_edit(record: Record, decoys: Sequence[Denoiser], schedule: NoiseSchedule) -> tuple[int, Latent]:
+    """Walk z_T down under each decoy; return the number of the one that ends farthest from z_0, and its (b, c, h, w).
+
+    Takes k evaluations a decoy. All latents of a batch get the same one, so that those of one person lead to one other.
+
+    Args:
+        record: of the walk up, under the empty prompt.
+        decoys: the denoiser under each prompt that describes somebody else.
+        schedule: of the model.
+    """
+    edits = [denoise(decoy, record.z_T, schedule, record.sigmas) for decoy in decoys]
+    ways = torch.stack([(edit - record.z_0).square().mean() for edit in edits])
+    farthest = int(ways.argmax())
+    return farthest, edits[farthest]
+
+
+class TowardsTarget(Refinement):
+    """Steps on the pixels of one picture until the encoder sees the target; `run` yields the share of the way gone."""
+
+    def __init__(
+        self,
+        surrogate: Surrogate,
+        original: Levels,
+        protected: Levels,
+        config: RefineConfig,
+        *,
+        target: Latent,
+        mask: Mask | None = None,
+        purifiers: Sequence[Purifier] = (),
+    ) -> None:
+        """Prepare a picture as `Refinement` does; of the surrogate only the autoencoder counts.
+
+        Args:
+            surrogate, original, protected, config, mask, purifiers: as for `Refinement`; there are no draws, no
+                weighting and no contrast.
+            target: what the encoder shall see, (1, c, h, w).
+
+        Raises:
+            MismatchError: the target is of another size than the picture's latent at the working size.
+        """
+        super().__init__(surrogate, original, protected, config, mask=mask, purifiers=purifiers)
+        with torch.no_grad():
+            start = published_latent(surrogate, self._working, (), self._generator)
+        if target.shape != start.shape:
+            raise MismatchError(
+                f"The target is {list(target.shape)}, but this picture's latent is {list(start.shape)}: make it from "
+                "the same picture at its working size."
+            )
+        self._z, self._way = start, target.to(start) - start
+
+    def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
+        own = change if self._mask_at_work is None else change * self._mask_at_work
+        published = compose(self._working, self._start + own, self._config.budget_levels)
+        z = published_latent(self._surrogate, published, self._purifiers, self._generator)
+        gone = z.detach() - self._z
+        share = (gone * self._way).sum() / self._way.square().sum().clamp(min=1e-20)
+        return share, torch.autograd.grad(z, change, OVERSHOOT * self._way - gone)[0]
