@@ -26,13 +26,20 @@ from .shapes import Latent, Levels, Mask
 from .train import Purifier, Surrogate, published_latent
 from .trajectory import Record, denoise
 
-DECOYS = (
-    "a photo of a person with short black hair, square glasses, a beard, dark skin, grey eyes, wide face",
-    "a photo of a person with short blond hair, square glasses, a beard, dark skin, green eyes, wide face, full cheeks",
-    "a photo of a person with curly grey hair, round glasses, dark skin, blue eyes, narrow face, long face",
-    "a photo of a person with tied-up blond hair, tanned skin, blue eyes, full lips, wide face, square jaw",
+DECOYS = tuple(
+    f"a photo of a person with {looks}"
+    for looks in (
+        "short black hair, a beard, dark skin",
+        "short blond hair, square glasses, tanned skin",
+        "long grey hair, round glasses, fair skin",
+        "long black hair, fair skin",
+        "curly grey hair, a beard, dark skin",
+        "curly red hair, freckles, fair skin",
+        "tied-up blond hair, square glasses, dark skin",
+        "tied-up brown hair, tanned skin",
+    )
 )
-"""Nobody has much of all of them."""
+"""Somebody is as unlike one of them as can be, whoever it is."""
 
 OVERSHOOT = 2.0
 """How far beyond the target the goal lies: what a budget allows ends well before it, and a far goal keeps the steps on

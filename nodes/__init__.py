@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
+    decoy,
     evaluation,
     files,
     gallery,
@@ -32,7 +33,7 @@ class LduExtension(ComfyExtension):
         return [
             node
             for module in (
-                *(files, picture_folder, save_protected, pictures, walk, personalization, training, refine),
+                *(files, picture_folder, save_protected, pictures, walk, personalization, training, decoy, refine),
                 *(evaluation, purify, gallery, protection_report, weights, protect_folder),
             )
             for node in module.NODES

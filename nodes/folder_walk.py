@@ -65,15 +65,15 @@ class FolderWalk:
         """Return the picture after Refine in Pixels with its own defaults, if that is asked for."""
         if not self.refine_steps:
             return shifted
-        models = self.model, self.vae, self.personalization
         usual = RefineConfig.visibility, RefineConfig.flat, RefineConfig.contrast
         settings = self.budget, self.refine_steps, self.seed, *usual
-        beside = original, None, self.mask, self.conditioning
-        refined, _ = self._run(RefinePixels, *models, to_image(shifted), *settings, *beside)
+        beside = {"original": original, "mask": self.mask, "walk_conditioning": self.conditioning}
+        given = self.model, self.vae, to_image(shifted), *settings, self.personalization
+        refined, _ = self._run(RefinePixels, *given, **beside)
         return split_pictures([refined])[0]
 
-    def _run(self, node: Any, *inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
-        output = node.execute(*inputs)
+    def _run(self, node: Any, *inputs: Any, **named: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        output = node.execute(*inputs, **named)
         told = json.loads(output.ui["ldu"][0]) if output.ui else {}
         self.evaluations.update(told.get("nfe", {}))
         return output.args

@@ -10,13 +10,16 @@ from torch import Tensor
 
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import to_working_size, working_size
-from ..ldu.decoy import in_the_place_of
+from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.losses import expected_loss
+from ..ldu.model import Denoiser
 from ..ldu.refine import RefineConfig, Refinement
-from ..ldu.shapes import Levels
+from ..ldu.shapes import Latent, Levels
+from ..ldu.target import TowardsTarget
 from ..ldu.train import Purifier, Surrogate, published_latent
 from .estimate import KEEPS_NOTHING, Pace, Teller
 from .host import (
+    HostSession,
     default_conditioning,
     latent_shape,
     normal,
@@ -29,6 +32,7 @@ from .images import fit_mask, mask_of_each, require_one_size, split_pictures, to
 from .inputs import budget_input, seed_input
 from .purifier_models import name_all, to_train_against
 from .types import PurifiersSocket, RefinedSocket, RefinedWith
+from .walk_checks import require_latent
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, of_each, report
 
 _PREVIEW_EVERY = 10
@@ -56,7 +60,11 @@ class RefinePixels(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
-                io.Conditioning.Input("conditioning", tooltip="The personalization prompt, from Textual Inversion."),
+                io.Conditioning.Input(
+                    "conditioning",
+                    optional=True,
+                    tooltip="The personalization prompt, from Textual Inversion. Not needed with a target.",
+                ),
                 io.Image.Input("image", tooltip="The picture after the shift, from Fit to Budget."),
                 budget_input(
                     "Largest change of a value, in levels of 255, the shift's included; 4 to 16 is usual. "
@@ -118,12 +126,12 @@ class RefinePixels(io.ComfyNode):
                     tooltip="The empty prompt, the same as for Invert to z_T: what the contrast tells the subject "
                     "from. SD1 and SD2 take zeros without one, others need it.",
                 ),
-                io.Conditioning.Input(
-                    "decoy",
+                io.Latent.Input(
+                    "target",
                     optional=True,
-                    tooltip="Whom a thief shall learn in your subject's place: a prompt that describes somebody quite "
-                    "different, from CLIP Text Encode. The personalization prompt then has no effect. Nothing "
-                    "connected = away from your subject, towards nobody in particular.",
+                    tooltip="What a thief shall learn in your subject's place: the same picture with somebody else in "
+                    "it, from Choose a Decoy. Needs no personalization prompt, and a step then takes the VAE alone. "
+                    "Nothing connected = away from your subject, towards nobody in particular.",
                 ),
             ],
             outputs=[
@@ -137,7 +145,6 @@ class RefinePixels(io.ComfyNode):
         cls,
         model: Any,  # noqa: ANN401
         vae: Any,  # noqa: ANN401
-        conditioning: list[Any],
         image: Tensor,
         budget: float,
         steps: int,
@@ -145,20 +152,26 @@ class RefinePixels(io.ComfyNode):
         visibility: float,
         flat_areas: float,
         contrast: float,
+        conditioning: list[Any] | None = None,
         original: Tensor | None = None,
         purifiers: Sequence[Recipe] | None = None,
         mask: Tensor | None = None,
         walk_conditioning: list[Any] | None = None,
-        decoy: list[Any] | None = None,
+        target: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         """Refine each picture of a batch; return them and how it was done."""
+        if conditioning is None and target is None:
+            raise BadValueError(
+                "Refine in Pixels needs what a thief shall not learn or what instead, but neither came: connect "
+                "Textual Inversion as conditioning or Choose a Decoy as target."
+            )
         config = RefineConfig(
             budget_levels=budget,
             visibility=visibility,
             flat=flat_areas,
             refine_steps=steps,
             seed=seed,
-            contrast=contrast,
+            contrast=contrast if target is None else 0.0,
         )
         alone = original is None
         original = image if alone else original
@@ -172,40 +185,60 @@ class RefinePixels(io.ComfyNode):
         teller = Teller()
         teller.begin(model, vae, shape)
         with training_session(model, vae, shape) as (session, coder):
-            adversary = session.bind(normal(conditioning))
-            walks = bool(purifiers or contrast)  # some purifiers diffuse
+            prompt = conditioning if target is None else default_conditioning(model, walk_conditioning)
+            adversary = session.bind(normal(prompt))
+            walks = bool(purifiers or config.contrast)  # some purifiers diffuse
             walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
             chosen = to_train_against(purifiers, surrogate)  # which diffuse with the models' own schedule
-            if decoy is not None:
-                surrogate = in_the_place_of(surrogate, session.bind(normal(decoy)))
+            goals = None if target is None else _one_each(session, model, target, len(stays))
+            evaluated = [*([adversary] if goals is None else []), *([walker] if config.contrast else [])]
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
-            pace.foretell(lambda: _without_gradient(surrogate, originals[0].to(session.device), config, chosen))
-            for one, after, own, stay in zip(originals, shifted, mask_of_each(where, len(stays)), stays, strict=True):
-                refinement = Refinement(
-                    surrogate,
-                    one.to(session.device),
-                    after.to(session.device),
-                    config,
-                    mask=None if own is None else own.to(session.device),
-                    purifiers=chosen,
+            first = originals[0].to(session.device)
+            pace.foretell(lambda: _without_gradient(surrogate, first, config, chosen, evaluated))
+            masks = mask_of_each(where, len(stays))
+            for number, (one, after, own, stay) in enumerate(zip(originals, shifted, masks, stays, strict=True)):
+                pictures = one.to(session.device), after.to(session.device)
+                options = {"mask": None if own is None else own.to(session.device), "purifiers": chosen}
+                refinement = (
+                    Refinement(surrogate, *pictures, config, **options)
+                    if goals is None
+                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], **options)
                 )
                 refined.append(after if stay else _refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
-        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, decoy is not None)
+        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, target is not None)
         said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
 
 
+def _one_each(session: HostSession, model: Any, target: dict[str, Any], count: int) -> list[Latent]:  # noqa: ANN401
+    """Return the target of each picture, (1, c, h, w) in the model's own scale.
+
+    Raises:
+        MismatchError: there are fewer or more of them than pictures.
+    """
+    samples = require_latent(model, target)
+    if len(samples) != count:
+        raise MismatchError(
+            f"There are {count} pictures, but {len(samples)} targets: make the target from the same pictures."
+        )
+    return list(normal(session.latent_in(samples)).split(1))
+
+
 def _without_gradient(
-    surrogate: Surrogate, picture: Levels, config: RefineConfig, purifiers: Sequence[Purifier]
+    surrogate: Surrogate,
+    picture: Levels,
+    config: RefineConfig,
+    purifiers: Sequence[Purifier],
+    evaluated: Sequence[Denoiser],
 ) -> None:
     """Do what a step does before its gradient, so that it can be timed."""
     generator = torch.Generator()
     z_0 = published_latent(surrogate, to_working_size(picture, surrogate.resolution), purifiers, generator)
-    for denoiser in (surrogate.adversary, surrogate.walker) if config.contrast else (surrogate.adversary,):
+    for denoiser in evaluated:
         expected_loss(denoiser, z_0, surrogate.schedule, draws=config.draws, generator=generator)
 
 

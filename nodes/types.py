@@ -60,10 +60,17 @@ class ZTag:
 
 @dataclass(frozen=True)
 class HostRecord:
-    """A walk's record with the very LATENT samples it started from, which an unshifted walk gives back bit for bit."""
+    """A walk's record with the very LATENT samples it started from, which an unshifted walk gives back bit for bit.
+
+    Args:
+        record: the walk's.
+        samples: of the LATENT.
+        model: the model of the walk.
+    """
 
     record: Record
     samples: Tensor
+    model: ModelTag
 
 
 @dataclass(frozen=True)
@@ -97,13 +104,13 @@ class RefinedWith:
         config: budget, steps and the rest.
         purifiers: what was refined against, in words.
         masked: whether a mask spared a part.
-        decoyed: whether towards a decoy.
+        targeted: whether towards a target.
     """
 
     config: RefineConfig
     purifiers: str
     masked: bool
-    decoyed: bool
+    targeted: bool
 
 
 @dataclass(frozen=True)

@@ -96,14 +96,15 @@ class InvertToZT(io.ComfyNode):
             at_end = session.inner.model_sampling.sigma_max.item() <= sigmas[0] * 1.0001
             scale = session.schedule.spread(sigmas[0]) / _noise_factor(session.inner.model_sampling, sigmas[0], at_end)
         home = intermediate_device()
-        z_T = latent | {"samples": record.z_T.to(home), "ldu": ZTag(tag_model(model), sigmas, depth)}
+        tag = tag_model(model)
+        z_T = latent | {"samples": record.z_T.to(home), "ldu": ZTag(tag, sigmas, depth)}
         norms = " ".join(f"{c.square().mean().sqrt().item():.3g}" for c in reversed(record.corrections))
         text = f"z_T at sigma {sigmas[0]:.3g}, spread {record.z_T.std().item():.3f}\ncorrections, step by step: {norms}"
         numbers = {"nfe": {"protect": denoiser.evaluations}, "k_steps": k, "depth": depth}
         remarks = say_few_steps(model)
         return io.NodeOutput(
             z_T,
-            HostRecord(record, samples),
+            HostRecord(record, samples, tag),
             FixedNoise(record.z_T.to(home) * scale),
             ui=report(numbers, "\n".join([text, *remarks]), remarks),
         )

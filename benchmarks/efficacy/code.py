@@ -29,6 +29,10 @@ OWN = {
     "ldu_published": ("benchmarks/efficacy/published.py",),
     "ldu_forward": ("benchmarks/efficacy/general.py",),
     "ldu_decoy": ("benchmarks/efficacy/decoyed.py", "ldu/decoy.py"),
+    "ldu_chosen_decoy": (
+        *("benchmarks/efficacy/chosen.py", "benchmarks/efficacy/decoyed.py"),
+        *("ldu/decoy.py", "ldu/target.py"),
+    ),
     "ldu_target": ("benchmarks/efficacy/targeted.py", "ldu/target.py"),
     "z0_contrast_control": ("benchmarks/efficacy/contrasted.py",),
 }

@@ -71,9 +71,10 @@ def stop_if_asked() -> None:
 class WatchedDenoiser(CountedDenoiser):
     """A counted denoiser that moves the host's progress bar with every call."""
 
-    def __init__(self, denoiser: Denoiser, total: int) -> None:
+    def __init__(self, denoiser: Denoiser, total: int, *, done: int = 0) -> None:
+        """Wrap a denoiser whose node makes so many calls in all, some of them to others before it."""
         super().__init__(denoiser)
-        self._bar, self._calls = progress_bar(total), 0
+        self._bar, self._calls = progress_bar(total), done
 
     def __call__(self, z: Latent, sigma: PerSample) -> Latent:
         """Return the wrapped estimate of z_0."""

@@ -248,19 +248,19 @@ PIXELS = {
     "pixels: budget": 10.0,
     "pixels: visibility": 0.3,
     "pixels: flat areas": 0.4,
-    "pixels: contrast": 0.5,
+    "pixels: contrast": 0.0,  # towards a target there is none
     "pixels: seed": 7,
     "pixels: purifiers": "jpeg 75, noise 0.1",
     "pixels: mask": "spared a part",
-    "pixels: decoy": "another prompt",
+    "pixels: target": "another picture",
 }
 
 
 @pytest.mark.parametrize(("steps", "told"), [(2, PIXELS), (0, {"pixels: steps": 0})])
 def test_the_report_says_how_the_pixels_were_refined(host, write_report, steps, told):
-    models, settings = (tiny.model("sd1"), tiny.vae("sd1"), tiny.conditioning("sd1")), (10.0, steps, 7, 0.3, 0.4, 0.5)
+    models, settings = (tiny.model("sd1"), tiny.vae("sd1")), (10.0, steps, 7, 0.3, 0.4, 0.5)
     purifiers = host.module("ldu.attacks.purify.recipe").parse("jpeg 75\nnoise 0.1")
-    beside = {"purifiers": purifiers, "mask": torch.ones(1, 8, 8), "decoy": tiny.conditioning("sd1")}
+    beside = {"purifiers": purifiers, "mask": torch.ones(1, 8, 8), "target": {"samples": tiny.latents()["samples"].mT}}
     refined = host.classes["LDU_RefinePixels"].execute(*models, photo(), *settings, **beside).args[1]
     reported = write_report(photo(), changed(photo()), refined=refined)[1]["settings"]
     assert reported == told

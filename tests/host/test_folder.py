@@ -92,7 +92,7 @@ def test_with_a_personalization_every_picture_comes_out_as_from_refine_in_pixels
     told = json.loads(output.ui["ldu"][0])
     assert told["refine_steps"] == 2
     assert told["nfe"]["refine"] == 3 * 2 * 2 * 2  # pictures, steps, draws, prompts
-    models, settings = (tiny.model("sd1"), tiny.vae("sd1"), personalization), (6.0, 2, 0, 0.5, 0.5, 1.0)
+    models, settings = (tiny.model("sd1"), tiny.vae("sd1")), (6.0, 2, 0, 0.5, 0.5, 1.0, personalization)
     refine = host.classes["LDU_RefinePixels"].execute
     walk = tiny.conditioning("sd1")  # the folder's own
     refined = refine(*models, shifted, *settings, image(folder / "b.png"), walk_conditioning=walk).args[0]

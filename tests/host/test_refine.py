@@ -31,9 +31,9 @@ def refine(host):
     def run(
         parts, original, image, *, budget=10.0, steps=3, seed=0, visibility=0.0, flat_areas=1.0, contrast=0.0, **options
     ):
-        node = host.classes["LDU_RefinePixels"]
+        node, (model, vae, condition) = host.classes["LDU_RefinePixels"], parts
         settings = budget, steps, seed, visibility, flat_areas, contrast
-        return node.execute(*parts, image, *settings, original, **options)
+        return node.execute(model, vae, image, *settings, condition, original, **options)
 
     return run
 
@@ -107,21 +107,43 @@ def test_a_contrast_takes_off_the_loss_of_the_empty_prompt(host, parts, refine):
         refine(parts["sdxl"], original, shifted(original), contrast=1.0)
 
 
-def test_towards_a_decoy_steps_go_the_other_way_and_the_personalization_prompt_has_no_say(host, parts, refine):
-    original, (model, vae, condition) = ((64 + picture() * 127).round() / 255), parts["sd1"]
-    decoy = [[condition[0][0] * 2, {}]]
+def test_towards_a_target_steps_take_the_encoder_alone_and_end_nearer_to_it(host, parts, refine):
+    original, (model, vae, _) = ((64 + picture() * 127).round() / 255), parts["sd1"]
 
-    def stepped(conditioning, **options):
-        return refine((model, vae, conditioning), None, original, steps=1, **options).args
+    def encoded(image):
+        return host.nodes.VAEEncode().encode(vae, image)[0]["samples"]
 
-    towards, done_with = stepped(condition, decoy=decoy)
-    away, _ = stepped(decoy)
-    assert (towards - original).any()
-    assert torch.equal((towards - original).sign(), (original - away).sign())
-    assert torch.equal(stepped([[condition[0][0] * 3, {}]], decoy=decoy)[0], towards)
-    assert done_with.decoyed
+    target = {"samples": encoded(1 - original)}
+    found = refine((model, vae, None), None, original, target=target, steps=8, visibility=0.5)
+    assert json.loads(found.ui["ldu"][0])["nfe"] == {"refine": 0}
+    before, after = ((encoded(image) - target["samples"]).norm() for image in (original, found.args[0]))
+    assert after < 0.9 * before
+    assert found.args[1].targeted
+    again = refine(parts["sd1"], None, original, target=target, steps=8, visibility=0.5)
+    assert torch.equal(again.args[0], found.args[0]), "the personalization prompt has no say"
     diffused = host.module("ldu.attacks.purify.recipe").parse("diffpure 50 2")
-    assert not torch.equal(stepped(condition, decoy=decoy, purifiers=diffused)[0], towards)
+    against = refine(parts["sd1"], None, original, target=target, steps=8, visibility=0.5, purifiers=diffused)
+    assert not torch.equal(against.args[0], found.args[0])
+
+
+def test_each_picture_has_its_own_target(parts, refine):
+    image, far = picture(batch=2), tiny.latents(batch=2)["samples"]
+    far = torch.nn.functional.interpolate(far, (8, 9))
+    both = refine(parts["sd1"], None, image, target={"samples": far}).args[0]
+    for number in (0, 1):
+        part = slice(number, number + 1)
+        alone = refine(parts["sd1"], None, image[part], target={"samples": far[part]}).args[0]
+        assert torch.equal(alone, both[part])
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [((1, 4, 8, 9), "2 pictures, but 1 targets"), ((2, 4, 4, 4), "target is"), (None, "neither")]
+)
+def test_a_target_that_does_not_fit_is_refused(host, parts, refine, target, said):
+    given = {} if target is None else {"target": {"samples": torch.zeros(target)}}
+    errors = host.module("ldu.errors")
+    with pytest.raises((errors.MismatchError, errors.BadValueError), match=said):
+        refine((*parts["sd1"][:2], None), None, picture(batch=2), **given)
 
 
 def test_the_models_stay_as_they_were(host, parts, refine):

@@ -1,0 +1,71 @@
+"""A target: the farthest of several edits, and steps on the pixels until the encoder sees it."""
+
+import pytest
+import torch
+
+from ldu.budget import to_pixels, to_working_size
+from ldu.errors import MismatchError
+from ldu.model import CountedDenoiser
+from ldu.refine import RefineConfig
+from ldu.target import TowardsTarget, farthest_edit
+from ldu.train import Surrogate
+from ldu.trajectory import invert
+
+from .conftest import GaussianDenoiser
+
+CONFIG = RefineConfig(budget_levels=16, refine_steps=12)
+
+
+@pytest.fixture
+def surrogate(curved, autoencoder, eps_schedule):
+    return Surrogate(curved, autoencoder, eps_schedule, 64, curved)
+
+
+@pytest.fixture
+def make(surrogate, picture):
+    start = surrogate.autoencoder.encode(picture_at_work(surrogate, picture))
+
+    def refinement(change, config=CONFIG, **options):
+        return TowardsTarget(surrogate, picture, picture, config, target=start + change, **options)
+
+    return refinement
+
+
+def picture_at_work(surrogate, picture):
+    return to_pixels(to_working_size(picture, surrogate.resolution))
+
+
+def test_the_farthest_edit_is_taken_for_all_pictures_at_k_evaluations_a_decoy(eps_schedule):
+    decoys = [CountedDenoiser(GaussianDenoiser(eps_schedule, mean=mean, spread=0.5)) for mean in (0.1, 1.5, -0.4)]
+    z_0 = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.5
+    empty = GaussianDenoiser(eps_schedule, mean=0.0, spread=0.5)
+    record = invert(empty, z_0, eps_schedule, eps_schedule.grid(4, 0.6))
+    number, target = farthest_edit(record, decoys, eps_schedule)
+    assert number == 1
+    assert (target - z_0).mean() > 0.2
+    assert [decoy.evaluations for decoy in decoys] == [4 * 2] * 3
+
+
+def test_steps_go_towards_the_target_within_budget_and_visibility(make, picture):
+    refinement = make(0.2)
+    shares = list(refinement.run())
+    assert shares[0] == 0
+    assert shares[-1] > max(shares[:4]) > 0
+    change = refinement.refined - picture
+    assert change.abs().max() <= 16
+    assert 0 < change.square().mean().sqrt() < 8.5
+
+
+def test_a_mask_spares_what_it_does_not_show(make, picture):
+    mask = torch.zeros(1, 1, *picture.shape[-2:])
+    mask[..., :40] = 1
+    refinement = make(0.2, mask=mask)
+    list(refinement.run())
+    change = refinement.refined - picture
+    assert change[..., :40].any()
+    assert not change[..., 48:].any()
+
+
+def test_a_target_of_another_size_is_refused(surrogate, picture):
+    with pytest.raises(MismatchError, match="working size"):
+        TowardsTarget(surrogate, picture, picture, CONFIG, target=torch.zeros(1, 4, 3, 3))
