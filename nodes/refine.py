@@ -223,7 +223,8 @@ def _one_each(session: HostSession, model: Any, target: dict[str, Any], count: i
     samples = require_latent(model, target)
     if len(samples) != count:
         raise MismatchError(
-            f"There are {count} pictures, but {len(samples)} targets: make the target from the same pictures."
+            f"Each picture needs a target of its own, but {len(samples)} came for {count}: make them from the same "
+            "pictures."
         )
     return list(normal(session.latent_in(samples)).split(1))
 

@@ -13,7 +13,7 @@ from benchmarks.thieves import ELSEWHERE
 CLEAN = "clean"
 BEST_BASELINES = ("fsmg", "advdm")
 """The field's two after which thieves kept least of the tables' people, DreamBooth first."""
-TOWARDS = ("ldu_decoy", "ldu_chosen_decoy", "ldu_target")
+TOWARDS = ("ldu_decoy", "ldu_target")
 """Ours that lead a thief to somebody else by name: by the loss under a prompt, and by what the encoder sees."""
 OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast", *TOWARDS, "ldu_whole_budget")
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the

@@ -28,11 +28,7 @@ OURS = ("ldu", "benchmarks/baselines", "benchmarks/efficacy/ours.py", "benchmark
 OWN = {
     "ldu_published": ("benchmarks/efficacy/published.py",),
     "ldu_forward": ("benchmarks/efficacy/general.py",),
-    "ldu_decoy": ("benchmarks/efficacy/decoyed.py", "ldu/decoy.py"),
-    "ldu_chosen_decoy": (
-        *("benchmarks/efficacy/chosen.py", "benchmarks/efficacy/decoyed.py"),
-        *("ldu/decoy.py", "ldu/target.py"),
-    ),
+    "ldu_decoy": ("benchmarks/efficacy/decoyed.py", "benchmarks/decoy.py"),
     "ldu_target": ("benchmarks/efficacy/targeted.py", "ldu/target.py"),
     "z0_contrast_control": ("benchmarks/efficacy/contrasted.py",),
 }
@@ -42,7 +38,7 @@ SETTINGS = "benchmarks/efficacy/methods.py"
 BESIDE = (
     *("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py", "ldu/saved_file.py", "ldu/naming.py"),
     *("ldu/flatness.py", "ldu/platform_check.py", "ldu/statistics.py", "ldu/whole_file.py"),
-    *("ldu/published.py", "ldu/decoy.py", "ldu/target.py"),
+    *("ldu/published.py", "ldu/target.py"),
 )
 """What lies among it and decides nothing."""
 

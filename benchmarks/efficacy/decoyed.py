@@ -1,14 +1,14 @@
-"""Steps on the pixels towards a decoy (`ldu.decoy`): no word is learnt, no rho trained, nothing shifted."""
+"""Steps on the pixels towards a decoy (`benchmarks.decoy`): no word is learnt, no rho trained, nothing shifted."""
 
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from benchmarks.decoy import in_the_place_of
 from benchmarks.efficacy.ours import refined
 from benchmarks.world import World
 from ldu.budget import to_levels, to_pixels
-from ldu.decoy import in_the_place_of
 from ldu.refine import RefineConfig
 from ldu.train import Surrogate
 

@@ -9,7 +9,6 @@ from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy import contrasted, published
-from benchmarks.efficacy.chosen import Chosen
 from benchmarks.efficacy.decoyed import Decoyed
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.ours import Refined, Shift
@@ -28,7 +27,6 @@ METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu_slope": Method(Refined(config=RefineConfig(refine_steps=100, visibility=0.4, flat=1, contrast=0)), 0),
     "ldu_contrast": Method(Refined(config=RefineConfig(refine_steps=40, draws=4)), 0),
     "ldu_decoy": Method(Decoyed(), 60),
-    "ldu_chosen_decoy": Method(Chosen(), 60),
     "ldu_target": Method(Targeted(), 60),
     "ldu_published": Method(published.protect, 50),
     "z0_contrast_control": Method(contrasted.z0_contrast, 100),

@@ -37,7 +37,7 @@ from ldu.train import Surrogate, TrainConfig
 JUDGE = DEMO["TI"]
 """Whose prompt and learning rate the token has that measures."""
 CODE = (
-    *("ldu", "ldu/published.py", "ldu/decoy.py", "benchmarks/baselines"),
+    *("ldu", "ldu/published.py", "benchmarks/decoy.py", "benchmarks/baselines"),
     *(f"benchmarks/efficacy/{name}.py" for name in ("visible", "published", "ours", "general", "decoyed")),
     *(f"benchmarks/levers/{name}.py" for name in ("bench", "case", "field", "measures", "parts", "switches", "stolen")),
     *BENCH,

@@ -13,6 +13,7 @@ import torch
 from benchmarks.baselines import surrogate
 from benchmarks.baselines.controls import STRIDE, error_of_file
 from benchmarks.baselines.pgd import climb, publish, reaching
+from benchmarks.decoy import in_the_place_of
 from benchmarks.efficacy import ours, published
 from benchmarks.efficacy.decoyed import DECOY
 from benchmarks.levers.case import Case
@@ -31,7 +32,6 @@ from ldu.attacks.purify.contract import Tools
 from ldu.attacks.purify.recipe import for_training, parse
 from ldu.attacks.textual_inversion import InversionConfig, fit_token
 from ldu.budget import to_levels, to_pixels
-from ldu.decoy import in_the_place_of
 from ldu.lagrangian import VisibilityMeasure, root_mean_square, share_beyond
 from ldu.model import Denoiser
 from ldu.protect import Subject

@@ -10,6 +10,7 @@ pytest.importorskip("diffusers", reason="needs the extra eval")
 pytest.importorskip("transformers", reason="needs the extra eval")
 
 from benchmarks.baselines import METHODS, controls, surrogate
+from benchmarks.decoy import in_the_place_of
 from benchmarks.efficacy.general import untrained
 from benchmarks.efficacy.lab import PRIOR
 from benchmarks.efficacy.measures import Effect
@@ -38,7 +39,6 @@ from benchmarks.thieves import DEMO
 from ldu.attacks.random_noise import noise_at_equal_psnr
 from ldu.attacks.textual_inversion import InversionConfig
 from ldu.budget import residual_levels, to_levels, to_pixels, to_working_size
-from ldu.decoy import in_the_place_of
 from ldu.lagrangian import share_beyond
 from ldu.losses import noise_prediction_loss
 from ldu.protect import decode, shifted_walk

@@ -54,19 +54,6 @@ def test_the_farthest_of_the_described_is_given_back(host, choose, family):
     assert json.loads(out.ui["ldu"][0])["nfe"] == {"protect": 2 * 2 * 3}  # pictures, decoys, k
 
 
-@pytest.mark.parametrize(("decoys", "clip", "said"), [(" \n ", True, "nothing came"), (DECOYS, False, "holds none")])
-def test_without_words_or_without_a_clip_it_says_what_is_missing(host, choose, decoys, clip, said):
-    model, _, record = record_of(host, "sd1")
-    with pytest.raises(host.module("ldu.errors").BadValueError, match=said):
-        choose(model, tiny.clip("sd1") if clip else None, record, decoys)
-
-
-def test_a_record_of_another_family_is_refused(host, choose):
-    _, _, record = record_of(host, "sdxl")
-    with pytest.raises(host.module("ldu.errors").MismatchError, match="same family"):
-        choose(tiny.model("sd1"), tiny.clip("sd1"), record)
-
-
 @needs_weights
 def test_the_graph_of_the_help_page_leads_the_sample_portrait_to_somebody_else(host):
     shutil.copytree(PACK / "workflows" / "samples", host.base / "input", dirs_exist_ok=True)

@@ -136,16 +136,6 @@ def test_each_picture_has_its_own_target(parts, refine):
         assert torch.equal(alone, both[part])
 
 
-@pytest.mark.parametrize(
-    ("target", "said"), [((1, 4, 8, 9), "2 pictures, but 1 targets"), ((2, 4, 4, 4), "target is"), (None, "neither")]
-)
-def test_a_target_that_does_not_fit_is_refused(host, parts, refine, target, said):
-    given = {} if target is None else {"target": {"samples": torch.zeros(target)}}
-    errors = host.module("ldu.errors")
-    with pytest.raises((errors.MismatchError, errors.BadValueError), match=said):
-        refine((*parts["sd1"][:2], None), None, picture(batch=2), **given)
-
-
 def test_the_models_stay_as_they_were(host, parts, refine):
     model, vae, condition = parts["sd1"]
 

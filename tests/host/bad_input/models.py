@@ -6,7 +6,7 @@ import comfy.model_sampling as sampling
 import torch
 
 from ..tiny_models import latents
-from .bench import Bench, Case, condition, model, picture, rho, vae, walked
+from .bench import Bench, Case, clip, condition, model, picture, rho, vae, walked
 
 GOOD = picture()
 
@@ -35,6 +35,14 @@ def denoise(**given):
         usual = {"model": model(), "z_T": z_T | {"samples": z_T["samples"] + 0.1}, "record": record}
         changed = {k: v(b) if callable(v) else v for k, v in given.items()}
         return b.node("LDU_FewStepDenoise", **{**usual, "conditioning": condition(), **changed})
+
+    return attempt
+
+
+def choose(**given):
+    def attempt(b: Bench):
+        usual = {"model": model, "clip": clip, "record": lambda: walked(b)[1], "decoys": "a girl with red hair"}
+        return b.node("LDU_ChooseDecoy", **{k: v() if callable(v) else v for k, v in {**usual, **given}.items()})
 
     return attempt
 
@@ -164,6 +172,12 @@ MODELS = [
     Case("Adversary's Loss", "the VAE of SD3 with SD1", "same checkpoint", judge(vae=lambda: vae("sd3"))),
     Case("Adversary's Loss", "a checkpoint without a VAE", "VAE", judge(vae=lambda: None)),
     Case("Adversary's Loss", "a condition from another checkpoint", "same checkpoint", judge(conditioning=no_encoder)),
+    Case("Choose a Decoy", "no description", "nothing came", choose(decoys=" \n ")),
+    Case("Choose a Decoy", "a checkpoint without a CLIP", "holds none", choose(clip=None)),
+    Case("Choose a Decoy", "a model of another family", "same family", choose(model=lambda: model("sdxl"))),
+    Case("Refine in Pixels", "neither a condition nor a target", "neither came", refine(conditioning=None)),
+    Case("Refine in Pixels", "two targets for one picture", "2 came for 1", refine(target=lambda: latents(batch=2))),
+    Case("Refine in Pixels", "a target of another size", "working size", refine(target=latents)),
     Case("Refine in Pixels", "two sizes", "one size", refine(image=picture(64, 64))),
     Case("Refine in Pixels", "two pictures with one", "one size", refine(image=picture(count=2))),
     Case("Refine in Pixels", "a picture with alpha", "convert it to RGB", refine(original=picture(colours=4))),

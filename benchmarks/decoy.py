@@ -11,10 +11,10 @@ Source: the implied classifier, Ho & Salimans 2022 (Classifier-Free Guidance), s
 
 from dataclasses import fields, replace
 
-from .model import Denoiser
-from .schedule import NoiseSchedule, Weighting
-from .shapes import PerSample
-from .train import Surrogate
+from ldu.model import Denoiser
+from ldu.schedule import NoiseSchedule, Weighting
+from ldu.shapes import PerSample
+from ldu.train import Surrogate
 
 
 class Falling(NoiseSchedule):
