@@ -4,8 +4,8 @@
     goal   = z_0 + overshoot * (target - z_0)
     slope  = dz/d residual applied to (goal - z)     of - || z - goal ||^2 / 2
 Pose, clothes and background are in z_T and stay, so nearly all of the way from z_0 to the target is who is shown. Of
-several decoys the one whose target lies farthest is the one that has least of the subject: the walk paints over little
-where the prompt is true already. Steps take the encoder alone, no evaluation of the denoiser.
+several decoys the one whose target lies farthest is taken: the walk paints over little where the prompt is true
+already. Steps take the encoder alone, no evaluation of the denoiser.
 
 Source: a target made of the picture itself, and steps towards what an encoder makes of it, Shan et al. 2023 (Glaze),
 section 5; edits by inversion, Mokady et al. 2023 (Null-text Inversion), section 3, and Ju et al. 2024 (Direct
@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from .budget import compose
-from .errors import MismatchError
+from .errors import BadValueError, MismatchError, NonFiniteError
 from .model import Denoiser
 from .refine import RefineConfig, Refinement
 from .schedule import NoiseSchedule
 from .shapes import Latent, Levels, Mask
-from .train import Purifier, Surrogate, published_latent
+from .train import Surrogate, published_latent
 from .trajectory import Record, denoise
 
 DECOYS = tuple(
@@ -45,6 +45,8 @@ OVERSHOOT = 2.0
 """How far beyond the target the goal lies: what a budget allows ends well before it, and a far goal keeps the steps on
 the way there."""
 
+_SAME = 0.02  # of a latent's norm; encoding twice differs by less, an edit by far more
+
 
 def farthest_edit(record: Record, decoys: Sequence[Denoiser], schedule: NoiseSchedule) -> tuple[int, Latent]:
     """Walk z_T down under each decoy; return the number of the one that ends farthest from z_0, and its (b, c, h, w).
@@ -55,9 +57,16 @@ def farthest_edit(record: Record, decoys: Sequence[Denoiser], schedule: NoiseSch
         record: of the walk up, under the empty prompt.
         decoys: the denoiser under each prompt that describes somebody else.
         schedule: of the model.
+
+    Raises:
+        NonFiniteError: a walk overflowed.
     """
     edits = [denoise(decoy, record.z_T, schedule, record.sigmas) for decoy in decoys]
     ways = torch.stack([(edit - record.z_0).square().mean() for edit in edits])
+    if not ways.isfinite().all():
+        raise NonFiniteError(
+            "A walk under a decoy is not finite: load the model in a wider precision, such as bfloat16."
+        )
     farthest = int(ways.argmax())
     return farthest, edits[farthest]
 
@@ -74,19 +83,19 @@ class TowardsTarget(Refinement):
         *,
         target: Latent,
         mask: Mask | None = None,
-        purifiers: Sequence[Purifier] = (),
     ) -> None:
         """Prepare a picture as `Refinement` does; of the surrogate only the autoencoder counts.
 
         Args:
-            surrogate, original, protected, config, mask, purifiers: as for `Refinement`; there are no draws, no
-                weighting and no contrast.
+            surrogate, original, protected, config, mask: as for `Refinement`; there are no draws, no weighting, no
+                contrast and no purifiers.
             target: what the encoder shall see, (1, c, h, w).
 
         Raises:
             MismatchError: the target is of another size than the picture's latent at the working size.
+            BadValueError: it is that latent.
         """
-        super().__init__(surrogate, original, protected, config, mask=mask, purifiers=purifiers)
+        super().__init__(surrogate, original, protected, config, mask=mask)
         with torch.no_grad():
             start = published_latent(surrogate, self._working, (), self._generator)
         if target.shape != start.shape:
@@ -95,11 +104,16 @@ class TowardsTarget(Refinement):
                 "the same picture at its working size."
             )
         self._z, self._way = start, target.to(start) - start
+        if self._way.norm() < _SAME * start.norm():
+            raise BadValueError(
+                "The target is the picture itself, so there is nowhere to go: connect Choose a Decoy, or an edit that "
+                "shows somebody else."
+            )
 
     def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
         own = change if self._mask_at_work is None else change * self._mask_at_work
         published = compose(self._working, self._start + own, self._config.budget_levels)
-        z = published_latent(self._surrogate, published, self._purifiers, self._generator)
+        z = published_latent(self._surrogate, published, (), self._generator)
         gone = z.detach() - self._z
         share = (gone * self._way).sum() / self._way.square().sum().clamp(min=1e-20)
         return share, torch.autograd.grad(z, change, OVERSHOOT * self._way - gone)[0]

@@ -25,7 +25,7 @@ class ChooseDecoy(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "target", "double", "edit by inversion"],
             description="Paints somebody else into the picture: pose, clothes and background stay. Of several "
-            "descriptions it takes the one that changes the picture most, which has least of your subject. Connected "
+            "descriptions it takes the one that changes the picture most. Connected "
             "to Refine in Pixels as target, it is what a thief is led to learn.",
             inputs=[
                 io.Model.Input("model", tooltip="The same as for Invert to z_T."),

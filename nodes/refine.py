@@ -19,6 +19,7 @@ from ..ldu.target import TowardsTarget
 from ..ldu.train import Purifier, Surrogate, published_latent
 from .estimate import KEEPS_NOTHING, Pace, Teller
 from .host import (
+    HostDenoiser,
     HostSession,
     default_conditioning,
     latent_shape,
@@ -165,6 +166,10 @@ class RefinePixels(io.ComfyNode):
                 "Refine in Pixels needs what a thief shall not learn or what instead, but neither came: connect "
                 "Textual Inversion as conditioning or Choose a Decoy as target."
             )
+        if purifiers and target is not None:
+            raise BadValueError(
+                "Towards a target Refine in Pixels works against no purifiers, but both came: disconnect one of them."
+            )
         config = RefineConfig(
             budget_levels=budget,
             visibility=visibility,
@@ -185,8 +190,8 @@ class RefinePixels(io.ComfyNode):
         teller = Teller()
         teller.begin(model, vae, shape)
         with training_session(model, vae, shape) as (session, coder):
-            prompt = conditioning if target is None else default_conditioning(model, walk_conditioning)
-            adversary = session.bind(normal(prompt))
+            never_asked = HostDenoiser(session, [])
+            adversary = session.bind(normal(conditioning)) if target is None else never_asked
             walks = bool(purifiers or config.contrast)  # some purifiers diffuse
             walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
@@ -199,14 +204,17 @@ class RefinePixels(io.ComfyNode):
             pace.foretell(lambda: _without_gradient(surrogate, first, config, chosen, evaluated))
             masks = mask_of_each(where, len(stays))
             for number, (one, after, own, stay) in enumerate(zip(originals, shifted, masks, stays, strict=True)):
+                if stay:
+                    refined.append(after)
+                    continue
                 pictures = one.to(session.device), after.to(session.device)
-                options = {"mask": None if own is None else own.to(session.device), "purifiers": chosen}
+                here = None if own is None else own.to(session.device)
                 refinement = (
-                    Refinement(surrogate, *pictures, config, **options)
+                    Refinement(surrogate, *pictures, config, mask=here, purifiers=chosen)
                     if goals is None
-                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], **options)
+                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], mask=here)
                 )
-                refined.append(after if stay else _refined(refinement, config, pace))
+                refined.append(_refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
         done_with = RefinedWith(taken, name_all(purifiers), mask is not None, target is not None)

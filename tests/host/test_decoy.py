@@ -1,4 +1,4 @@
-"""Choose a Decoy in the real host, on every family of models."""
+"""Choose a Decoy in the real host, on several families of models."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def record_of(host, family, k=3):
     return model, latent["samples"], host.classes["LDU_InvertToZT"].execute(model, latent, k, 0.6, 0, condition).args[1]
 
 
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("family", ["sd1", "sd2-v", "sd1-flow", "sdxl"])
 def test_the_farthest_of_the_described_is_given_back(host, choose, family):
     model, samples, record = record_of(host, family)
     clip = tiny.clip(family)
@@ -74,12 +74,13 @@ def test_the_graph_of_the_help_page_leads_the_sample_portrait_to_somebody_else(h
     graph = {name: {"class_type": kind, "inputs": given} for kind, (name, given) in inputs.items()}
     graph["walk"]["inputs"]["conditioning"] = ["empty", 0]
     graph["refined"]["inputs"]["target"] = ["decoy", 0]
-    for name in ("picture", "somebody", "refined"):
+    for name in ("picture", "working", "somebody", "refined"):
         given = {"images": [name, 0], "filename_prefix": f"decoy_{name}"}
         graph[f"save_{name}"] = {"class_type": "SaveImage", "inputs": given}
     outputs, _ = run(new_executor("CLASSIC"), graph)
-    shown = {name: saved(host, name) for name in ("picture", "somebody", "refined")}
+    shown = {name: saved(host, name) for name in ("picture", "working", "somebody", "refined")}
     change = np.abs(shown["refined"] - shown["picture"])
     assert 3 < change.mean() < change.max() <= 32
+    assert np.abs(shown["somebody"] - shown["working"]).mean() > 10
     assert "A thief shall learn: a photo of a person with" in outputs["decoy"]["text"][0]
     assert json.loads(outputs["refined"]["ldu"][0])["nfe"] == {"refine": 0}

@@ -248,19 +248,24 @@ PIXELS = {
     "pixels: budget": 10.0,
     "pixels: visibility": 0.3,
     "pixels: flat areas": 0.4,
-    "pixels: contrast": 0.0,  # towards a target there is none
+    "pixels: contrast": 0.5,
     "pixels: seed": 7,
     "pixels: purifiers": "jpeg 75, noise 0.1",
     "pixels: mask": "spared a part",
-    "pixels: target": "another picture",
+    "pixels: target": "none",
 }
+TARGETED = PIXELS | {"pixels: contrast": 0.0, "pixels: purifiers": "none", "pixels: target": "another picture"}
 
 
-@pytest.mark.parametrize(("steps", "told"), [(2, PIXELS), (0, {"pixels: steps": 0})])
-def test_the_report_says_how_the_pixels_were_refined(host, write_report, steps, told):
+@pytest.mark.parametrize(
+    ("steps", "targeted", "told"), [(2, False, PIXELS), (2, True, TARGETED), (0, False, {"pixels: steps": 0})]
+)
+def test_the_report_says_how_the_pixels_were_refined(host, write_report, steps, targeted, told):
     models, settings = (tiny.model("sd1"), tiny.vae("sd1")), (10.0, steps, 7, 0.3, 0.4, 0.5)
     purifiers = host.module("ldu.attacks.purify.recipe").parse("jpeg 75\nnoise 0.1")
-    beside = {"purifiers": purifiers, "mask": torch.ones(1, 8, 8), "target": {"samples": tiny.latents()["samples"].mT}}
+    target, condition = {"samples": tiny.latents()["samples"].mT}, tiny.conditioning("sd1")
+    way = {"target": target} if targeted else {"conditioning": condition, "purifiers": purifiers}
+    beside = {**way, "mask": torch.ones(1, 8, 8)}
     refined = host.classes["LDU_RefinePixels"].execute(*models, photo(), *settings, **beside).args[1]
     reported = write_report(photo(), changed(photo()), refined=refined)[1]["settings"]
     assert reported == told

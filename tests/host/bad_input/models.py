@@ -66,6 +66,11 @@ def refine(**given):
     return attempt
 
 
+def encoded():
+    """Return the latent of the picture that is to be refined."""
+    return {"samples": vae().encode(GOOD)}
+
+
 def coarse_vae():
     """Return a VAE that says of itself what that of FLUX.2 says."""
     found = copy(vae())
@@ -177,7 +182,9 @@ MODELS = [
     Case("Choose a Decoy", "a model of another family", "same family", choose(model=lambda: model("sdxl"))),
     Case("Refine in Pixels", "neither a condition nor a target", "neither came", refine(conditioning=None)),
     Case("Refine in Pixels", "two targets for one picture", "2 came for 1", refine(target=lambda: latents(batch=2))),
-    Case("Refine in Pixels", "a target of another size", "working size", refine(target=latents)),
+    Case("Refine in Pixels", "a target and purifiers", "no purifiers", refine(target=latents, purifiers=["jpeg 75"])),
+    Case("Refine in Pixels", "the picture itself as target", "nowhere to go", refine(target=encoded, original=None)),
+    Case("Refine in Pixels", "a target of another size", "working size", refine(target=latents, original=None)),
     Case("Refine in Pixels", "two sizes", "one size", refine(image=picture(64, 64))),
     Case("Refine in Pixels", "two pictures with one", "one size", refine(image=picture(count=2))),
     Case("Refine in Pixels", "a picture with alpha", "convert it to RGB", refine(original=picture(colours=4))),
