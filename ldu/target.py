@@ -115,5 +115,5 @@ class TowardsTarget(Refinement):
         published = compose(self._working, self._start + own, self._config.budget_levels)
         z = published_latent(self._surrogate, published, (), self._generator)
         gone = z.detach() - self._z
-        share = (gone * self._way).sum() / self._way.square().sum().clamp(min=1e-20)
+        share = (gone * self._way).sum() / self._way.square().sum()
         return share, torch.autograd.grad(z, change, OVERSHOOT * self._way - gone)[0]

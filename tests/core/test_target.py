@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ldu.budget import to_pixels, to_working_size
-from ldu.errors import MismatchError
+from ldu.errors import MismatchError, NonFiniteError
 from ldu.model import CountedDenoiser
 from ldu.refine import RefineConfig
 from ldu.target import TowardsTarget, farthest_edit
@@ -44,6 +44,14 @@ def test_the_farthest_edit_is_taken_for_all_pictures_at_k_evaluations_a_decoy(ep
     assert number == 1
     assert (target - z_0).mean() > 0.2
     assert [decoy.evaluations for decoy in decoys] == [4 * 2] * 3
+
+
+def test_a_walk_that_overflows_is_refused_and_not_taken_for_the_farthest(eps_schedule):
+    means = (0.1, float("nan"))
+    decoys = [GaussianDenoiser(eps_schedule, mean=mean, spread=0.5) for mean in means]
+    record = invert(decoys[0], torch.zeros(1, 4, 8, 8), eps_schedule, eps_schedule.grid(2, 0.6))
+    with pytest.raises(NonFiniteError, match="precision"):
+        farthest_edit(record, decoys, eps_schedule)
 
 
 def test_steps_go_towards_the_target_within_budget_and_visibility(make, picture):
