@@ -44,7 +44,7 @@ _LAST_STRIDE = 1 / 32
 _MOMENTUM = 0.7  # of steps along the slope; signed ones do worse with it
 _WINDOW = 5  # pixels at the working size
 _BUSY = 12  # levels; a standard deviation that hides a change whole
-_TINY = 1e-20  # a picture without any slope stays where it is
+TINY = 1e-20  # a picture without any slope stays where it is
 
 
 @dataclass(frozen=True)
@@ -157,17 +157,26 @@ class Refinement:
 
     def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
         """Return the personalizer's loss with a change of the working picture, and where to step."""
+        z_0 = self._published(change)
+        loss, slope = self._contrasted(self._surrogate.adversary, z_0)
+        return loss, torch.autograd.grad(z_0, change, slope)[0]
+
+    def _published(self, change: Tensor) -> Latent:
+        """Return what a thief trains on if the working picture is changed so, with its graph."""
         own = change if self._mask_at_work is None else change * self._mask_at_work
         published = compose(self._working, self._start + own, self._config.budget_levels)
-        z_0 = published_latent(self._surrogate, published, self._purifiers, self._generator)
+        return published_latent(self._surrogate, published, self._purifiers, self._generator)
+
+    def _contrasted(self, denoiser: Denoiser, z_0: Latent) -> tuple[Tensor, Latent]:
+        """Return a denoiser's loss on a latent, and its slope there less what the empty prompt's shares with it."""
         drawn = self._generator.get_state()
-        loss, slope = self._loss_and_slope(self._surrogate.adversary, z_0)
+        loss, slope = self._loss_and_slope(denoiser, z_0)
         if self._config.contrast:
             self._generator.set_state(drawn)
             _, common = self._loss_and_slope(self._surrogate.walker, z_0)
-            share = (slope * common).sum() / common.square().sum().clamp(min=_TINY)
+            share = (slope * common).sum() / common.square().sum().clamp(min=TINY)
             slope = slope - self._config.contrast * share * common
-        return loss, torch.autograd.grad(z_0, change, slope)[0]
+        return loss, slope
 
     def _loss_and_slope(self, denoiser: Denoiser, z_0: Latent) -> tuple[Tensor, Latent]:
         """Return a denoiser's loss on a latent (1, c, h, w) and its gradient there."""
@@ -226,7 +235,7 @@ class _AlongSlope(_Signed):
 
     def _rms(self, change: Tensor) -> Tensor:
         part = change if self._where is None else change[..., self._where]
-        return part.square().mean().sqrt().clamp(min=_TINY)
+        return part.square().mean().sqrt().clamp(min=TINY)
 
 
 def hiding(picture: Levels, flat: float) -> Tensor:

@@ -1,8 +1,12 @@
 """A target: the same picture with somebody else in it, which a thief's encoder shall see in the original's place.
 
-    target = denoise(z_T, decoy)                     the few-step walk back under a prompt that describes somebody else
-    goal   = z_0 + overshoot * (target - z_0)
-    slope  = dz/d residual applied to (goal - z)     of - || z - goal ||^2 / 2
+    target  = denoise(z_T, decoy)                    the few-step walk back under a prompt that describes somebody else
+    goal    = z_0 + overshoot * (target - z_0)
+    slope_z = goal - z                               of - || z - goal ||^2 / 2
+or, with the decoy's prompt
+    slope_z = unit(goal - z) - unit(d loss(z, decoy) / dz - c * d loss(z, empty) / dz)
+    slope   = dz/d residual applied to slope_z
+with loss and c as in `ldu.refine`: where z ends up, the model shall also expect the decoy and not just anybody.
 Pose, clothes and background are in z_T and stay, so nearly all of the way from z_0 to the target is who is shown. Of
 several decoys the one whose target lies farthest is taken: the walk paints over little where the prompt is true
 already. Steps take the encoder alone, no evaluation of the denoiser.
@@ -17,10 +21,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .budget import compose
 from .errors import BadValueError, MismatchError, NonFiniteError
 from .model import Denoiser
-from .refine import RefineConfig, Refinement
+from .refine import TINY, RefineConfig, Refinement
 from .schedule import NoiseSchedule
 from .shapes import Latent, Levels, Mask
 from .train import Surrogate, published_latent
@@ -82,14 +85,16 @@ class TowardsTarget(Refinement):
         config: RefineConfig,
         *,
         target: Latent,
+        decoy: Denoiser | None = None,
         mask: Mask | None = None,
     ) -> None:
-        """Prepare a picture as `Refinement` does; of the surrogate only the autoencoder counts.
+        """Prepare a picture as `Refinement` does.
 
         Args:
-            surrogate, original, protected, config, mask: as for `Refinement`; there are no draws, no weighting, no
-                contrast and no purifiers.
+            surrogate, original, protected, config, mask: as for `Refinement`; of the surrogate the adversary does not
+                count, and without a decoy the autoencoder alone. There are no purifiers.
             target: what the encoder shall see, (1, c, h, w).
+            decoy: the denoiser under a prompt that describes who is in it; None = the encoder alone.
 
         Raises:
             MismatchError: the target is of another size than the picture's latent at the working size.
@@ -103,7 +108,7 @@ class TowardsTarget(Refinement):
                 f"The target is {list(target.shape)}, but this picture's latent is {list(start.shape)}: make it from "
                 "the same picture at its working size."
             )
-        self._z, self._way = start, target.to(start) - start
+        self._z, self._way, self._decoy = start, target.to(start) - start, decoy
         if self._way.norm() < _SAME * start.norm():
             raise BadValueError(
                 "The target is the picture itself, so there is nowhere to go: connect Choose a Decoy, or an edit that "
@@ -111,9 +116,11 @@ class TowardsTarget(Refinement):
             )
 
     def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
-        own = change if self._mask_at_work is None else change * self._mask_at_work
-        published = compose(self._working, self._start + own, self._config.budget_levels)
-        z = published_latent(self._surrogate, published, (), self._generator)
+        z = self._published(change)
         gone = z.detach() - self._z
+        slope = OVERSHOOT * self._way - gone
+        if self._decoy is not None:
+            _, unlike = self._contrasted(self._decoy, z)
+            slope = slope / slope.norm() - unlike / unlike.norm().clamp(min=TINY)
         share = (gone * self._way).sum() / self._way.square().sum()
-        return share, torch.autograd.grad(z, change, OVERSHOOT * self._way - gone)[0]
+        return share, torch.autograd.grad(z, change, slope)[0]

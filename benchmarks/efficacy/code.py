@@ -25,11 +25,13 @@ FIELD = (
 """What decides how a method of the field protects a picture."""
 OURS = ("ldu", "benchmarks/baselines", "benchmarks/efficacy/ours.py", "benchmarks/efficacy/visible.py")
 """What decides how ours and its controls do, with what SETTINGS says of them."""
+TARGETED = ("benchmarks/efficacy/targeted.py", "ldu/target.py")
 OWN = {
     "ldu_published": ("benchmarks/efficacy/published.py",),
     "ldu_forward": ("benchmarks/efficacy/general.py",),
     "ldu_decoy": ("benchmarks/efficacy/decoyed.py", "benchmarks/decoy.py"),
-    "ldu_target": ("benchmarks/efficacy/targeted.py", "ldu/target.py"),
+    "ldu_target": TARGETED,
+    "ldu_target_decoy": TARGETED,
     "z0_contrast_control": ("benchmarks/efficacy/contrasted.py",),
 }
 """What decides it besides."""

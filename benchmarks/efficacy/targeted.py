@@ -21,12 +21,14 @@ class Targeted:
     Args:
         decoys: the prompts of which the farthest is taken.
         k_steps, depth: of the walk.
+        expected: whether the model shall also expect who is in the target, and not the encoder alone see it.
         config: of the refinement; its budget and seed are those of the call.
     """
 
     decoys: Sequence[str] = DECOYS
     k_steps: int = 8
     depth: float = 0.6
+    expected: bool = False
     config: RefineConfig = field(default_factory=RefineConfig)
 
     def __call__(
@@ -39,12 +41,13 @@ class Targeted:
             decoys = [world.denoiser(world.condition([prompt])) for prompt in self.decoys]
             grid = models.schedule.grid(self.k_steps, self.depth)
             record = invert(models.walker, models.autoencoder.encode(to_pixels(photos)), models.schedule, grid)
-            _, targets = farthest_edit(record, decoys, models.schedule)
+            number, targets = farthest_edit(record, decoys, models.schedule)
+        decoy = decoys[number] if self.expected else None
         surrogate = Surrogate(models.walker, models.autoencoder, models.schedule, models.resolution, models.walker)
         config = replace(self.config, budget_levels=budget_levels, refine_steps=steps, seed=generator.initial_seed())
         made: list[Tensor] = []
         for photo, target in zip(photos.split(1), targets.split(1), strict=True):
-            refinement = TowardsTarget(surrogate, photo, photo, config, target=target)
+            refinement = TowardsTarget(surrogate, photo, photo, config, target=target, decoy=decoy)
             for _ in refinement.run():
                 pass
             made.append(refinement.refined)
