@@ -42,12 +42,17 @@ class ChooseDecoy(io.ComfyNode):
             outputs=[
                 io.Latent.Output("target", display_name="target", tooltip="For Refine in Pixels; VAE Decode shows it."),
                 io.String.Output("decoy", display_name="decoy", tooltip="The description that was taken."),
+                io.Conditioning.Output(
+                    "target_conditioning",
+                    display_name="target_conditioning",
+                    tooltip="That description for Refine in Pixels, so that the model, too, expects who is there.",
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, model: Any, clip: Any, record: HostRecord, decoys: str) -> io.NodeOutput:  # noqa: ANN401
-        """Return the target and its description."""
+        """Return the target and its description, in words and as a condition."""
         if clip is None:
             raise BadValueError("Choose a Decoy needs a CLIP, but this checkpoint holds none: load one.")
         prompts = [line.strip() for line in decoys.splitlines() if line.strip()]
@@ -64,7 +69,8 @@ class ChooseDecoy(io.ComfyNode):
             number, z_0 = farthest_edit(record.record, bound, session.schedule)
             target = {"samples": session.latent_out(z_0)}
             numbers = {"nfe": {"protect": session.evaluations}}
-        return io.NodeOutput(target, prompts[number], ui=report(numbers, f"A thief shall learn: {prompts[number]}"))
+        said = report(numbers, f"A thief shall learn: {prompts[number]}")
+        return io.NodeOutput(target, prompts[number], conditions[number], ui=said)
 
 
 NODES = [ChooseDecoy]

@@ -131,8 +131,14 @@ class RefinePixels(io.ComfyNode):
                     "target",
                     optional=True,
                     tooltip="What a thief shall learn in your subject's place: the same picture with somebody else in "
-                    "it, from Choose a Decoy. Needs no personalization prompt, and a step then takes the VAE alone. "
+                    "it, from Choose a Decoy. Needs no personalization prompt. "
                     "Nothing connected = away from your subject, towards nobody in particular.",
+                ),
+                io.Conditioning.Input(
+                    "target_conditioning",
+                    optional=True,
+                    tooltip="Who is in the target, from Choose a Decoy: the model, too, shall expect them. "
+                    "Nothing connected = the VAE alone sees the target; much faster, and a LoRA minds it less.",
                 ),
             ],
             outputs=[
@@ -159,6 +165,7 @@ class RefinePixels(io.ComfyNode):
         mask: Tensor | None = None,
         walk_conditioning: list[Any] | None = None,
         target: dict[str, Any] | None = None,
+        target_conditioning: list[Any] | None = None,
     ) -> io.NodeOutput:
         """Refine each picture of a batch; return them and how it was done."""
         if conditioning is None and target is None:
@@ -166,17 +173,23 @@ class RefinePixels(io.ComfyNode):
                 "Refine in Pixels needs what a thief shall not learn or what instead, but neither came: connect "
                 "Textual Inversion as conditioning or Choose a Decoy as target."
             )
+        if target is None and target_conditioning is not None:
+            raise BadValueError(
+                "The target_conditioning says who is in the target, but no target came: connect both from Choose a "
+                "Decoy."
+            )
         if purifiers and target is not None:
             raise BadValueError(
                 "Towards a target Refine in Pixels works against no purifiers, but both came: disconnect one of them."
             )
+        expected = conditioning if target is None else target_conditioning
         config = RefineConfig(
             budget_levels=budget,
             visibility=visibility,
             flat=flat_areas,
             refine_steps=steps,
             seed=seed,
-            contrast=contrast if target is None else 0.0,
+            contrast=contrast if expected is not None else 0.0,
         )
         alone = original is None
         original = image if alone else original
@@ -191,13 +204,14 @@ class RefinePixels(io.ComfyNode):
         teller.begin(model, vae, shape)
         with training_session(model, vae, shape) as (session, coder):
             never_asked = HostDenoiser(session, [])
-            adversary = session.bind(normal(conditioning)) if target is None else never_asked
+            adversary = never_asked if expected is None else session.bind(normal(expected))
             walks = bool(purifiers or config.contrast)  # some purifiers diffuse
             walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
             chosen = to_train_against(purifiers, surrogate)  # which diffuse with the models' own schedule
             goals = None if target is None else _one_each(session, model, target, len(stays))
-            evaluated = [*([adversary] if goals is None else []), *([walker] if config.contrast else [])]
+            asked = None if expected is None else adversary
+            evaluated = [*([] if asked is None else [asked]), *([walker] if config.contrast else [])]
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
             first = originals[0].to(session.device)
@@ -212,14 +226,21 @@ class RefinePixels(io.ComfyNode):
                 refinement = (
                     Refinement(surrogate, *pictures, config, mask=here, purifiers=chosen)
                     if goals is None
-                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], mask=here)
+                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], decoy=asked, mask=here)
                 )
                 refined.append(_refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
-        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, target is not None)
+        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, _towards(target, target_conditioning))
         said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
+
+
+def _towards(target: Any, target_conditioning: Any) -> str:  # noqa: ANN401
+    """Return what a thief was led to, in words."""
+    if target is None:
+        return "none"
+    return "another picture" if target_conditioning is None else "another picture, and its description"
 
 
 def _one_each(session: HostSession, model: Any, target: dict[str, Any], count: int) -> list[Latent]:  # noqa: ANN401

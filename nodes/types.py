@@ -104,13 +104,13 @@ class RefinedWith:
         config: budget, steps and the rest.
         purifiers: what was refined against, in words.
         masked: whether a mask spared a part.
-        targeted: whether towards a target.
+        towards: the target, in words.
     """
 
     config: RefineConfig
     purifiers: str
     masked: bool
-    targeted: bool
+    towards: str
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """A target: the farthest of several edits, and steps on the pixels until the encoder sees it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from ldu.errors import MismatchError, NonFiniteError
 from ldu.model import CountedDenoiser
 from ldu.refine import RefineConfig
 from ldu.target import TowardsTarget, farthest_edit
-from ldu.train import Surrogate
+from ldu.train import Surrogate, mean_loss
 from ldu.trajectory import invert
 
 from .conftest import GaussianDenoiser
@@ -62,6 +64,19 @@ def test_steps_go_towards_the_target_within_budget_and_visibility(make, picture)
     change = refinement.refined - picture
     assert change.abs().max() <= 16
     assert 0 < change.square().mean().sqrt() < 8.5
+
+
+def test_with_a_decoy_its_loss_falls_below_what_the_encoder_alone_leaves(make, surrogate, eps_schedule):
+    decoy = GaussianDenoiser(eps_schedule, mean=0.8, spread=0.3)
+    losses = []
+    for given in (None, decoy):
+        refinement = make(0.2, replace(CONFIG, draws=8), decoy=given)
+        shares = list(refinement.run())
+        assert shares[-1] > 0
+        z = surrogate.autoencoder.encode(to_pixels(to_working_size(refinement.refined, surrogate.resolution)))
+        generator = torch.Generator().manual_seed(1)
+        losses.append(mean_loss(decoy, z, eps_schedule, draws=256, weighting="velocity", generator=generator))
+    assert losses[1] < losses[0]
 
 
 def test_a_mask_spares_what_it_does_not_show(make, picture):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from launch import PACK
+from launch.graph import WORKFLOWS, numbers_of
 
 from . import tiny_models as tiny
 from .executor import needs_weights, new_executor, run
@@ -41,7 +42,7 @@ def test_the_farthest_of_the_described_is_given_back(host, choose, family):
     model, samples, record = record_of(host, family)
     clip = tiny.clip(family)
     out = choose(model, clip, record)
-    target, decoy = out.args
+    target, decoy, condition = out.args
     prompts = ["someone with a beard", "a girl with red hair"]
     ways = {}
     for prompt in prompts:
@@ -49,38 +50,31 @@ def test_the_farthest_of_the_described_is_given_back(host, choose, family):
         ways[prompt] = (alone - samples).norm()
         if prompt == decoy:
             assert torch.equal(alone, target["samples"])
+            assert torch.equal(condition[0][0], clip.encode_from_tokens_scheduled(clip.tokenize(prompt))[0][0])
     assert decoy == max(ways, key=ways.get)
     assert ways[prompts[0]] != ways[prompts[1]]
     assert json.loads(out.ui["ldu"][0])["nfe"] == {"protect": 2 * 2 * 3}  # pictures, decoys, k
 
 
 @needs_weights
-def test_the_graph_of_the_help_page_leads_the_sample_portrait_to_somebody_else(host):
+def test_the_workflow_leads_the_sample_portrait_to_somebody_else(host):
     shutil.copytree(PACK / "workflows" / "samples", host.base / "input", dirs_exist_ok=True)
-    model, clip, vae, picture = ["model", 0], ["model", 1], ["model", 2], ["picture", 0]
-    decoys = "\n".join(host.module("ldu.target").DECOYS)
-    settings = {"budget": 32.0, "steps": 20, "seed": 0, "visibility": 0.4, "flat_areas": 0.5, "contrast": 1.0}
-    inputs = {
-        "LDU_LoadDemoCheckpoint": ("model", {}),
-        "LDU_LoadPicture": ("picture", {"image": "ldu_sample_portrait.png"}),
-        "CLIPTextEncode": ("empty", {"text": "", "clip": clip}),
-        "LDU_WorkingSize": ("working", {"image": picture, "short_side": 0, "model": model}),
-        "VAEEncode": ("latent", {"pixels": ["working", 0], "vae": vae}),
-        "LDU_InvertToZT": ("walk", {"model": model, "latent": ["latent", 0], "k": 8, "depth": 0.6, "refine": 0}),
-        "LDU_ChooseDecoy": ("decoy", {"model": model, "clip": clip, "record": ["walk", 1], "decoys": decoys}),
-        "VAEDecode": ("somebody", {"samples": ["decoy", 0], "vae": vae}),
-        "LDU_RefinePixels": ("refined", {"model": model, "vae": vae, "image": picture, **settings}),
-    }
-    graph = {name: {"class_type": kind, "inputs": given} for kind, (name, given) in inputs.items()}
-    graph["walk"]["inputs"]["conditioning"] = ["empty", 0]
-    graph["refined"]["inputs"]["target"] = ["decoy", 0]
-    for name in ("picture", "working", "somebody", "refined"):
-        given = {"images": [name, 0], "filename_prefix": f"decoy_{name}"}
-        graph[f"save_{name}"] = {"class_type": "SaveImage", "inputs": given}
+    graph = json.loads((WORKFLOWS / "protect_with_decoy.json").read_text("utf-8"))
+    (chosen,), (refined,) = numbers_of(graph, "LDU_ChooseDecoy"), numbers_of(graph, "LDU_RefinePixels")
+    (picture,), (working, *_) = numbers_of(graph, "LDU_LoadPicture"), numbers_of(graph, "LDU_WorkingSize")
+    settings = graph[refined]["inputs"]
+    graph[settings["budget"][0]]["inputs"]["value"], settings["steps"] = 32, 20
+    somebody, seen = numbers_of(graph, "PreviewImage")
+    shown = {"somebody": graph[somebody]["inputs"]["images"], "seen": graph[seen]["inputs"]["images"]}
+    for name, link in (shown | {"picture": [picture, 0], "working": [working, 0], "refined": [refined, 0]}).items():
+        given = {"images": link, "filename_prefix": f"decoy_{name}"}
+        graph[f"save_{name}"] = {"class_type": "SaveImage", "inputs": given, "_meta": {"title": name}}
     outputs, _ = run(new_executor("CLASSIC"), graph)
-    shown = {name: saved(host, name) for name in ("picture", "working", "somebody", "refined")}
-    change = np.abs(shown["refined"] - shown["picture"])
+    change = np.abs(saved(host, "refined") - saved(host, "picture"))
     assert 3 < change.mean() < change.max() <= 32
-    assert np.abs(shown["somebody"] - shown["working"]).mean() > 10
-    assert "A thief shall learn: a photo of a person with" in outputs["decoy"]["text"][0]
-    assert json.loads(outputs["refined"]["ldu"][0])["nfe"] == {"refine": 0}
+    assert np.abs(saved(host, "somebody") - saved(host, "working")).mean() > 10
+    way = saved(host, "somebody") - saved(host, "working")
+    gone = saved(host, "seen") - saved(host, "working")
+    assert (gone * way).sum() > 0.1 * (way * way).sum(), "a model sees some of somebody else"
+    assert "A thief shall learn: a photo of a person with" in outputs[chosen]["text"][0]
+    assert json.loads(outputs[refined]["ldu"][0])["nfe"]["refine"] >= 20 * 2 * 2
