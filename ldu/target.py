@@ -3,10 +3,11 @@
     target  = denoise(z_T, decoy)                    the few-step walk back under a prompt that describes somebody else
     goal    = z_0 + overshoot * (target - z_0)
     slope_z = goal - z                               of - || z - goal ||^2 / 2
-or, with the decoy's prompt
-    slope_z = unit(goal - z) - unit(d loss(z, decoy) / dz - c * d loss(z, empty) / dz)
+or, away from the person's word S* and towards the decoy's prompt as well,
+    slope_z = unit(goal - z) + unit(contrasted(S*)) - unit(contrasted(decoy))
     slope   = dz/d residual applied to slope_z
-with loss and c as in `ldu.refine`: where z ends up, the model shall also expect the decoy and not just anybody.
+with contrasted(prompt) = d loss(z, prompt) / dz - contrast * c * d loss(z, empty) / dz as `ldu.refine` has it, so that
+where z ends up the model expects less of the person and more of the decoy. Either of the two can be left out.
 Pose, clothes and background are in z_T and stay, so nearly all of the way from z_0 to the target is who is shown. Of
 several decoys the one whose target lies farthest is taken: the walk paints over little where the prompt is true
 already. Steps take the encoder alone, no evaluation of the denoiser.
@@ -51,27 +52,35 @@ the way there."""
 _SAME = 0.02  # of a latent's norm; encoding twice differs by less, an edit by far more
 
 
-def farthest_edit(record: Record, decoys: Sequence[Denoiser], schedule: NoiseSchedule) -> tuple[int, Latent]:
-    """Walk z_T down under each decoy; return the number of the one that ends farthest from z_0, and its (b, c, h, w).
+def farthest_edits(
+    records: Sequence[Record], decoys: Sequence[Denoiser], schedule: NoiseSchedule
+) -> tuple[int, list[Latent]]:
+    """Walk each z_T down under each decoy; return the number of the one that ends farthest from z_0, and where it ends.
 
-    Takes k evaluations a decoy. All latents of a batch get the same one, so that those of one person lead to one other.
+    Takes k evaluations a decoy and record. All pictures get the same decoy, so that those of one person lead to one
+    other.
 
     Args:
-        record: of the walk up, under the empty prompt.
+        records: of the walks up, under the empty prompt; of any sizes.
         decoys: the denoiser under each prompt that describes somebody else.
         schedule: of the model.
 
     Raises:
         NonFiniteError: a walk overflowed.
     """
-    edits = [denoise(decoy, record.z_T, schedule, record.sigmas) for decoy in decoys]
-    ways = torch.stack([(edit - record.z_0).square().mean() for edit in edits])
+    edits = [[denoise(decoy, record.z_T, schedule, record.sigmas) for record in records] for decoy in decoys]
+    ways = torch.stack([_way(ends, records) for ends in edits])
     if not ways.isfinite().all():
         raise NonFiniteError(
             "A walk under a decoy is not finite: load the model in a wider precision, such as bfloat16."
         )
     farthest = int(ways.argmax())
     return farthest, edits[farthest]
+
+
+def _way(ends: Sequence[Latent], records: Sequence[Record]) -> Tensor:
+    """Return the mean square of how far the walks ended from z_0, each record counting alike."""
+    return torch.stack([(end - record.z_0).square().mean() for end, record in zip(ends, records, strict=True)]).mean()
 
 
 class TowardsTarget(Refinement):
@@ -85,16 +94,18 @@ class TowardsTarget(Refinement):
         config: RefineConfig,
         *,
         target: Latent,
+        away: bool = False,
         decoy: Denoiser | None = None,
         mask: Mask | None = None,
     ) -> None:
         """Prepare a picture as `Refinement` does.
 
         Args:
-            surrogate, original, protected, config, mask: as for `Refinement`; of the surrogate the adversary does not
-                count, and without a decoy the autoencoder alone. There are no purifiers.
+            surrogate, original, protected, config, mask: as for `Refinement`; there are no purifiers.
             target: what the encoder shall see, (1, c, h, w).
-            decoy: the denoiser under a prompt that describes who is in it; None = the encoder alone.
+            away: whether to go away from what the surrogate's adversary has learnt, too, as `Refinement` does. Without
+                it and without a decoy of the surrogate the autoencoder alone counts.
+            decoy: the denoiser under a prompt that describes who is in the target, which the model shall expect.
 
         Raises:
             MismatchError: the target is of another size than the picture's latent at the working size.
@@ -108,19 +119,24 @@ class TowardsTarget(Refinement):
                 f"The target is {list(target.shape)}, but this picture's latent is {list(start.shape)}: make it from "
                 "the same picture at its working size."
             )
-        self._z, self._way, self._decoy = start, target.to(start) - start, decoy
+        self._z, self._way = start, target.to(start) - start
+        away_from = [(1, self._surrogate.adversary)] if away else []
+        self._prompts = [*away_from, *([] if decoy is None else [(-1, decoy)])]
         if self._way.norm() < _SAME * start.norm():
             raise BadValueError(
-                "The target is the picture itself, so there is nowhere to go: connect Choose a Decoy, or an edit that "
-                "shows somebody else."
+                "The target is the picture itself, so there is nowhere to go: connect an edit that shows somebody "
+                "else, such as Few-step Denoise under Choose a Decoy and without a record."
             )
 
     def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
         z = self._published(change)
         gone = z.detach() - self._z
         slope = OVERSHOOT * self._way - gone
-        if self._decoy is not None:
-            _, unlike = self._contrasted(self._decoy, z)
-            slope = slope / slope.norm() - unlike / unlike.norm().clamp(min=TINY)
+        if self._prompts:
+            slope = _unit(slope) + sum(sign * _unit(self._contrasted(each, z)[1]) for sign, each in self._prompts)
         share = (gone * self._way).sum() / self._way.square().sum()
         return share, torch.autograd.grad(z, change, slope)[0]
+
+
+def _unit(slope: Latent) -> Latent:
+    return slope / slope.norm().clamp(min=TINY)

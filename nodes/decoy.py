@@ -1,12 +1,13 @@
-"""Choose a Decoy: the same picture with somebody else in it, for a thief to learn."""
+"""Choose a Decoy: whom a thief shall learn in the place of whom the pictures show."""
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..ldu.errors import BadValueError
-from ..ldu.target import DECOYS, farthest_edit
+from ..ldu.target import DECOYS, farthest_edits
 from .host import WatchedDenoiser, sampling_session, tag_model
 from .types import HostRecord, RecordSocket
 from .walk_checks import require_same_kind
@@ -14,7 +15,7 @@ from .wording import ALIASES, CATEGORY, report
 
 
 class ChooseDecoy(io.ComfyNode):
-    """Walk a picture back as somebody else."""
+    """Find who is most unlike the subject."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -24,13 +25,18 @@ class ChooseDecoy(io.ComfyNode):
             display_name="Choose a Decoy",
             category=CATEGORY,
             search_aliases=[*ALIASES, "target", "double", "edit by inversion"],
-            description="Paints somebody else into the picture: pose, clothes and background stay. Of several "
-            "descriptions it takes the one that changes the picture most. Connected "
-            "to Refine in Pixels as target, it is what a thief is led to learn.",
+            is_input_list=True,
+            description="Of several descriptions it takes the one that changes the pictures most: somebody quite "
+            "unlike your subject. Few-step Denoise without a record then paints them into each picture, where pose, "
+            "clothes and background stay; Refine in Pixels leads a thief there.",
             inputs=[
                 io.Model.Input("model", tooltip="The same as for Invert to z_T."),
                 io.Clip.Input("clip", tooltip="Of the same checkpoint as the model."),
-                RecordSocket.Input("record", tooltip="From Invert to z_T with the empty prompt: k 8 and depth 0.6."),
+                RecordSocket.Input(
+                    "record",
+                    tooltip="From Invert to z_T with the empty prompt: k 8 and depth 0.6. "
+                    "Several pictures of one subject get one decoy.",
+                ),
                 io.String.Input(
                     "decoys",
                     default="\n".join(DECOYS),
@@ -40,37 +46,49 @@ class ChooseDecoy(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Latent.Output("target", display_name="target", tooltip="For Refine in Pixels; VAE Decode shows it."),
-                io.String.Output("decoy", display_name="decoy", tooltip="The description that was taken."),
                 io.Conditioning.Output(
-                    "target_conditioning",
-                    display_name="target_conditioning",
-                    tooltip="That description for Refine in Pixels, so that the model, too, expects who is there.",
+                    "conditioning",
+                    display_name="conditioning",
+                    tooltip="Who was taken: for Few-step Denoise, and for Refine in Pixels as target_conditioning.",
                 ),
+                io.String.Output("decoy", display_name="decoy", tooltip="The description that was taken."),
             ],
         )
 
     @classmethod
-    def execute(cls, model: Any, clip: Any, record: HostRecord, decoys: str) -> io.NodeOutput:  # noqa: ANN401
-        """Return the target and its description, in words and as a condition."""
-        if clip is None:
-            raise BadValueError("Choose a Decoy needs a CLIP, but this checkpoint holds none: load one.")
-        prompts = [line.strip() for line in decoys.splitlines() if line.strip()]
-        if not prompts:
-            raise BadValueError("A decoy is described in a line of words, but nothing came: describe somebody else.")
+    def execute(
+        cls,
+        model: list[Any],
+        clip: list[Any],
+        record: list[HostRecord],
+        decoys: list[str],
+    ) -> io.NodeOutput:
+        """Return who was taken, as a condition and in words."""
+        if not record:
+            raise BadValueError("Choose a Decoy needs a picture, but the list of records is empty.")
+        return _chosen(model[0], clip[0], record, decoys[0])
+
+
+def _chosen(model: Any, clip: Any, records: Sequence[HostRecord], decoys: str) -> io.NodeOutput:  # noqa: ANN401
+    if clip is None:
+        raise BadValueError("Choose a Decoy needs a CLIP, but this checkpoint holds none: load one.")
+    prompts = [line.strip() for line in decoys.splitlines() if line.strip()]
+    if not prompts:
+        raise BadValueError("A decoy is described in a line of words, but nothing came: describe somebody else.")
+    for record in records:
         require_same_kind(tag_model(model), record.model)
-        conditions = [clip.encode_from_tokens_scheduled(clip.tokenize(prompt)) for prompt in prompts]
-        k = len(record.record.sigmas) - 1
-        with sampling_session(model, [*chain.from_iterable(conditions)], record.samples.shape) as session:
-            bound = [
-                WatchedDenoiser(session.bind(condition), k * len(prompts), done=k * number)
-                for number, condition in enumerate(conditions)
-            ]
-            number, z_0 = farthest_edit(record.record, bound, session.schedule)
-            target = {"samples": session.latent_out(z_0)}
-            numbers = {"nfe": {"protect": session.evaluations}}
-        said = report(numbers, f"A thief shall learn: {prompts[number]}")
-        return io.NodeOutput(target, prompts[number], conditions[number], ui=said)
+    conditions = [clip.encode_from_tokens_scheduled(clip.tokenize(prompt)) for prompt in prompts]
+    calls = sum(len(record.record.sigmas) - 1 for record in records)
+    largest = max((record.samples.shape for record in records), key=lambda shape: shape.numel())
+    with sampling_session(model, [*chain.from_iterable(conditions)], largest) as session:
+        bound = [
+            WatchedDenoiser(session.bind(condition), calls * len(prompts), done=calls * number)
+            for number, condition in enumerate(conditions)
+        ]
+        number, _ = farthest_edits([record.record for record in records], bound, session.schedule)
+        numbers = {"nfe": {"protect": session.evaluations}}
+    said = report(numbers, f"A thief shall learn: {prompts[number]}")
+    return io.NodeOutput(conditions[number], prompts[number], ui=said)
 
 
 NODES = [ChooseDecoy]

@@ -131,7 +131,7 @@ class RefinePixels(io.ComfyNode):
                     "target",
                     optional=True,
                     tooltip="What a thief shall learn in your subject's place: the same picture with somebody else in "
-                    "it, from Choose a Decoy. Needs no personalization prompt. "
+                    "it, from Few-step Denoise under a decoy. Needs no personalization prompt. "
                     "Nothing connected = away from your subject, towards nobody in particular.",
                 ),
                 io.Conditioning.Input(
@@ -171,12 +171,12 @@ class RefinePixels(io.ComfyNode):
         if conditioning is None and target is None:
             raise BadValueError(
                 "Refine in Pixels needs what a thief shall not learn or what instead, but neither came: connect "
-                "Textual Inversion as conditioning or Choose a Decoy as target."
+                "Textual Inversion as conditioning, or a target, as the template protect_with_decoy has it."
             )
         if target is None and target_conditioning is not None:
             raise BadValueError(
-                "The target_conditioning says who is in the target, but no target came: connect both from Choose a "
-                "Decoy."
+                "The target_conditioning says who is in the target, but no target came: connect Few-step "
+                "Denoise under that condition as target."
             )
         if purifiers and target is not None:
             raise BadValueError(

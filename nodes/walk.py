@@ -175,7 +175,12 @@ class FewStepDenoise(io.ComfyNode):
                     optional=True,
                     tooltip="From Invert to z_T. Makes the way back exact; without it the few steps miss the picture.",
                 ),
-                io.Conditioning.Input("conditioning", optional=True, tooltip="The same as for Invert to z_T."),
+                io.Conditioning.Input(
+                    "conditioning",
+                    optional=True,
+                    tooltip="The same as for Invert to z_T. From Choose a Decoy, and with no record: the picture with "
+                    "somebody else in it.",
+                ),
             ],
             outputs=[io.Latent.Output("latent", display_name="latent", tooltip="For VAE Decode.")],
         )

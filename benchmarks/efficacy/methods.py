@@ -29,6 +29,7 @@ METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu_decoy": Method(Decoyed(), 60),
     "ldu_target": Method(Targeted(), 60),
     "ldu_target_decoy": Method(Targeted(expected=True), 60),
+    "ldu_target_word": Method(Targeted(away=True), 60),
     "ldu_published": Method(published.protect, 50),
     "z0_contrast_control": Method(contrasted.z0_contrast, 100),
 }

@@ -9,7 +9,7 @@ from ldu.budget import to_pixels, to_working_size
 from ldu.errors import MismatchError, NonFiniteError
 from ldu.model import CountedDenoiser
 from ldu.refine import RefineConfig
-from ldu.target import TowardsTarget, farthest_edit
+from ldu.target import TowardsTarget, farthest_edits
 from ldu.train import Surrogate, mean_loss
 from ldu.trajectory import invert
 
@@ -42,10 +42,12 @@ def test_the_farthest_edit_is_taken_for_all_pictures_at_k_evaluations_a_decoy(ep
     z_0 = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.5
     empty = GaussianDenoiser(eps_schedule, mean=0.0, spread=0.5)
     record = invert(empty, z_0, eps_schedule, eps_schedule.grid(4, 0.6))
-    number, target = farthest_edit(record, decoys, eps_schedule)
+    wide = invert(empty, z_0[:1].repeat(1, 1, 1, 2), eps_schedule, eps_schedule.grid(2, 0.6))
+    number, (target, wider) = farthest_edits([record, wide], decoys, eps_schedule)
     assert number == 1
     assert (target - z_0).mean() > 0.2
-    assert [decoy.evaluations for decoy in decoys] == [4 * 2] * 3
+    assert wider.shape == wide.z_0.shape
+    assert [decoy.evaluations for decoy in decoys] == [4 * 2 + 2] * 3
 
 
 def test_a_walk_that_overflows_is_refused_and_not_taken_for_the_farthest(eps_schedule):
@@ -53,7 +55,7 @@ def test_a_walk_that_overflows_is_refused_and_not_taken_for_the_farthest(eps_sch
     decoys = [GaussianDenoiser(eps_schedule, mean=mean, spread=0.5) for mean in means]
     record = invert(decoys[0], torch.zeros(1, 4, 8, 8), eps_schedule, eps_schedule.grid(2, 0.6))
     with pytest.raises(NonFiniteError, match="precision"):
-        farthest_edit(record, decoys, eps_schedule)
+        farthest_edits([record], decoys, eps_schedule)
 
 
 def test_steps_go_towards_the_target_within_budget_and_visibility(make, picture):

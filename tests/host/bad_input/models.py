@@ -178,6 +178,7 @@ MODELS = [
     Case("Adversary's Loss", "a checkpoint without a VAE", "VAE", judge(vae=lambda: None)),
     Case("Adversary's Loss", "a condition from another checkpoint", "same checkpoint", judge(conditioning=no_encoder)),
     Case("Choose a Decoy", "no description", "nothing came", choose(decoys=" \n ")),
+    Case("Choose a Decoy", "no picture", "list of records is empty", choose(record=list)),
     Case("Choose a Decoy", "a checkpoint without a CLIP", "holds none", choose(clip=None)),
     Case("Choose a Decoy", "a model of another family", "same family", choose(model=lambda: model("sdxl"))),
     Case("Refine in Pixels", "neither a condition nor a target", "neither came", refine(conditioning=None)),
