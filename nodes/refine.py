@@ -64,7 +64,8 @@ class RefinePixels(io.ComfyNode):
                 io.Conditioning.Input(
                     "conditioning",
                     optional=True,
-                    tooltip="The personalization prompt, from Textual Inversion. Not needed with a target.",
+                    tooltip="The personalization prompt, from Textual Inversion: away from it. Not needed with a "
+                    "target.",
                 ),
                 io.Image.Input("image", tooltip="The picture after the shift, from Fit to Budget."),
                 budget_input(
@@ -182,14 +183,14 @@ class RefinePixels(io.ComfyNode):
             raise BadValueError(
                 "Towards a target Refine in Pixels works against no purifiers, but both came: disconnect one of them."
             )
-        expected = conditioning if target is None else target_conditioning
+        asks = conditioning is not None or target_conditioning is not None  # or else the VAE alone counts
         config = RefineConfig(
             budget_levels=budget,
             visibility=visibility,
             flat=flat_areas,
             refine_steps=steps,
             seed=seed,
-            contrast=contrast if expected is not None else 0.0,
+            contrast=contrast if asks else 0.0,
         )
         alone = original is None
         original = image if alone else original
@@ -204,14 +205,18 @@ class RefinePixels(io.ComfyNode):
         teller.begin(model, vae, shape)
         with training_session(model, vae, shape) as (session, coder):
             never_asked = HostDenoiser(session, [])
-            adversary = never_asked if expected is None else session.bind(normal(expected))
+            adversary = never_asked if conditioning is None else session.bind(normal(conditioning))
+            decoy = None if target_conditioning is None else session.bind(normal(target_conditioning))
             walks = bool(purifiers or config.contrast)  # some purifiers diffuse
             walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
             chosen = to_train_against(purifiers, surrogate)  # which diffuse with the models' own schedule
             goals = None if target is None else _one_each(session, model, target, len(stays))
-            asked = None if expected is None else adversary
-            evaluated = [*([] if asked is None else [asked]), *([walker] if config.contrast else [])]
+            kind = Refinement if goals is None else TowardsTarget
+            also = {"away": conditioning is not None, "decoy": decoy}
+            options: dict[str, Any] = {"purifiers": chosen} if goals is None else also
+            asked = [*([] if conditioning is None else [adversary]), *([] if decoy is None else [decoy])]
+            evaluated = [each for one in asked for each in (one, *([walker] if config.contrast else []))]
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
             first = originals[0].to(session.device)
@@ -223,24 +228,24 @@ class RefinePixels(io.ComfyNode):
                     continue
                 pictures = one.to(session.device), after.to(session.device)
                 here = None if own is None else own.to(session.device)
-                refinement = (
-                    Refinement(surrogate, *pictures, config, mask=here, purifiers=chosen)
-                    if goals is None
-                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], decoy=asked, mask=here)
-                )
+                goal: dict[str, Any] = {} if goals is None else {"target": goals[number]}
+                refinement = kind(surrogate, *pictures, config, mask=here, **options, **goal)
                 refined.append(_refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
-        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, _towards(target, target_conditioning))
+        done_with = RefinedWith(
+            taken, name_all(purifiers), mask is not None, _towards(target, conditioning, target_conditioning)
+        )
         said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
 
 
-def _towards(target: Any, target_conditioning: Any) -> str:  # noqa: ANN401
+def _towards(target: Any, conditioning: Any, target_conditioning: Any) -> str:  # noqa: ANN401
     """Return what a thief was led to, in words."""
     if target is None:
         return "none"
-    return "another picture" if target_conditioning is None else "another picture, and its description"
+    more = {"its description": target_conditioning, "away from the personalization prompt": conditioning}
+    return ", ".join(["another picture", *(words for words, given in more.items() if given is not None)])
 
 
 def _one_each(session: HostSession, model: Any, target: dict[str, Any], count: int) -> list[Latent]:  # noqa: ANN401

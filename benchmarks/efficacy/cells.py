@@ -14,8 +14,8 @@ CLEAN = "clean"
 BEST_BASELINES = ("fsmg", "advdm")
 """The field's two after which thieves kept least of the tables' people, DreamBooth first."""
 TOWARDS = ("ldu_decoy", "ldu_target", "ldu_target_decoy", "ldu_target_word")
-"""Ours that lead a thief to somebody else: by the loss under a prompt, by what the encoder sees, by both, and by what it sees
-and away from the person's word."""
+"""Ours that lead a thief to somebody else: by the loss under a prompt, by what the encoder sees, by both, and by what
+it sees and away from the person's word."""
 OURS = ("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast", *TOWARDS, "ldu_whole_budget")
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
