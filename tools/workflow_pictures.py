@@ -27,7 +27,7 @@ THUMBNAILS: dict[str, Box] = {  # squares in the coordinates of the graph; each 
     "stress_test": (2240, 1055, 520, 520),
     "train_rho_on_folder": (1240, 440, 980, 980),
     "protect_with_trained_rho": (1880, 440, 1180, 1180),
-    "protect_with_decoy": (1560, 440, 1180, 1180),
+    "protect_with_decoy": (1090, 480, 1040, 1040),
     "protect_as_published": (2360, 440, 1180, 1180),
     "protect_folder": (1780, 440, 950, 950),
     "protect": (2720, 440, 1180, 1180),
