@@ -2,12 +2,7 @@
 
     target  = denoise(z_T, decoy)                    the few-step walk back under a prompt that describes somebody else
     goal    = z_0 + overshoot * (target - z_0)
-    slope_z = goal - z                               of - || z - goal ||^2 / 2
-or, away from the person's word S* and towards the decoy's prompt as well,
-    slope_z = unit(goal - z) + unit(contrasted(S*)) - unit(contrasted(decoy))
-    slope   = dz/d residual applied to slope_z
-with contrasted(prompt) = d loss(z, prompt) / dz - contrast * c * d loss(z, empty) / dz as `ldu.refine` has it, so that
-where z ends up the model expects less of the person and more of the decoy. Either of the two can be left out.
+    slope   = dz/d residual applied to (goal - z)    of - || z - goal ||^2 / 2
 Pose, clothes and background are in z_T and stay, so nearly all of the way from z_0 to the target is who is shown. Of
 several decoys the one whose target lies farthest is taken: the walk paints over little where the prompt is true
 already. Steps take the encoder alone, no evaluation of the denoiser.
@@ -24,7 +19,7 @@ from torch import Tensor
 
 from .errors import BadValueError, MismatchError, NonFiniteError
 from .model import Denoiser
-from .refine import TINY, RefineConfig, Refinement
+from .refine import RefineConfig, Refinement
 from .schedule import NoiseSchedule
 from .shapes import Latent, Levels, Mask
 from .train import Surrogate, published_latent
@@ -94,18 +89,14 @@ class TowardsTarget(Refinement):
         config: RefineConfig,
         *,
         target: Latent,
-        away: bool = False,
-        decoy: Denoiser | None = None,
         mask: Mask | None = None,
     ) -> None:
-        """Prepare a picture as `Refinement` does.
+        """Prepare a picture as `Refinement` does; of the surrogate only the autoencoder counts.
 
         Args:
-            surrogate, original, protected, config, mask: as for `Refinement`; there are no purifiers.
+            surrogate, original, protected, config, mask: as for `Refinement`; there are no draws, no weighting, no
+                contrast and no purifiers.
             target: what the encoder shall see, (1, c, h, w).
-            away: whether to go away from what the surrogate's adversary has learnt, too, as `Refinement` does. Without
-                it and without a decoy of the surrogate the autoencoder alone counts.
-            decoy: the denoiser under a prompt that describes who is in the target, which the model shall expect.
 
         Raises:
             MismatchError: the target is of another size than the picture's latent at the working size.
@@ -120,8 +111,6 @@ class TowardsTarget(Refinement):
                 "the same picture at its working size."
             )
         self._z, self._way = start, target.to(start) - start
-        away_from = [(1, self._surrogate.adversary)] if away else []
-        self._prompts = [*away_from, *([] if decoy is None else [(-1, decoy)])]
         if self._way.norm() < _SAME * start.norm():
             raise BadValueError(
                 "The target is the picture itself, so there is nowhere to go: connect an edit that shows somebody "
@@ -131,12 +120,9 @@ class TowardsTarget(Refinement):
     def _slope(self, change: Tensor) -> tuple[Tensor, Tensor]:
         z = self._published(change)
         gone = z.detach() - self._z
-        slope = OVERSHOOT * self._way - gone
-        if self._prompts:
-            slope = _unit(slope) + sum(sign * _unit(self._contrasted(each, z)[1]) for sign, each in self._prompts)
         share = (gone * self._way).sum() / self._way.square().sum()
-        return share, torch.autograd.grad(z, change, slope)[0]
+        return share, torch.autograd.grad(z, change, self._wanted(z, gone))[0]
 
-
-def _unit(slope: Latent) -> Latent:
-    return slope / slope.norm().clamp(min=TINY)
+    def _wanted(self, z: Latent, gone: Latent) -> Latent:
+        """Return where the latent shall go from here."""
+        return OVERSHOOT * self._way - gone

@@ -49,7 +49,7 @@ class ChooseDecoy(io.ComfyNode):
                 io.Conditioning.Output(
                     "conditioning",
                     display_name="conditioning",
-                    tooltip="Who was taken: for Few-step Denoise, and for Refine in Pixels as target_conditioning.",
+                    tooltip="Who was taken, for Few-step Denoise without a record.",
                 ),
                 io.String.Output("decoy", display_name="decoy", tooltip="The description that was taken."),
             ],
@@ -66,7 +66,7 @@ class ChooseDecoy(io.ComfyNode):
         """Return who was taken, as a condition and in words."""
         if not record:
             raise BadValueError("Choose a Decoy needs a picture, but the list of records is empty.")
-        return _chosen(model[0], clip[0], record, decoys[0])
+        return _chosen(model[0], clip[0], record, "\n".join(decoys))
 
 
 def _chosen(model: Any, clip: Any, records: Sequence[HostRecord], decoys: str) -> io.NodeOutput:  # noqa: ANN401

@@ -56,7 +56,7 @@ def _about_pixels(refined: RefinedWith | None) -> Settings:
         "pixels: seed": config.seed,
         "pixels: purifiers": refined.purifiers,
         "pixels: mask": "spared a part" if refined.masked else "none",
-        "pixels: target": refined.towards,
+        "pixels: target": "another picture" if refined.targeted else "none",
     }
 
 

@@ -64,8 +64,7 @@ class RefinePixels(io.ComfyNode):
                 io.Conditioning.Input(
                     "conditioning",
                     optional=True,
-                    tooltip="The personalization prompt, from Textual Inversion: away from it. Not needed with a "
-                    "target.",
+                    tooltip="The personalization prompt, from Textual Inversion. Not needed with a target.",
                 ),
                 io.Image.Input("image", tooltip="The picture after the shift, from Fit to Budget."),
                 budget_input(
@@ -77,8 +76,8 @@ class RefinePixels(io.ComfyNode):
                     default=RefineConfig.refine_steps,
                     min=0,
                     max=10000,
-                    tooltip="Gradient steps, each two evaluations of the model, with a contrast four: 20 to 100 is "
-                    "usual. 0 = the picture stays as it is.",
+                    tooltip="Gradient steps, each two evaluations of the model, with a contrast four, towards a target "
+                    "none: 20 to 100 is usual. 0 = the picture stays as it is.",
                 ),
                 seed_input(),
                 io.Float.Input(
@@ -117,7 +116,9 @@ class RefinePixels(io.ComfyNode):
                     "Nothing connected = the image itself: no shift, pixels alone.",
                 ),
                 PurifiersSocket.Input(
-                    "purifiers", optional=True, tooltip="What a thief may do first, from Purifiers for Training."
+                    "purifiers",
+                    optional=True,
+                    tooltip="What a thief may do first, from Purifiers for Training. Not with a target.",
                 ),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
@@ -132,14 +133,9 @@ class RefinePixels(io.ComfyNode):
                     "target",
                     optional=True,
                     tooltip="What a thief shall learn in your subject's place: the same picture with somebody else in "
-                    "it, from Few-step Denoise under a decoy. Needs no personalization prompt. "
+                    "it, from Few-step Denoise under a decoy. Needs no personalization prompt, and a step then takes "
+                    "the VAE alone. "
                     "Nothing connected = away from your subject, towards nobody in particular.",
-                ),
-                io.Conditioning.Input(
-                    "target_conditioning",
-                    optional=True,
-                    tooltip="Who is in the target, from Choose a Decoy: the model, too, shall expect them. "
-                    "Nothing connected = the VAE alone sees the target; much faster, and a LoRA minds it less.",
                 ),
             ],
             outputs=[
@@ -166,7 +162,6 @@ class RefinePixels(io.ComfyNode):
         mask: Tensor | None = None,
         walk_conditioning: list[Any] | None = None,
         target: dict[str, Any] | None = None,
-        target_conditioning: list[Any] | None = None,
     ) -> io.NodeOutput:
         """Refine each picture of a batch; return them and how it was done."""
         if conditioning is None and target is None:
@@ -174,23 +169,17 @@ class RefinePixels(io.ComfyNode):
                 "Refine in Pixels needs what a thief shall not learn or what instead, but neither came: connect "
                 "Textual Inversion as conditioning, or a target, as the template protect_with_decoy has it."
             )
-        if target is None and target_conditioning is not None:
-            raise BadValueError(
-                "The target_conditioning says who is in the target, but no target came: connect Few-step "
-                "Denoise under that condition as target."
-            )
         if purifiers and target is not None:
             raise BadValueError(
                 "Towards a target Refine in Pixels works against no purifiers, but both came: disconnect one of them."
             )
-        asks = conditioning is not None or target_conditioning is not None  # or else the VAE alone counts
         config = RefineConfig(
             budget_levels=budget,
             visibility=visibility,
             flat=flat_areas,
             refine_steps=steps,
             seed=seed,
-            contrast=contrast if asks else 0.0,
+            contrast=contrast if target is None else 0.0,
         )
         alone = original is None
         original = image if alone else original
@@ -205,18 +194,13 @@ class RefinePixels(io.ComfyNode):
         teller.begin(model, vae, shape)
         with training_session(model, vae, shape) as (session, coder):
             never_asked = HostDenoiser(session, [])
-            adversary = never_asked if conditioning is None else session.bind(normal(conditioning))
-            decoy = None if target_conditioning is None else session.bind(normal(target_conditioning))
+            adversary = session.bind(normal(conditioning)) if target is None else never_asked
             walks = bool(purifiers or config.contrast)  # some purifiers diffuse
             walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
             surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
             chosen = to_train_against(purifiers, surrogate)  # which diffuse with the models' own schedule
             goals = None if target is None else _one_each(session, model, target, len(stays))
-            kind = Refinement if goals is None else TowardsTarget
-            also = {"away": conditioning is not None, "decoy": decoy}
-            options: dict[str, Any] = {"purifiers": chosen} if goals is None else also
-            asked = [*([] if conditioning is None else [adversary]), *([] if decoy is None else [decoy])]
-            evaluated = [each for one in asked for each in (one, *([walker] if config.contrast else []))]
+            evaluated = [*([adversary] if goals is None else []), *([walker] if config.contrast else [])]
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
             first = originals[0].to(session.device)
@@ -228,24 +212,17 @@ class RefinePixels(io.ComfyNode):
                     continue
                 pictures = one.to(session.device), after.to(session.device)
                 here = None if own is None else own.to(session.device)
-                goal: dict[str, Any] = {} if goals is None else {"target": goals[number]}
-                refinement = kind(surrogate, *pictures, config, mask=here, **options, **goal)
+                refinement = (
+                    Refinement(surrogate, *pictures, config, mask=here, purifiers=chosen)
+                    if goals is None
+                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], mask=here)
+                )
                 refined.append(_refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
-        done_with = RefinedWith(
-            taken, name_all(purifiers), mask is not None, _towards(target, conditioning, target_conditioning)
-        )
+        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, target is not None)
         said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
-
-
-def _towards(target: Any, conditioning: Any, target_conditioning: Any) -> str:  # noqa: ANN401
-    """Return what a thief was led to, in words."""
-    if target is None:
-        return "none"
-    more = {"its description": target_conditioning, "away from the personalization prompt": conditioning}
-    return ", ".join(["another picture", *(words for words, given in more.items() if given is not None)])
 
 
 def _one_each(session: HostSession, model: Any, target: dict[str, Any], count: int) -> list[Latent]:  # noqa: ANN401

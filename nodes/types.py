@@ -104,13 +104,13 @@ class RefinedWith:
         config: budget, steps and the rest.
         purifiers: what was refined against, in words.
         masked: whether a mask spared a part.
-        towards: the target, in words.
+        targeted: whether towards a target.
     """
 
     config: RefineConfig
     purifiers: str
     masked: bool
-    towards: str
+    targeted: bool
 
 
 @dataclass(frozen=True)

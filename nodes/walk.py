@@ -173,7 +173,8 @@ class FewStepDenoise(io.ComfyNode):
                 RecordSocket.Input(
                     "record",
                     optional=True,
-                    tooltip="From Invert to z_T. Makes the way back exact; without it the few steps miss the picture.",
+                    tooltip="From Invert to z_T. Makes the way back exact; without it the few steps miss the picture. "
+                    "Leave it out to paint somebody else.",
                 ),
                 io.Conditioning.Input(
                     "conditioning",

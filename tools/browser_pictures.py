@@ -23,6 +23,7 @@ KEPT: dict[str, tuple[float, float, float, float] | None] = {  # the part to sho
     "result_stress_test": None,
     "result_train_rho_on_folder": None,
     "result_protect_with_trained_rho": None,
+    "result_protect_with_decoy": None,
     "result_protect_folder": None,
     "library": (0, 0, 1, 0.75),
     "blueprint_connected": None,

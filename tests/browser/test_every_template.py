@@ -31,7 +31,9 @@ def template(few, words, pictures=()):
 TEMPLATES = {  # in the order that a user needs: what the first one saves is the second one's input
     "train_rho_on_folder": template({}, [("LDU_SaveRho", "ldu/my_rho")], {"LDU_TrainRho", "LossGraphNode"}),
     "protect_with_trained_rho": template({}, [("LDU_LoadRho", "my_rho.safetensors"), COMPARED, JUDGED], SAVED),
-    "protect_with_decoy": template({}, [("LDU_ChooseDecoy", "A thief shall learn"), COMPARED], SAVED),
+    "protect_with_decoy": template(
+        {}, [("LDU_ChooseDecoy", "A thief shall learn"), COMPARED], {"PreviewImage", *SAVED}
+    ),
     "protect": template({}, [COMPARED, JUDGED], {"LDU_TrainRho", "LossGraphNode", *SAVED}),
     "protect_as_published": template({}, [COMPARED, JUDGED], {"LDU_TrainRho", "LossGraphNode", *SAVED}),
     "protect_folder": template(

@@ -57,7 +57,7 @@ def test_the_farthest_of_the_described_is_taken_for_all_pictures(host, choose, p
     for prompt in ("someone with a beard", "a girl with red hair"):
         alone = choose(model, clip, walks[0][1], decoys=prompt).args[0]
         ends = [painted(model, z_T, alone) - record.samples for z_T, record in walks]
-        ways[prompt] = sum(end.square().mean() for end in ends)
+        ways[prompt] = sum(end.square().mean().item() for end in ends)
         if prompt == decoy:
             assert torch.equal(alone[0][0], condition[0][0])
     assert decoy == max(ways, key=ways.get)
@@ -86,4 +86,4 @@ def test_the_workflow_leads_the_sample_portrait_to_somebody_else(host):
     gone = saved(host, "seen") - saved(host, "working")
     assert (gone * way).sum() > 0.1 * (way * way).sum(), "a model sees some of somebody else"
     assert "A thief shall learn: a photo of a person with" in outputs[chosen]["text"][0]
-    assert json.loads(outputs[refined]["ldu"][0])["nfe"]["refine"] >= 20 * 2 * 2
+    assert json.loads(outputs[refined]["ldu"][0])["nfe"] == {"refine": 0}

@@ -184,7 +184,6 @@ MODELS = [
     Case("Refine in Pixels", "neither a condition nor a target", "neither came", refine(conditioning=None)),
     Case("Refine in Pixels", "two targets for one picture", "2 came for 1", refine(target=lambda: latents(batch=2))),
     Case("Refine in Pixels", "a target and purifiers", "no purifiers", refine(target=latents, purifiers=["jpeg 75"])),
-    Case("Refine in Pixels", "who is in a target, and no target", "no target", refine(target_conditioning=condition)),
     Case("Refine in Pixels", "the picture itself as target", "nowhere to go", refine(target=encoded, original=None)),
     Case("Refine in Pixels", "a target of another size", "working size", refine(target=latents, original=None)),
     Case("Refine in Pixels", "two sizes", "one size", refine(image=picture(64, 64))),
