@@ -49,7 +49,7 @@ FOLDER_NODES = ("LDU_LoadPictureFolder", "LDU_ProtectFolder")
 SAVER = "LDU_SaveProtected"
 MEASURED = ("LDU_Compare", "LDU_MeasureLoss")
 PRIMITIVE_VALUE = "value"
-TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion", "LDU_ChooseDecoy")  # take all pictures of a subject at once
+TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion")  # learn from all pictures of a subject at once
 
 
 def load_workflow(name: str) -> Graph:
