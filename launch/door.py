@@ -84,6 +84,8 @@ def _protect(options: argparse.Namespace) -> int:
 def _protect_folder(options: argparse.Namespace) -> int:
     if len(options.images) > 1:
         raise LaunchError("Give one folder, or several pictures, but not both.")
+    if options.decoy:
+        raise LaunchError("--decoy takes pictures of one person, but a folder came: give its pictures.")
     job = plan_folder(options.images[0], options.out)
     inputs = [job.source / name for name in pictures_of(job)]
     _require_room(options, [], inputs)
@@ -120,7 +122,7 @@ def _require_room(options: argparse.Namespace, targets: list[Path], inputs: list
 
 
 def _order(options: argparse.Namespace) -> ProtectOrder:
-    return ProtectOrder(rho=options.rho, wishes=protect_wishes(options), **_of_any_order(options))
+    return ProtectOrder(rho=options.rho, decoy=options.decoy, wishes=protect_wishes(options), **_of_any_order(options))
 
 
 def _of_any_order(options: argparse.Namespace) -> dict[str, Any]:

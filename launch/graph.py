@@ -49,7 +49,7 @@ FOLDER_NODES = ("LDU_LoadPictureFolder", "LDU_ProtectFolder")
 SAVER = "LDU_SaveProtected"
 MEASURED = ("LDU_Compare", "LDU_MeasureLoss")
 PRIMITIVE_VALUE = "value"
-TRAINERS = ("LDU_TrainRho", "LDU_TextualInversion")  # learn from all pictures of a subject at once
+OF_SUBJECT = ("LDU_TrainRho", "LDU_TextualInversion", "LDU_ChooseDecoy")  # take all pictures of a subject at once
 
 
 def load_workflow(name: str) -> Graph:
@@ -132,16 +132,16 @@ def judge_the_file(graph: Graph) -> Graph:
     changed = copy.deepcopy(graph)
     for number, saver in changed.items():
         if saver["class_type"] == SAVER:
-            fitter = saver["inputs"]["image"]
-            saver["inputs"]["original"] = changed[fitter[0]]["inputs"]["original"]
+            made = saver["inputs"]["image"]
             for node in (node for class_type in MEASURED for node in nodes_of(changed, class_type)):
-                if node["inputs"]["protected"] == fitter:
+                if node["inputs"]["protected"] == made:
                     node["inputs"]["protected"] = [number, 1]
     return changed
 
 
 def with_pictures(graph: Graph, names: list[str]) -> Graph:
-    """Return the graph for pictures of one subject: what belongs to a picture is repeated, the trainers get them all.
+    """Return the graph for pictures of one subject: what belongs to a picture is repeated, what is of the
+    subject gets them all.
 
     Args:
         graph: The workflow, which has one picture.
@@ -207,7 +207,7 @@ def _follow(graph: Graph, inputs: dict[str, Any], names: list[str]) -> tuple[dic
 
 
 def _belongs_to_picture(graph: Graph) -> list[str]:
-    """Return the loader of the picture and all that follows from it without going through a trainer."""
+    """Return the loader of the picture and all that follows from it but for what is of the subject."""
     own: set[str] = set()
     grown = {node for node, content in graph.items() if content["class_type"] == PICTURE_LOADER}
     while grown != own:
@@ -215,18 +215,18 @@ def _belongs_to_picture(graph: Graph) -> list[str]:
         grown = own | {
             node
             for node, content in graph.items()
-            if content["class_type"] not in TRAINERS
+            if content["class_type"] not in OF_SUBJECT
             and any(links_to(value, own) for value in content["inputs"].values())
         }
     return [node for node in graph if node in own]
 
 
 def _with_lists(whole: Graph, own: list[str], count: int) -> Graph:
-    """Let each trainer take a list of what it took of one picture."""
+    """Let each node of the subject take a list of what it took of one picture."""
     lists: Graph = {}
     for content in whole.values():
         for key, value in content["inputs"].items():
-            if content["class_type"] in TRAINERS and links_to(value, own):
+            if content["class_type"] in OF_SUBJECT and links_to(value, own):
                 node, slot = value
                 gathered = {f"inputs.input{number}": [_id(node, number), slot] for number in range(count)}
                 lists[f"all_{node}_{slot}"] = {"class_type": "CreateList", "inputs": gathered}

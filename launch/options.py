@@ -34,13 +34,16 @@ def protect_wishes(options: argparse.Namespace) -> Wishes:
     """Return what was asked of the workflow; what was not keeps the workflow's own value.
 
     Raises:
-        LaunchError: A quality was asked of a format that has none.
+        LaunchError: A quality was asked of a format that has none, or of a decoy what it does not do.
     """
     if options.quality and options.format in (None, "png"):
         raise LaunchError("--quality is of jpeg and webp, and a png has none: add --format, or leave it out.")
+    if options.decoy and (options.rho or options.subject not in (None, "person")):
+        idle = "--rho" if options.rho else f"--subject {options.subject}"
+        raise LaunchError(f"{idle} has no effect with --decoy, which leads from one person to another: leave one out.")
     method = ("budget", "strength", "k", "depth", "train_steps", "refine_steps", "seed")
     wishes = _given(options, *method, "format", "quality")
-    if options.subject:
+    if options.subject and not options.decoy:
         wishes |= {} if options.rho else _words_of(options.subject)
         wishes["judges_word"] = SUBJECTS[options.subject]
     if options.prompt:
@@ -111,6 +114,9 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--subject", choices=list(SUBJECTS), help="what the pictures show (person)")
     method.add_argument("--prompt", type=_prompt, help=f'contains {TOKEN} once (default "a photo of {TOKEN} SUBJECT")')
     method.add_argument("--seed", type=whole_number)
+    method.add_argument(
+        "--decoy", action="store_true", help="people: move pixels to where a model sees somebody else; trains nothing"
+    )
     models = _add_models(parser)
     models.add_argument("--rho", type=Path, metavar=WEIGHTS, help="a trained rho: the shift, no training")
     _add_host(parser)

@@ -62,9 +62,18 @@ class ProtectOrder(Order):
 
     Attributes:
         rho: A trained rho, which saves the training.
+        decoy: Whether to lead thieves to somebody else by what the encoder sees, with no training.
     """
 
     rho: Path | None = None
+    decoy: bool = False
+
+    @property
+    def workflow(self) -> str:
+        """Return the name of the workflow that does it."""
+        if self.decoy:
+            return "protect_with_decoy"
+        return "protect_with_trained_rho" if self.rho else "protect"
 
 
 def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Report, list[str]]]:
@@ -94,7 +103,7 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Repo
 
 def prepare_graph(jobs: list[Job], order: ProtectOrder, base: Path) -> Graph:
     """Put copies of the pictures and links to the models into the base directory, and fill the workflow with them."""
-    graph = load_workflow("protect_with_trained_rho" if order.rho else "protect")
+    graph = load_workflow(order.workflow)
     names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
     wishes = dict(order.wishes)
     if order.rho:

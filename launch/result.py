@@ -49,6 +49,7 @@ SET_IN_GRAPH = {
 DEMO = "demo model only"
 UNCHANGED = "nothing: the picture is unchanged"
 NOT_SHOWN = "no effect beyond random noise of the same strength was shown"
+NOT_JUDGED = "how well was not measured"
 NOT_KEPT = "the file's format changed the values again, and the bound of the budget does not hold for it"
 
 
@@ -78,7 +79,10 @@ def _protects_against(checkpoint: Path | None, found: Report) -> str:
         return DEMO
     if found["max_abs_levels"] == 0:
         return UNCHANGED
-    seen = NOT_SHOWN if nothing_gained(found) else "others were not tried"
+    if found.get("loss_after") is None:
+        seen = NOT_JUDGED
+    else:
+        seen = NOT_SHOWN if nothing_gained(found) else "others were not tried"
     return f"personalization of {checkpoint.name}; {seen}"
 
 

@@ -87,8 +87,8 @@ def _chosen(model: Any, clip: Any, records: Sequence[HostRecord], decoys: str) -
         ]
         number, _ = farthest_edits([record.record for record in records], bound, session.schedule)
         numbers = {"nfe": {"protect": session.evaluations}}
-    said = report(numbers, f"A thief shall learn: {prompts[number]}")
-    return io.NodeOutput(conditions[number], prompts[number], ui=said)
+    said = f"A thief shall learn: {prompts[number]}"
+    return io.NodeOutput(conditions[number], prompts[number], ui=report(numbers, said, [said]))
 
 
 NODES = [ChooseDecoy]

@@ -106,6 +106,17 @@ class TestCommandLine:
     def test_what_is_not_asked_for_keeps_the_workflows_value(self):
         assert self.wishes() == {}
 
+    def test_a_decoy_stands_for_a_person_and_is_not_trained(self):
+        assert self.wishes("--decoy", "--subject", "person", "--refine-steps", "9") == {"refine_steps": 9}
+        for idle in (("--subject", "art"), ("--rho", "rho.safetensors")):
+            with pytest.raises(LaunchError, match=f"^{idle[0]}.* has no effect with --decoy"):
+                self.wishes("--decoy", *idle)
+
+    def test_a_decoy_for_a_folder_is_refused_in_one_sentence(self, tmp_path, capsys):
+        make_file(tmp_path / "me.png")
+        assert door.main(["protect", str(tmp_path), "--decoy"]) == 1
+        assert capsys.readouterr().err.startswith("--decoy takes pictures of one person, but a folder came: ")
+
     @pytest.mark.parametrize("form", [(), ("--format", "png")])
     def test_a_quality_is_refused_where_the_format_has_none(self, form):
         with pytest.raises(LaunchError, match=r"^--quality is of jpeg and webp, and a png has none"):

@@ -98,6 +98,34 @@ class TestCheckpoint:
         assert self.learning(filled) == protect.OF_CHECKPOINTS | nothing
 
 
+class TestDecoy:
+    def filled(self, folder, names=("a.png", "b.png"), **wishes):
+        (folder / "base" / "input").mkdir(parents=True)
+        jobs = [files.Job(make_file(folder / name), folder / "out" / name) for name in names]
+        return protect.prepare_graph(jobs, protect.ProtectOrder(decoy=True, wishes=wishes), folder / "base")
+
+    def test_pictures_of_one_person_get_one_decoy_and_a_target_each(self, tmp_path):
+        filled = self.filled(tmp_path)
+        (decoy,) = graph.numbers_of(filled, "LDU_ChooseDecoy")
+        records = graph.numbers_of(filled, "LDU_InvertToZT")
+        gathered = filled[filled[decoy]["inputs"]["record"][0]]
+        assert gathered["inputs"] == {f"inputs.input{n}": [number, 1] for n, number in enumerate(records)}
+        walks = graph.numbers_of(filled, "LDU_FewStepDenoise")
+        assert [filled[walk]["inputs"]["conditioning"] for walk in walks] == [[decoy, 0]] * 2
+        refining = graph.nodes_of(filled, "LDU_RefinePixels")
+        assert [node["inputs"]["target"] for node in refining] == [[walk, 0] for walk in walks]
+
+    def test_a_lossy_file_is_compared_as_it_is_saved(self, tmp_path):
+        filled = self.filled(tmp_path, names=["a.png"], format="webp")
+        (saver,) = graph.numbers_of(filled, "LDU_SaveProtected")
+        (compared,) = graph.nodes_of(filled, "LDU_Compare")
+        assert compared["inputs"]["protected"] == [saver, 1]
+
+    def test_what_it_does_not_do_is_refused(self, tmp_path):
+        with pytest.raises(LaunchError, match=r"^--train-steps has no effect in this workflow"):
+            self.filled(tmp_path, train_steps=5)
+
+
 @pytest.mark.parametrize("workflow", sorted(path.stem for path in graph.WORKFLOWS.glob("*.json")))
 def test_nothing_is_drawn_that_nobody_sees(workflow):
     loaded = graph.load_workflow(workflow)
@@ -223,6 +251,8 @@ class TestResult:
         assert "pixel for pixel" in result.in_words(self.report() | {"psnr_db": None})
         mine = Path("sd15.safetensors")
         assert self.report(mine)["protects_against"] == "personalization of sd15.safetensors; others were not tried"
+        unasked = self.report(mine, loss_after=None)["protects_against"]
+        assert unasked == "personalization of sd15.safetensors; how well was not measured"
         same = self.report(mine, max_abs_levels=0, loss_gain_over_random=[0.0, 0.0])
         assert same["protects_against"] == "nothing: the picture is unchanged"
 

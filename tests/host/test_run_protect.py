@@ -220,6 +220,19 @@ def test_a_photo_is_protected_and_nothing_else_is_left_on_disk(desk):
 
 
 @needs_workflow
+def test_a_photo_is_led_towards_somebody_else(desk):
+    photos = desk.folder / "photos"
+    run = desk.start_run("--decoy", "--refine-steps", "2", "--json", str(photos / "me.json"))
+    told, complaints = run.communicate()
+    assert run.returncode == 0, complaints
+    assert "\nA thief shall learn: a photo of a person with " in told
+    report = json.loads((photos / "me.json").read_text())
+    assert (report["k_steps"], report["refine_steps"], report["train_steps"]) == (8, 2, None)
+    assert 0 < report["max_abs_levels"] <= report["budget_levels"] == 10
+    assert (photos / "me_protected.png").is_file()
+
+
+@needs_workflow
 def test_a_folder_is_protected_picture_by_picture_and_a_second_run_makes_only_what_is_missing(desk):
     photos, made = desk.folder / "photos", desk.folder / "photos_protected"
     (photos / "sub").mkdir()
