@@ -15,7 +15,7 @@ from ..ldu.checkpoint import RhoCard
 from ..ldu.flatness import hint
 from ..ldu.shapes import Levels, Mask
 from ..ldu.train import TrainConfig
-from .host import few_step_kind, is_a_part, say_on_node, training_memory
+from .host import few_step_kind, is_a_part, say_on_node
 from .types import ModelTag
 from .wording import of_each
 
@@ -38,9 +38,9 @@ class Teller:
         self.text = self.memory = ""
         self.remarks: list[str] = []
 
-    def begin(self, model: Any, vae: Any, shape: Sequence[int], extra: Sequence[Any] = ()) -> None:  # noqa: ANN401
-        """Show what memory a training wants for a latent batch of this shape and further modules, and what is free."""
-        self.memory = say_memory(*training_memory(model, vae, shape, extra))
+    def begin(self, wanted: float, free: float) -> None:
+        """Show how many bytes the work wants in all, and how many are free for it."""
+        self.memory = say_memory(wanted, free)
         self.say(self.text)
 
     def say(self, text: str) -> None:

@@ -13,7 +13,7 @@ from ..ldu.checkpoint import write_safetensors
 from ..ldu.errors import BadValueError, MismatchError
 from ..ldu.shapes import Levels
 from .estimate import KEEPS_NOTHING, Pace, Teller
-from .host import differentiable_clip, latent_shape, training_resolution, training_session
+from .host import differentiable_clip, latent_shape, training_memory, training_resolution, training_session
 from .images import split_pictures
 from .inputs import seed_input
 from .loss_map import loss_map
@@ -140,7 +140,7 @@ class TextualInversion(io.ComfyNode):
         side = training_resolution(model[0])
         text, shape = differentiable_clip(clip[0]), latent_shape(model[0], side, side, config.draws)
         teller = Teller()
-        teller.begin(model[0], vae[0], shape, [text.patcher])
+        teller.begin(*training_memory(model[0], vae[0], shape, [text.patcher]))
         with training_session(model[0], vae[0], shape, clip=text) as (session, coder):
             encoder = TokenEncoder(text, prompt[0], initial_word[0], placeholder[0])
             latents = [encode_views(coder, pictures, side, session.device) for pictures in subjects.values()]

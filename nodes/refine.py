@@ -22,10 +22,13 @@ from .host import (
     HostDenoiser,
     HostSession,
     default_conditioning,
+    encoding_memory,
+    encoding_session,
     latent_shape,
     normal,
     preview,
     progress_bar,
+    training_memory,
     training_resolution,
     training_session,
 )
@@ -191,8 +194,9 @@ class RefinePixels(io.ComfyNode):
         # a strength of 0 asks for the picture as it is
         stays = [not alone and torch.equal(*pair) for pair in zip(originals, shifted, strict=True)]
         teller = Teller()
-        teller.begin(model, vae, shape)
-        with training_session(model, vae, shape) as (session, coder):
+        models = model, vae, shape
+        teller.begin(*(training_memory(*models) if target is None else encoding_memory(*models)))
+        with training_session(*models) if target is None else encoding_session(*models) as (session, coder):
             never_asked = HostDenoiser(session, [])
             adversary = session.bind(normal(conditioning)) if target is None else never_asked
             walks = bool(purifiers or config.contrast)  # some purifiers diffuse

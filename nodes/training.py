@@ -24,6 +24,7 @@ from .host import (
     latent_shape,
     normal,
     tag_model,
+    training_memory,
     training_resolution,
     training_session,
     under_manager,
@@ -187,7 +188,7 @@ def _train(
     if given is not None:
         teller.remarks += say_other_training(given.card, tag, config, prompt)
     text = [] if clip is None else [clip.patcher]
-    teller.begin(model, one["vae"], shape, [*text, patcher])
+    teller.begin(*training_memory(model, one["vae"], shape, [*text, patcher]))
     with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):
         condition = _personalization(one, clip, session, coder, pictures, side, config.seed, teller)
         ti_spent = session.evaluations

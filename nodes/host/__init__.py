@@ -24,7 +24,15 @@ from .progress import (
     say_on_node,
     stop_if_asked,
 )
-from .session import HostDenoiser, HostSession, sampling_session, training_memory, training_session
+from .session import (
+    HostDenoiser,
+    HostSession,
+    encoding_memory,
+    encoding_session,
+    sampling_session,
+    training_memory,
+    training_session,
+)
 from .vae import HostAutoencoder, require_vae
 
 __all__ = [
@@ -36,6 +44,8 @@ __all__ = [
     "as_a_part",
     "default_conditioning",
     "differentiable_clip",
+    "encoding_memory",
+    "encoding_session",
     "few_step_kind",
     "file_name",
     "fingerprint",

@@ -114,6 +114,12 @@ def training_memory(model: Any, vae: Any, shape: Sequence[int], extra: Sequence[
     return wanted, mm.get_free_memory(model.load_device) + loaded
 
 
+def encoding_memory(model: Any, vae: Any, shape: Sequence[int]) -> tuple[float, float]:  # noqa: ANN401
+    """Return the bytes that steps through the VAE alone want in all, and how many are free as for a training."""
+    _, free = training_memory(model, vae, shape)
+    return training_room(vae, shape) + vae.patcher.model_size(), free
+
+
 @contextmanager
 def training_session(
     model: Any,  # noqa: ANN401
@@ -136,19 +142,13 @@ def training_session(
         extra: patchers of further modules to load beside them, such as rho.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        require_vae(vae, model)
-        patcher, vae_patcher = differentiable(model), differentiable(vae.patcher)
-        vae_patcher.model.to(vae.vae_dtype)  # a VAE loaded anew keeps its file's precision
+        vae_patcher, patcher = _differentiable_vae(vae, model), differentiable(model)
         compute_in_wide_range(patcher)
         options = comfy.model_patcher.create_model_options_clone(patcher.model_options)
         comfy.sampler_helpers.prepare_model_patcher(patcher, {}, options)
         options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention_with_backward
         text = [] if clip is None else [clip.patcher]  # made by `differentiable_clip`
-        room = working_memory(model, vae, shape)
-        mm.load_models_gpu([patcher, vae_patcher, *text, *extra], memory_required=room, force_full_load=True)
-        for part in (patcher, vae_patcher, *text):
-            require_full_load(part)
-            make_normal(part.model)
+        _load([patcher, vae_patcher, *text], working_memory(model, vae, shape), extra)
         was_training, mm.in_training = mm.in_training, True
         patcher.pre_run()
         try:
@@ -158,6 +158,34 @@ def training_session(
             mm.in_training = was_training
             patcher.cleanup()
             patcher.restore_hook_patches()
+
+
+@contextmanager
+def encoding_session(model: Any, vae: Any, shape: Sequence[int]) -> Iterator[tuple[HostSession, HostAutoencoder]]:  # noqa: ANN401
+    """Load the VAE alone and open it for gradients through its frozen weights, as `training_session` does.
+
+    The MODEL stays where it is: it tells its latent scale and its noise levels, and is not to be evaluated.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        vae_patcher = _differentiable_vae(vae, model)
+        _load([vae_patcher], training_room(vae, shape))
+        session = HostSession(model, {})
+        yield session, HostAutoencoder(vae, vae_patcher.model, session.inner, session.device)
+
+
+def _differentiable_vae(vae: Any, model: Any) -> Any:  # noqa: ANN401
+    require_vae(vae, model)
+    patcher = differentiable(vae.patcher)
+    patcher.model.to(vae.vae_dtype)  # a VAE loaded anew keeps its file's precision
+    return patcher
+
+
+def _load(frozen: Sequence[Any], room: float, extra: Sequence[Any] = ()) -> None:
+    """Load the modules of patchers fully, the frozen ones with weights that autograd can save."""
+    mm.load_models_gpu([*frozen, *extra], memory_required=room, force_full_load=True)
+    for part in frozen:
+        require_full_load(part)
+        make_normal(part.model)
 
 
 def _attention_with_backward(_func: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 import json
 
+import comfy.model_management as mm
 import pytest
 import torch
 
@@ -122,6 +123,21 @@ def test_towards_a_target_steps_take_the_encoder_alone_and_end_nearer_to_it(host
     assert found.args[1].targeted
     again = refine(parts[family], None, original, target=target, steps=8, visibility=0.5)
     assert torch.equal(again.args[0], found.args[0]), "the personalization prompt has no say"
+
+
+def test_towards_a_target_the_vae_alone_is_loaded(parts, refine, monkeypatch):
+    (model, vae, _), image, loaded = parts["sd1"], picture(), []
+    load = mm.load_models_gpu
+
+    def seen(patchers, *rest, **options):
+        loaded.extend(patcher.model for patcher in patchers)
+        return load(patchers, *rest, **options)
+
+    monkeypatch.setattr(mm, "load_models_gpu", seen)
+    refine((model, vae, None), None, image, target={"samples": torch.randn(1, 4, 8, 9)}, visibility=0.5)
+    assert loaded == [vae.first_stage_model]
+    refine(parts["sd1"], None, image)
+    assert loaded[1:] == [model.model, vae.first_stage_model]
 
 
 def test_each_picture_has_its_own_target(parts, refine):
