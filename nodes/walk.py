@@ -50,7 +50,9 @@ class InvertToZT(io.ComfyNode):
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Latent.Input("latent", tooltip="The encoded picture, from VAE Encode."),
                 io.Int.Input("k", default=2, min=1, max=64, tooltip=K_TOOLTIP),
-                io.Float.Input("depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
+                io.Float.Input(
+                    "depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=f"{DEPTH_TOOLTIP} For a decoy 0.6."
+                ),
                 io.Int.Input(
                     "refine",
                     default=0,
@@ -69,7 +71,9 @@ class InvertToZT(io.ComfyNode):
             ],
             outputs=[
                 io.Latent.Output("z_T", display_name="z_T", tooltip="For Apply ρ Shift, in unit variance."),
-                RecordSocket.Output("record", display_name="record", tooltip="The way back, for Few-step Denoise."),
+                RecordSocket.Output(
+                    "record", display_name="record", tooltip="The way back, for Few-step Denoise and Choose a Decoy."
+                ),
                 io.Noise.Output(
                     "noise", display_name="z_T as noise", tooltip="For a stock sampler with an empty latent."
                 ),
