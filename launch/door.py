@@ -86,7 +86,7 @@ def _protect_folder(options: argparse.Namespace) -> int:
         raise LaunchError("Give one folder, or several pictures, but not both.")
     if options.decoy:
         raise LaunchError("--decoy takes pictures of one person, but a folder came: give its pictures.")
-    job = plan_folder(options.images[0], options.out)
+    job = plan_folder(options.images[0], options.out, force=options.force)
     inputs = [job.source / name for name in pictures_of(job)]
     _require_room(options, [], inputs)
     report = protect_folder(job, _order(options), _host(options))

@@ -47,8 +47,13 @@ def plan(images: list[Path], out: str | None, *, force: bool, ending: str = ".pn
     return jobs
 
 
-def plan_folder(folder: Path, out: str | None) -> Job:
+def plan_folder(folder: Path, out: str | None, *, force: bool = False) -> Job:
     """Decide where the protected versions of a folder's pictures go: beside it, or where the user says.
+
+    Args:
+        folder: The originals.
+        out: A folder, as it was typed; None for one beside it.
+        force: Whether existing files may be replaced.
 
     Raises:
         LaunchError: They would lie among the originals, where a file is, or where nothing can be saved.
@@ -57,10 +62,16 @@ def plan_folder(folder: Path, out: str | None) -> Job:
     if out is None and not source.name:
         raise LaunchError(f"{source} is a whole drive: say with --out where the protected pictures are to go.")
     target = Path(out or source.with_name(source.name + MARK)).resolve()
-    if source.is_relative_to(target):
+    # A name in other letters, or a mount, can be the same folder.
+    if source.is_relative_to(target) or (target.exists() and any(map(target.samefile, (source, *source.parents)))):
         raise LaunchError(f"{target} holds the originals: choose another folder for what is saved.")
     if target.exists() and not target.is_dir():
         raise LaunchError(f"{target} is a file, but a folder's name is needed.")
+    if force and target.is_relative_to(source) and any(is_picture(path.name) for path in target.rglob("*")):
+        raise LaunchError(
+            f"{target} lies among the originals and holds pictures, which may be originals too: leave --force out, or "
+            "choose a folder outside of them."
+        )
     require_writable(target)
     return Job(source, target)
 
@@ -208,7 +219,7 @@ def _size_told(file: Path, header: dict[str, Any]) -> int:
     try:
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         data = int(max(ends, default=0))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise LaunchError(f"{file} is not a safetensors file: its header does not say where its data lie.") from error
     with file.open("rb") as stream:
         return LENGTH_BYTES + int.from_bytes(stream.read(LENGTH_BYTES), "little") + data

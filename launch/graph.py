@@ -48,6 +48,7 @@ PICTURE_LOADER = "LDU_LoadPicture"
 FOLDER_NODES = ("LDU_LoadPictureFolder", "LDU_ProtectFolder")
 SAVER = "LDU_SaveProtected"
 MEASURED = ("LDU_Compare", "LDU_MeasureLoss")
+IN_ONE_LIST = 10  # inputs that the host's Create List takes
 PRIMITIVE_VALUE = "value"
 OF_SUBJECT = ("LDU_TrainRho", "LDU_TextualInversion", "LDU_ChooseDecoy")  # take all pictures of a subject at once
 
@@ -228,10 +229,19 @@ def _with_lists(whole: Graph, own: list[str], count: int) -> Graph:
         for key, value in content["inputs"].items():
             if content["class_type"] in OF_SUBJECT and links_to(value, own):
                 node, slot = value
-                gathered = {f"inputs.input{number}": [_id(node, number), slot] for number in range(count)}
-                lists[f"all_{node}_{slot}"] = {"class_type": "CreateList", "inputs": gathered}
-                content["inputs"][key] = [f"all_{node}_{slot}", 0]
+                links = [[_id(node, number), slot] for number in range(count)]
+                content["inputs"][key] = _gather(links, f"all_{node}_{slot}", lists)
     return whole | lists
+
+
+def _gather(links: list[list[Any]], name: str, lists: Graph) -> list[Any]:
+    """Add to `lists` what makes one list of links, and return its output; a long one is made of shorter ones."""
+    if len(links) > IN_ONE_LIST:
+        parts = [links[start : start + IN_ONE_LIST] for start in range(0, len(links), IN_ONE_LIST)]
+        shorter = [_gather(part, f"{name}_{number}", lists) for number, part in enumerate(parts)]
+        return _gather(shorter, f"{name}_whole", lists)
+    lists[name] = {"class_type": "CreateList", "inputs": {f"inputs.input{n}": link for n, link in enumerate(links)}}
+    return [name, 0]
 
 
 def _relinked(value: Any, own: Collection[str], number: int) -> Any:  # noqa: ANN401

@@ -85,14 +85,16 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Repo
     started = time.monotonic()
     cpu = not probe(host) or order.cpu
     with private_folder() as base:
-        graph = prepare_graph(jobs, order, base)
+        names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
+        graph = prepare_graph(names, order, base)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = device_name(server)
             entry = run_with_progress(server, graph)
-        saved = saved_files(entry, graph, base / "output")
-        measured = measure(host, [(job.source, file) for job, file in zip(jobs, saved, strict=True)])
-        for job, file in zip(jobs, saved, strict=True):
-            deliver(file.read_bytes(), job.target, force=order.force)
+            saved = saved_files(entry, graph, base / "output")
+            for job, file in zip(jobs, saved, strict=True):
+                deliver(file.read_bytes(), job.target, force=order.force)
+        originals = [base / "input" / name for name in names]  # as they were when the run began
+        measured = measure(host, list(zip(originals, saved, strict=True)))
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
     reports = [
         compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
@@ -101,10 +103,9 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Repo
     return [(report, remarks_of(entry, graph, number)) for number, report in enumerate(reports)]
 
 
-def prepare_graph(jobs: list[Job], order: ProtectOrder, base: Path) -> Graph:
-    """Put copies of the pictures and links to the models into the base directory, and fill the workflow with them."""
+def prepare_graph(names: list[str], order: ProtectOrder, base: Path) -> Graph:
+    """Put links to the models into the base directory, and fill the workflow with them and pictures of its input."""
     graph = load_workflow(order.workflow)
-    names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
     wishes = dict(order.wishes)
     if order.rho:
         wishes = {**rho_settings(order.rho), **wishes, "rho": link_model(order.rho, base, "ldu")}

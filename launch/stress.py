@@ -130,11 +130,11 @@ def stress(order: StressOrder, host: Host) -> str:
         graph = prepare_graph(order, base)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             entry = run_with_progress(server, graph)
-        found = results(entry, graph, base / "output")
-        for name in found:
-            require_free(order.out / name, [*order.originals, *order.protected], force=order.force)
-        for name, file in found.items():
-            deliver(file.read_bytes(), order.out / name, force=order.force)
+            found = results(entry, graph, base / "output")
+            for name in found:
+                require_free(order.out / name, [*order.originals, *order.protected], force=order.force)
+            for name, file in found.items():
+                deliver(file.read_bytes(), order.out / name, force=order.force)
         return _said(entry, graph)
 
 

@@ -6,6 +6,7 @@ Alpha and an RGB colour profile travel beside the levels; everything else in the
 texts) is left behind. What had to be converted on the way is said in one sentence, `PictureInfo.note`.
 """
 
+import io
 import re
 import struct
 import zlib
@@ -50,6 +51,7 @@ _MODE_WORDS = {
     "I": "32-bit grey, cut at 65535,",
 }
 _SIXTEEN_BIT_LAYOUT = re.compile(r"\b(I|L|LA|RGB|RGBA|RGBX|CMYK);16")
+_FEW_BITS = re.compile(r"\bL;([24])\b")  # of grey
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +145,10 @@ def save_png(
         BadFileError: if the file exists already or cannot be written.
         BadImageError: if levels or alpha do not have that shape and type.
     """
-    image = to_pillow(levels, alpha)
-    with written_whole(Path(path), force=force) as unfinished, unfinished.open("xb") as file:
-        image.save(file, format="PNG", icc_profile=icc, pnginfo=_png_texts(text or {}))
+    encoded = io.BytesIO()  # whole before anything is on disk: a host that ends meanwhile leaves no part of it there
+    to_pillow(levels, alpha).save(encoded, format="PNG", icc_profile=icc, pnginfo=_png_texts(text or {}))
+    with written_whole(Path(path), force=force) as unfinished:
+        unfinished.write_bytes(encoded.getvalue())
 
 
 def _require_file(path: Path) -> None:
@@ -163,6 +166,11 @@ def _installed_formats() -> list[str]:
 
 
 def _decode(opened: Image.Image, name: str) -> Picture:
+    if opened.mode == "F":
+        raise BadFileError(
+            f"{name} is a floating-point picture, which does not say what is white; save it with 8 bits a channel."
+        )
+    _match_transparency(opened)  # before anything reads the pixels: they take their layout with them
     note = _note(opened)
     upright = ImageOps.exif_transpose(opened)
     rgb, alpha = _to_rgb(upright)
@@ -179,9 +187,17 @@ def _decode(opened: Image.Image, name: str) -> Picture:
     return Picture(torch.from_numpy(rgb), info)
 
 
+def _match_transparency(image: Image.Image) -> None:
+    """Give a PNG's transparent colour the depth that its pixels have once decoded; Pillow leaves it as in the file."""
+    transparent = image.info.get("transparency")
+    layout = str(getattr(image, "tile", ""))
+    if isinstance(transparent, int) and (bits := _FEW_BITS.search(layout)):
+        image.info["transparency"] = transparent * 255 // (2 ** int(bits[1]) - 1)
+    elif isinstance(transparent, tuple) and _SIXTEEN_BIT_LAYOUT.search(layout):
+        image.info["transparency"] = tuple(value >> 8 for value in transparent)
+
+
 def _to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    if image.mode == "F":
-        raise BadFileError("A floating-point picture does not say which value is white; save it with 8 bits a channel.")
     if image.mode.startswith("I"):
         return _deep_grey_to_rgb(image)
     if not image.has_transparency_data:

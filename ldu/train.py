@@ -251,6 +251,8 @@ class ShiftTraining:
         """Return a digest of all that the training starts from; more steps may be asked for later."""
         digest = hashlib.sha256(repr((self.rho.config, replace(self.config, train_steps=0))).encode())
         digest.update(f"{self.surrogate.walker.key} {self.surrogate.adversary.key}".encode())
+        schedule = self.surrogate.schedule  # which a MODEL can have of its own, beside its weights
+        digest.update(repr((schedule.prediction, schedule.sigmas, self.subjects[0].record.sigmas)).encode())
         named = [getattr(purifier, "__qualname__", repr(purifier)) for purifier in self.purifiers]
         digest.update(f"{named} {self.refit is not None}".encode())
         for weight in self.rho.state_dict().values():

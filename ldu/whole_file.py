@@ -1,11 +1,15 @@
 """Files that are complete or absent, never half there."""
 
+import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import BadFileError
+
+_SURELY_DEAD = 3600  # seconds
 
 
 @contextmanager
@@ -36,6 +40,14 @@ def written_whole(path: Path, *, force: bool = False) -> Iterator[Path]:
             unfinished.unlink()
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the unfinished files of programs that were killed while they wrote to a folder, an hour ago or more."""
+    for file in folder.glob(".ldu-*.part"):
+        with suppress(OSError):  # somebody else's by now, or gone
+            if time.time() - file.stat().st_mtime > _SURELY_DEAD:
+                file.unlink()
+
+
 def _place(unfinished: Path, path: Path) -> None:
     """Give a finished file its name unless somebody else has taken it in the meantime."""
     try:
@@ -43,6 +55,8 @@ def _place(unfinished: Path, path: Path) -> None:
     except FileExistsError:
         raise _taken(path) from None
     except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise _taken(path) from None
         unfinished.replace(path)
 
 

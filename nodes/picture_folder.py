@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.budget import resize_mask, to_working_size
-from ..ldu.errors import BadFileError, BadValueError
+from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import is_picture, protected_names
 from ..ldu.picture import PictureInfo, load_picture
 from .files import in_input_folder, transparency
@@ -124,6 +124,8 @@ class LoadPictureFolder(io.ComfyNode):
                 loaded.append(_load(root, name, own[name], side, said))
             except BadFileError as error:
                 said.append(f"Left out: {error}")
+            except BadImageError as error:
+                said.append(f"Left out: {name}: {error}")
         if not loaded:
             raise BadFileError(place + said[0] if said else no_picture(folder))
         images, masks, infos = (list(each) for each in zip(*loaded, strict=True))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import to_working_size, working_size
-from ..ldu.errors import BadValueError, MismatchError
+from ..ldu.errors import BadValueError, MismatchError, NonFiniteError
 from ..ldu.losses import expected_loss
 from ..ldu.model import Denoiser
 from ..ldu.refine import RefineConfig, Refinement
@@ -265,7 +265,12 @@ def _refined(refinement: Refinement, config: RefineConfig, pace: Pace) -> Levels
         due = step % _PREVIEW_EVERY == 0
         bar.update_absolute(step, config.refine_steps, preview(refinement.refined) if due else None)
         pace.tick()
-    return refinement.refined
+    refined = refinement.refined
+    if not refined.isfinite().all():  # each step looks at the one before it, nobody at the last
+        raise NonFiniteError(
+            "The refinement's last step is not finite: load the model in a wider precision, such as bfloat16."
+        )
+    return refined
 
 
 NODES = [RefinePixels]

@@ -57,6 +57,8 @@ class Fitting:
             self._pace.foretell(
                 lambda: expected_loss(bind(initial), latents[0], schedule, draws=draws, generator=other)
             )
+        if self._preview is not None:
+            self._preview.shown = None  # of the word before
         token = fit_token(bind, latents, schedule, initial, self._config, generator=generator, on_step=on_step)
         with torch.no_grad():
             self.conditioning = self._encoder.encode(token)

@@ -14,6 +14,7 @@ from ..ldu.checkpoint import RhoCard
 from ..ldu.errors import BadFileError, LduError, NonFiniteError
 from ..ldu.published import PublishedTraining
 from ..ldu.train import ShiftTraining
+from ..ldu.whole_file import remove_leftovers
 from .estimate import Teller, say_rest
 from .host import Interrupted, preview, progress_bar
 from .output_names import rho_folder
@@ -64,6 +65,7 @@ def keep(training: ShiftTraining, path: Path) -> str:
         training.save(path)
     except BadFileError as error:
         return f"Cancelling would lose this training: {error}"
+    remove_leftovers(path.parent)
     with suppress(OSError):  # as in `forget`
         others = [file for file in path.parent.glob("*.safetensors") if file != path]
         for older in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True)[_UNFINISHED - 1 :]:

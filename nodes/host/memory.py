@@ -66,7 +66,8 @@ def differentiable_clip(clip: Any) -> Any:  # noqa: ANN401
 
 def compute_in_wide_range(patcher: Any) -> None:  # noqa: ANN401
     """Keep a model from computing in fp16, whose smallest numbers are larger than the gradient of its loss."""
-    if patcher.model.get_dtype_inference() == torch.float16:
+    # Asked of the patcher: the module, which all clones share, may still have what the last training was given.
+    if (patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()) == torch.float16:
         wide = torch.bfloat16 if mm.should_use_bf16(patcher.load_device) else torch.float32
         patcher.set_model_compute_dtype(wide)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...ldu.errors import MismatchError
 from ...ldu.shapes import Latent, Pixels
@@ -20,13 +21,31 @@ class HostAutoencoder:
 
     def encode(self, x: Pixels) -> Latent:
         """Return the posterior's mode in the model's scale, float32."""
-        pixels = self._vae.process_input((x + 1) / 2).to(self._vae.device, self._vae.vae_dtype)
-        return self._model.process_latent_in(self._net.encode(pixels).to(self._device, torch.float32))
+        pixels = self._vae.process_input((x + 1) / 2)
+        samples = self._net.encode(pixels.to(self._vae.device, self._vae.vae_dtype)).to(self._device, torch.float32)
+        self._keep_slopes(pixels, samples)
+        return self._model.process_latent_in(samples)
 
     def decode(self, z: Latent) -> Pixels:
         """Return pixels in [-1, 1], not clamped, float32."""
-        samples = self._model.process_latent_out(z).to(self._vae.device, self._vae.vae_dtype)
-        return self._net.decode(samples).to(self._device, torch.float32)
+        samples = self._model.process_latent_out(z)
+        pixels = self._net.decode(samples.to(self._vae.device, self._vae.vae_dtype)).to(self._device, torch.float32)
+        self._keep_slopes(samples, pixels)
+        return pixels
+
+    def _keep_slopes(self, given: Tensor, made: Tensor) -> None:
+        """Bring slopes up to 1 for their way through a VAE in fp16, whose smallest numbers are larger than a loss's."""
+        if self._vae.vae_dtype != torch.float16 or not made.requires_grad:
+            return
+        largest = made.new_ones(())
+
+        def enlarge(slope: Tensor) -> Tensor:
+            nonlocal largest
+            largest = slope.abs().amax().clamp(min=torch.finfo(slope.dtype).tiny)
+            return slope / largest
+
+        made.register_hook(enlarge)
+        given.register_hook(lambda slope: slope * largest)
 
 
 def require_vae(vae: Any, model: Any = None) -> None:  # noqa: ANN401

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,19 +125,37 @@ def test_32_bit_grey_is_cut_at_16_bits(tmp_path):
 
 def test_16_bit_colour_is_said(tmp_path):
     path = tmp_path / "a.png"
-    path.write_bytes(deep_colour_png())
+    path.write_bytes(small_png(1, 16, 2, struct.pack(">HHH", 0x12F0, 0xAB00, 0xFFFF)))
     picture = load_picture(path)
     assert picture.levels.tolist() == [[[18, 171, 255]]]
     assert "16 to 8 bits" in picture.info.note
 
 
-def deep_colour_png():
+@pytest.mark.parametrize(
+    ("bits", "colour", "row", "key", "alpha"),
+    [
+        (2, 0, bytes([0b00011011]), struct.pack(">H", 2), [255, 255, 0, 255]),
+        (4, 0, bytes([0x0F, 0x3A]), struct.pack(">H", 3), [255, 255, 0, 255]),
+        (16, 2, bytes.fromhex("123456789abc 34ff78ffbcff"), bytes.fromhex("123456789abc"), [0, 255]),
+    ],
+)
+def test_a_transparent_colour_is_found_at_any_depth(tmp_path, bits, colour, row, key, alpha):
+    path = tmp_path / "a.png"
+    path.write_bytes(small_png(len(alpha), bits, colour, row, key))
+    assert load_picture(path).alpha.tolist() == [alpha]
+
+
+def small_png(width, bits, colour, row, key=None):
+    """Return a PNG of one row of raw samples; colour 0 is grey, 2 RGB; key is the transparent one."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
-    pixels = zlib.compress(b"\0" + struct.pack(">HHH", 0x12F0, 0xAB00, 0xFFFF))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, 1, bits, colour, 0, 0, 0)
+    transparent = b"" if key is None else chunk(b"tRNS", key)
+    pixels = zlib.compress(b"\0" + row)
+    chunks = chunk(b"IHDR", header), transparent, chunk(b"IDAT", pixels), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @pytest.mark.parametrize("orientation", range(10))
@@ -221,7 +240,7 @@ def test_a_decompression_bomb_gets_one_sentence(tmp_path, monkeypatch):
 
 
 def test_a_floating_point_picture_is_refused(tmp_path):
-    with pytest.raises(BadFileError, match="floating-point"):
+    with pytest.raises(BadFileError, match=r"a\.tiff is a floating-point picture"):
         load_picture(saved(tmp_path / "a.tiff", Image.new("F", (4, 4))))
 
 
@@ -282,12 +301,13 @@ def test_an_existing_file_is_replaced_only_by_force(tmp_path):
 
 
 def test_a_failed_save_leaves_the_folder_as_it_was(tmp_path, monkeypatch):
-    def break_off(image, file, **_):
-        file.write(b"half")
+    def break_off(path, _content):
+        with path.open("xb") as file:
+            file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", break_off)
     (tmp_path / "a.png").write_bytes(b"mine")
+    monkeypatch.setattr(Path, "write_bytes", break_off)
     with pytest.raises(BadFileError, match="No space left"):
         save_png(tmp_path / "a.png", torch.from_numpy(colours()), force=True)
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

@@ -1,6 +1,7 @@
 """Purifiers: they keep size and grid, do what their papers say, and let gradients through."""
 
 import math
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -16,7 +17,7 @@ from ldu.attacks.purify.grid import GridPure
 from ldu.attacks.purify.image import Crop, GaussianBlur, Jpeg, Nothing, Platform, ResizeAndBack
 from ldu.attacks.purify.impress import Impress
 from ldu.attacks.purify.lanczos import resize_lanczos
-from ldu.attacks.purify.recipe import Link, Recipe, build, chained, for_training, parse, stress_suite
+from ldu.attacks.purify.recipe import build, chained, for_training, parse, stress_suite
 from ldu.attacks.purify.registry import ENTRIES, STRESS_SUITE
 from ldu.errors import BadImageError, BadValueError, NonFiniteError
 from ldu.schedule import NoiseSchedule
@@ -417,8 +418,16 @@ def test_what_a_purifier_lacks_is_said():
             for_training(parse(text), Tools())
     with pytest.raises(BadValueError, match="only training can draw"):
         build(parse("jpeg 50..95")[0], Tools())
-    with pytest.raises(BadValueError, match="between 1 and 15 steps fit"):
-        build(Recipe((Link("diffpure", 15, 15, 16),)), tools())(picture(16, 16), generator=seeded())
+
+
+def test_a_model_of_few_timesteps_is_walked_in_as_many_steps_as_it_has():
+    few = tools()
+    lcm = replace(few.latent, schedule=replace(few.latent.schedule, sigmas=few.latent.schedule.sigmas[::20]))
+    assert lcm.schedule.train_timesteps == 50
+    for text, work in (("img2img 0.15", 7), ("diffpure 100", 5), ("diffpure 50 4", 2)):
+        purify = build(parse(text)[0], replace(few, latent=lcm))
+        assert purify.work == work
+        assert purify(picture(16, 16), generator=seeded()).isfinite().all()
 
 
 def test_the_stress_suite_is_what_the_tools_allow():

@@ -144,7 +144,9 @@ class TestWhichFileGoesWhere:
         with pytest.raises(LaunchError, match=told):
             files.require_safetensors(weights)
 
-    @pytest.mark.parametrize("tensor", [3, {}, {"data_offsets": []}, {"data_offsets": [0, "x"]}])
+    @pytest.mark.parametrize(
+        "tensor", [3, {}, {"data_offsets": []}, {"data_offsets": [0, "x"]}, {"data_offsets": [0, float("inf")]}]
+    )
     def test_a_header_that_does_not_say_where_the_data_lie_is_refused(self, tmp_path, tensor):
         header = json.dumps({"weight": tensor}).encode()
         weights = tmp_path / "weights.safetensors"
@@ -186,6 +188,21 @@ class TestFolder:
             files.plan_folder(tmp_path / "me", str(make_file(tmp_path / "file")))
         with pytest.raises(LaunchError, match="Nothing can be saved in"):
             files.plan_folder(tmp_path / "me", str(tmp_path / "file" / "below"))
+
+    def test_a_folder_of_another_name_can_be_that_of_the_originals(self, tmp_path, monkeypatch):
+        for name in ("me", "Me"):  # one folder where names are told apart without regard to case
+            (tmp_path / name).mkdir()
+        monkeypatch.setattr(Path, "samefile", lambda one, other: str(one).casefold() == str(other).casefold())
+        with pytest.raises(LaunchError, match="holds the originals: choose another folder"):
+            files.plan_folder(tmp_path / "me", str(tmp_path / "Me"))
+
+    def test_pictures_among_the_originals_are_not_replaced(self, job, tmp_path):
+        for inside, there in ((tmp_path / "me" / "sub", True), (tmp_path / "me" / "new", False)):
+            if there:
+                with pytest.raises(LaunchError, match="holds pictures, which may be originals too: leave --force out"):
+                    files.plan_folder(tmp_path / "me", str(inside), force=True)
+            else:
+                assert files.plan_folder(tmp_path / "me", str(inside), force=True).target == inside
 
     def test_pictures_of_sub_folders_are_found_and_nothing_else(self, job, tmp_path):
         assert [name.as_posix() for name in files.pictures_of(job)] == ["a.jpg", "b.png", "sub/c.webp"]

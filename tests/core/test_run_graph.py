@@ -1,5 +1,6 @@
 """The door fills the shipped workflow with wishes, and reports what became of it."""
 
+import contextlib
 import json
 import types
 from pathlib import Path
@@ -72,9 +73,7 @@ class TestCheckpoint:
     """With a checkpoint of one's own, what is learnt takes the steps that are usual for it, not the demo's."""
 
     def filled(self, folder, **order):
-        (folder / "base" / "input").mkdir(parents=True)
-        job = files.Job(make_file(folder / "me.png"), folder / "me_protected.png")
-        return protect.prepare_graph([job], protect.ProtectOrder(**order), folder / "base")
+        return protect.prepare_graph(["me.png"], protect.ProtectOrder(**order), folder)
 
     def learning(self, graph_):
         return {option: graph.value_of(graph_, option) for option in protect.OF_CHECKPOINTS}
@@ -98,11 +97,32 @@ class TestCheckpoint:
         assert self.learning(filled) == protect.OF_CHECKPOINTS | nothing
 
 
+def test_what_is_made_is_handed_over_before_it_is_measured(tmp_path, monkeypatch):
+    source, target = make_file(tmp_path / "me.png"), tmp_path / "me_protected.png"
+
+    def run(_server, _graph):
+        source.unlink()  # the user tidies up meanwhile
+        return {}
+
+    def measure(_host, pairs):
+        ((original, _),) = pairs
+        assert original.read_bytes() == b"me.png"
+        raise LaunchError("The saved picture could not be measured.")
+
+    made = make_file(tmp_path / "made.png")
+    stand_ins = {"run_with_progress": run, "measure": measure}
+    stand_ins |= dict.fromkeys(("keeping_log", "serving"), lambda *_, **__: contextlib.nullcontext())
+    stand_ins |= {"probe": lambda _: False, "device_name": lambda _: "cpu", "saved_files": lambda *_: [made]}
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(protect, name, stand_in)
+    with pytest.raises(LaunchError, match="could not be measured"):
+        protect.protect([files.Job(source, target)], protect.ProtectOrder(), None)
+    assert target.read_bytes() == b"made.png"
+
+
 class TestDecoy:
     def filled(self, folder, names=("a.png", "b.png"), **wishes):
-        (folder / "base" / "input").mkdir(parents=True)
-        jobs = [files.Job(make_file(folder / name), folder / "out" / name) for name in names]
-        return protect.prepare_graph(jobs, protect.ProtectOrder(decoy=True, wishes=wishes), folder / "base")
+        return protect.prepare_graph(list(names), protect.ProtectOrder(decoy=True, wishes=wishes), folder)
 
     def test_pictures_of_one_person_get_one_decoy_and_a_target_each(self, tmp_path):
         filled = self.filled(tmp_path)
@@ -161,6 +181,19 @@ class TestSeveralPictures:
         assert several["learn"]["inputs"]["image"] == ["all_load_0", 0]
         gathered = {"inputs.input0": ["load", 0], "inputs.input1": ["load_1", 0]}
         assert several["all_load_0"] == {"class_type": "CreateList", "inputs": gathered}
+
+    def test_many_are_gathered_in_lists_that_the_host_can_make(self):
+        names = [f"{number}.png" for number in range(111)]
+        several = graph.with_pictures(dict(self.WORKFLOW), names)
+        lists = {name: node["inputs"] for name, node in several.items() if node["class_type"] == "CreateList"}
+        assert max(map(len, lists.values())) == graph.IN_ONE_LIST
+
+        def pictures(link):
+            if link[0] not in lists:
+                return [several[link[0]]["inputs"]["image"]]
+            return [name for inner in lists[link[0]].values() for name in pictures(inner)]
+
+        assert pictures(several["train"]["inputs"]["image"]) == names
 
     def test_a_report_tells_of_its_own_picture_and_counts_all_work(self):
         several = graph.with_pictures(dict(self.WORKFLOW), ["a.png", "b.png"])

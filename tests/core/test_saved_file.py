@@ -1,5 +1,10 @@
 """Files that a protected picture is saved in, and what is said of them."""
 
+import errno
+import os
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +18,7 @@ from ldu.naming import protected_names
 from ldu.picture import PictureInfo, load_picture
 from ldu.platform_check import after_platform
 from ldu.saved_file import FileFormat, pixel_digest, save_picture, say_expected, say_file
-from ldu.whole_file import written_whole
+from ldu.whole_file import remove_leftovers, written_whole
 from ldu.wording import say_bytes
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -150,6 +155,27 @@ def test_an_unfinished_file_is_never_left(tmp_path):
         unfinished.write_bytes(b"half")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_program_left_is_removed_and_what_another_one_writes_is_not(tmp_path):
+    for name, age in ((".ldu-0.part", 7200), (".ldu-1.part", 60), ("mine.part", 7200)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".ldu-1.part", "mine.part"}
+
+
+def test_without_hard_links_too_a_file_that_came_meanwhile_stays(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    path = tmp_path / "a.png"
+    with pytest.raises(BadFileError, match="exists already"), written_whole(path) as unfinished:
+        unfinished.write_bytes(b"mine")
+        path.write_bytes(b"somebody else's")
+    assert path.read_bytes() == b"somebody else's"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("name", ["x" * 400, "a\ud800", "taken/a"])

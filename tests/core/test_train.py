@@ -35,6 +35,13 @@ def training(surrogate, picture, config=CONFIG, **options):
     return ShiftTraining(surrogate, [prepare(surrogate, picture, None, config)], rho, config, **options)
 
 
+def test_other_noise_levels_make_another_training(surrogate, picture):
+    levels = tuple(1.5 * sigma for sigma in surrogate.schedule.sigmas)
+    others = [replace(surrogate.schedule, sigmas=levels), replace(surrogate.schedule, prediction="v")]
+    trainings = [training(replace(surrogate, schedule=each), picture) for each in (surrogate.schedule, *others)]
+    assert len({each.fingerprint for each in trainings}) == 3
+
+
 def test_every_parameter_of_rho_gets_a_finite_gradient_that_is_not_zero(surrogate, picture):
     run = training(surrogate, picture)
     run.step()  # the first step only reaches the last convolution, which starts at zero

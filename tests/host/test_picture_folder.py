@@ -54,6 +54,14 @@ def test_each_number_is_the_next_picture_by_name_as_without_a_number(folder, loa
         assert output.ui["text"][0].startswith(f"Picture {number} of 4: {name}: ")
 
 
+def test_a_picture_too_narrow_for_the_model_is_named_and_left_out(folder, load):
+    put_input("roll/banner.png", colours(8, 400))
+    output = load(model=model("sd1"))
+    assert len(output.args[0]) == len(NAMES)
+    (said,) = [line for line in output.ui["text"][0].splitlines() if line.startswith("Left out: ")]
+    assert said.startswith("Left out: banner.png: A picture of 400x8 pixels is too narrow")
+
+
 def test_no_other_file_is_opened(folder, load, monkeypatch):
     opened, really = [], Image.open
     monkeypatch.setattr(Image, "open", lambda path, *rest, **given: opened.append(path) or really(path, *rest, **given))

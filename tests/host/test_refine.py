@@ -151,6 +151,13 @@ def test_each_picture_has_its_own_target(parts, refine):
         assert torch.equal(alone, both[part])
 
 
+def test_a_last_step_that_is_not_finite_is_never_given_out(host, parts, refine, monkeypatch):
+    kind = host.module("ldu.refine").Refinement
+    monkeypatch.setattr(kind, "_slope", lambda _, change: (torch.tensor(0.0), torch.full_like(change, float("nan"))))
+    with pytest.raises(host.module("ldu.errors").NonFiniteError, match="last step is not finite"):
+        refine(parts["sd1"], None, picture(), steps=1, visibility=0.5)
+
+
 def test_the_models_stay_as_they_were(host, parts, refine):
     model, vae, condition = parts["sd1"]
 

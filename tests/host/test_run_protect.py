@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from launch import PACK, LaunchError
-from launch.graph import WORKFLOWS
+from launch.graph import IN_ONE_LIST, WORKFLOWS, _gather
 from launch.private import PREFIX, private_folder
 from launch.result import DEMO_WARNING, KEYS
 from launch.server import serving
@@ -63,6 +63,17 @@ def test_a_graph_runs_and_its_progress_is_told(server, place):
     assert "blur0" in set().union(*told)  # the last messages may still be on their way when the work is done
     image = entry["outputs"]["save"]["images"][0]
     assert (place / "output" / image["filename"]).is_file()
+
+
+def test_a_list_of_more_than_the_host_takes_at_once_keeps_its_order(server, place):
+    lists, count = {}, IN_ONE_LIST + 2
+    made = {f"image{n}": node("EmptyImage", width=64 + n, height=64, batch_size=1, color=0) for n in range(count)}
+    listed = _gather([[name, 0] for name in made], "all", lists)
+    entry = server.run(
+        made | lists | {"save": node("SaveImage", images=listed, filename_prefix="list")}, lambda _: None
+    )
+    files = [place / "output" / image["filename"] for image in entry["outputs"]["save"]["images"]]
+    assert [Image.open(file).width for file in files] == [64 + n for n in range(count)]
 
 
 def test_a_graph_that_cannot_run_is_refused_in_one_sentence(server):

@@ -299,6 +299,30 @@ def test_a_half_precision_model_gives_rho_the_gradient_of_the_full_one(train, dt
     assert torch.cosine_similarity(*moved, dim=0) > 0.8
 
 
+def test_one_training_after_the_other_computes_in_the_wide_range_that_a_half_precision_model_needs(host):
+    model, vae, found = tiny.model("sd1", dtype=torch.float16), tiny.vae(), []
+    for _ in range(3):
+        with host.module("nodes.host").training_session(model, vae, (1, 4, 8, 8)) as (session, _):
+            found.append(session.inner.get_dtype_inference())
+    assert torch.float16 not in found
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-7])
+@pytest.mark.parametrize("way", ["encode", "decode"])
+def test_slopes_of_any_size_come_through_a_half_precision_vae(host, way, size):
+    session, found = host.module("nodes.host").encoding_session, []
+    for dtype in (torch.float32, torch.float16):
+        vae, model = tiny.vae(dtype=dtype), tiny.model("sd1")
+        with session(model, vae, (1, 4, 8, 8)) as (_, coder):
+            shape = (1, 3, 64, 64) if way == "encode" else (1, 4, 8, 8)
+            given = torch.rand(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+            made = getattr(coder, way)(given)
+            weights = torch.randn(made.shape, generator=torch.Generator().manual_seed(1))
+            found.append(torch.autograd.grad((made * weights).sum() * size, given)[0].flatten() / size)
+    assert torch.cosine_similarity(*found, dim=0) > 0.98
+    assert found[1].norm().item() == pytest.approx(found[0].norm().item(), rel=0.05)
+
+
 def test_a_finished_rho_is_on_disk_and_loads_again(host, models, train):
     model, _, vae = models["sd1"]
     rho, losses = train(model, vae, picture(), conditioning=tiny.conditioning("sd1"), seed=5)

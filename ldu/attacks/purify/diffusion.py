@@ -51,7 +51,7 @@ class DiffuseAndDenoise(Purify):
     Args:
         model: latent or pixel model.
         depth: the noise level as a fraction of the training timesteps, 0 to 1; 0 is the autoencoder's round trip.
-        steps: model evaluations on the way back, at most one per timestep.
+        steps: model evaluations on the way back; no more are made than there are timesteps below the depth.
         eta: share of fresh noise in each step: 1 ancestral, 0 deterministic.
         tick: called after each evaluation.
         recompute: evaluate the models again in the backward pass instead of keeping their activations.
@@ -67,7 +67,7 @@ class DiffuseAndDenoise(Purify):
     @property
     def work(self) -> int:
         """The number of model evaluations."""
-        return self.steps if self.depth else 0
+        return min(self.steps, max(1, int(self.depth * self.model.schedule.train_timesteps))) if self.depth else 0
 
     def __call__(self, x: Pixels, *, generator: torch.Generator) -> Pixels:
         """Return the pictures as the model draws them again."""
@@ -78,7 +78,7 @@ class DiffuseAndDenoise(Purify):
         if not self.depth:
             return z_0
         schedule = self.model.schedule
-        sigmas = schedule.grid(self.steps, self.depth)
+        sigmas = schedule.grid(self.work, self.depth)
         noise = torch.randn(z_0.shape, generator=generator).to(z_0)
         z = schedule.add_noise(z_0, noise, z_0.new_full((len(z_0),), sigmas[0]))
         for high, low in pairwise(sigmas):
