@@ -6,16 +6,26 @@ private output folder, where the workflow leaves it as it is: a run that was sto
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch.files import Job, deliver, pictures_of
-from launch.graph import Graph, fill, having_place, load_workflow, numbers_of, use_checkpoint, use_folder, use_rho
+from launch.delivery import Delivery
+from launch.files import Job, pictures_of
+from launch.graph import (
+    SAVE_IN,
+    Graph,
+    fill,
+    having_place,
+    load_workflow,
+    numbers_of,
+    use_checkpoint,
+    use_folder,
+    use_rho,
+)
 from launch.host import Host, probe
 from launch.private import link_file, link_model, private_folder
-from launch.protect import OF_CHECKPOINTS, ProtectOrder, device_name, keeping_log, measure, run_with_progress
+from launch.protect import OF_CHECKPOINTS, ProtectOrder, device_name, keeping_log, measure
 from launch.result import (
     DEMO,
     JUDGE,
@@ -31,7 +41,6 @@ from launch.server import serving
 from ldu.naming import ENDINGS
 from ldu.wording import DEMO_WARNING, SAVED, THERE, say_bytes
 
-SAVE_IN = "protected"
 JUDGED = ("The first picture", "The same after an upload that recompresses it")
 
 
@@ -89,36 +98,6 @@ class FolderReport:
         return [f"Largest change {change} of 255 levels (budget {budget}), {size} in all{kept}"]
 
 
-@dataclass
-class Delivery:
-    """Hands saved pictures over to the user's folder while the others are still in the making."""
-
-    place: Path
-    target: Path
-    force: bool
-    known: set[Path] = field(default_factory=set)
-
-    def link_existing(self) -> None:
-        """Let the workflow find what the target folder holds already, unless it is to be replaced."""
-        for file in () if self.force else sorted(self.target.rglob("*")):
-            if file.suffix.lower() in ENDINGS.values() and file.is_file():  # the folder can be anybody's, and large
-                name = file.relative_to(self.target)
-                link_file(file, self.place / name)
-                self.known.add(name)
-
-    def hand_over(self) -> None:
-        """Copy each new file to its target, complete or not at all, and keep only a link to it here."""
-        for file in sorted(self.place.rglob("*")):
-            name = file.relative_to(self.place)
-            if file.is_file() and not file.name.startswith(".") and name not in self.known:
-                deliver(file.read_bytes(), self.target / name, force=self.force)
-                self.known.add(name)
-                with suppress(OSError):  # where links are not allowed, the copy stays until the run is over
-                    link = file.with_name(f".{file.name}.link")
-                    link.symlink_to(self.target / name)
-                    link.replace(file)
-
-
 def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
     """Protect the pictures of a folder and return the report.
 
@@ -134,14 +113,12 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
     cpu = not probe(host) or order.cpu
     with private_folder() as base:
         graph = prepare_graph(job, order, base)
-        delivery = Delivery(base / "output" / SAVE_IN, job.target, order.force)
-        delivery.link_existing()
+        place = base / "output" / SAVE_IN
+        there = set() if order.force else link_existing(job.target, place)
+        delivery = Delivery(place, job.target.joinpath, order.force, there)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = device_name(server)
-            try:
-                entry = run_with_progress(server, graph, delivery.hand_over)
-            finally:
-                delivery.hand_over()
+            entry = delivery.run(server, graph)
     told, sample = told_by_nodes(entry, graph, 0), _losses(entry, graph)
     run = {"nfe": told["nfe"], "train_steps": told.get("train_steps"), "device": device}
     saved = [each for each in told["pictures"] if each["outcome"] == SAVED]
@@ -155,6 +132,17 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
         for single, found in zip(jobs, measured, strict=True)
     ]
     return FolderReport(job, reports, told["pictures"], sample, seconds, remarks_of(entry, graph))
+
+
+def link_existing(target: Path, place: Path) -> set[Path]:
+    """Let the workflow find in `place` what the target folder holds already; return the names inside it."""
+    names = set[Path]()
+    for file in sorted(target.rglob("*")):
+        if file.suffix.lower() in ENDINGS.values() and file.is_file():  # the folder can be anybody's, and large
+            name = file.relative_to(target)
+            link_file(file, place / name)
+            names.add(name)
+    return names
 
 
 def prepare_graph(job: Job, order: ProtectOrder, base: Path) -> Graph:

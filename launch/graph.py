@@ -47,6 +47,7 @@ CHECKPOINT_LOADER = "CheckpointLoaderSimple"
 PICTURE_LOADER = "LDU_LoadPicture"
 FOLDER_NODES = ("LDU_LoadPictureFolder", "LDU_ProtectFolder")
 SAVER = "LDU_SaveProtected"
+SAVE_IN = "protected"  # of the output folder, where nodes keep other files too, such as a trained rho
 MEASURED = ("LDU_Compare", "LDU_MeasureLoss")
 IN_ONE_LIST = 10  # inputs that the host's Create List takes
 PRIMITIVE_VALUE = "value"
@@ -142,7 +143,7 @@ def judge_the_file(graph: Graph) -> Graph:
 
 def with_pictures(graph: Graph, names: list[str]) -> Graph:
     """Return the graph for pictures of one subject: what belongs to a picture is repeated, what is of the
-    subject gets them all.
+    subject gets them all. Each is saved in a folder of its number in `names`, inside SAVE_IN.
 
     Args:
         graph: The workflow, which has one picture.
@@ -156,9 +157,10 @@ def with_pictures(graph: Graph, names: list[str]) -> Graph:
             content["inputs"] = {key: _relinked(value, own, number) for key, value in content["inputs"].items()}
             content["_meta"] = {**content.get("_meta", {}), "picture": number}
             whole[_id(node, number)] = content
-        for loader in nodes_of(whole, PICTURE_LOADER):
-            if loader["_meta"]["picture"] == number:
-                loader["inputs"]["image"] = name
+            if content["class_type"] == PICTURE_LOADER:
+                content["inputs"]["image"] = name
+            elif content["class_type"] == SAVER:
+                content["inputs"]["filename_prefix"] = f"{SAVE_IN}/{number}/{content['inputs']['filename_prefix']}"
     return whole if len(names) == 1 else _with_lists(whole, own, len(names))
 
 

@@ -88,6 +88,19 @@ def require_version(comfyui: Path) -> None:
         raise LaunchError(f"{comfyui} is ComfyUI {dotted(found)}, but {dotted(wanted)} or newer is needed: update it.")
 
 
+def require_packages(host: Host, wanted_by: str, *names: str) -> None:
+    """Refuse what needs packages that a host does not bring.
+
+    Raises:
+        LaunchError: Which of them the host's Python lacks.
+    """
+    code = "import importlib.util, sys; sys.exit(', '.join(n for n in sys.argv[1:] if not importlib.util.find_spec(n)))"
+    answer = run_python(host, "-c", code, *names, cwd=host.comfyui)
+    if answer.returncode:
+        lacking = answer.stderr.strip()
+        raise LaunchError(f"{wanted_by} needs {lacking}, which {host.python} lacks: install it there, or do without.")
+
+
 def probe(host: Host) -> bool:
     """Ask the host's Python what it lacks; return whether it has a GPU to compute on.
 
@@ -112,9 +125,12 @@ def probe(host: Host) -> bool:
 
 
 def run_python(
-    host: Host, *arguments: str, given: str | None = None, cwd: Path | None = None
+    host: Host, *arguments: str, given: str | None = None, cwd: Path = PACK
 ) -> subprocess.CompletedProcess[str]:
-    """Run the host's Python to its end, whatever code page its system has; `given` is what it reads."""
+    """Run the host's Python to its end, whatever code page its system has; `given` is what it reads.
+
+    Not in the user's folder: with -c, Python imports what lies where it is started, such as a torch.py among downloads.
+    """
     return subprocess.run(
         [str(host.python), *UTF8, *arguments],
         input=given,

@@ -1,13 +1,17 @@
-"""Turns the nodes' own progress into how much is done and how long the rest will take.
+"""Runs a graph and turns the nodes' own progress into how much is done and how long the rest will take.
 
 Work is counted in seconds on a reference machine: `COST` says what one step of a node costs there. What has been done
 against the time it took gives this machine's speed, and with it the time left.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from launch.console import clock
+from launch.console import clock, status_line
+from launch.graph import Graph
+from launch.server import Server
 
 # Seconds of CPU time for one step with the demo checkpoint; nodes that are not listed cost ONE_OFF in all.
 COST = {
@@ -23,11 +27,23 @@ ONE_OFF = 0.2
 STEPS = ("steps", "draws")
 
 
+def run_with_progress(server: Server, graph: Graph, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Run a graph, show how far it is, and do something else once a second at least."""
+    progress = Progress(graph, time.monotonic())
+
+    def tell(nodes: dict[str, Any]) -> None:
+        status.show(progress.line(nodes, time.monotonic()))
+        meanwhile()
+
+    with status_line() as status:
+        return server.run(graph, tell)
+
+
 @dataclass
 class Progress:
     """What one graph has to do and has done."""
 
-    graph: dict[str, Any]
+    graph: Graph
     started: float
     _work: dict[str, float] = field(init=False)
 

@@ -3,29 +3,27 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from launch import PACK, LaunchError
-from launch.console import status_line
+from launch.delivery import Delivery
 from launch.files import Job, deliver, rho_settings
 from launch.graph import (
-    SAVER,
+    SAVE_IN,
     Graph,
     fill,
     having_place,
     judge_the_file,
     load_workflow,
-    numbers_of,
     use_checkpoint,
     with_pictures,
 )
 from launch.host import Host, probe, run_python
 from launch.private import link_model, private_folder
-from launch.progress import Progress
 from launch.result import Report, compose, remarks_of, told_by_nodes
 from launch.server import Server, serving
 
@@ -87,14 +85,14 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Repo
     with private_folder() as base:
         names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
         graph = prepare_graph(names, order, base)
+        delivery = Delivery(base / "output" / SAVE_IN, lambda name: jobs[int(name.parts[0])].target, order.force)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = device_name(server)
-            entry = run_with_progress(server, graph)
-            saved = saved_files(entry, graph, base / "output")
-            for job, file in zip(jobs, saved, strict=True):
-                deliver(file.read_bytes(), job.target, force=order.force)
+            entry = delivery.run(server, graph)
+        if len(delivery.known) < len(jobs):
+            raise LaunchError("The workflow ended without saving a protected picture; --keep-log FILE keeps its log.")
         originals = [base / "input" / name for name in names]  # as they were when the run began
-        measured = measure(host, list(zip(originals, saved, strict=True)))
+        measured = measure(host, [(original, job.target) for original, job in zip(originals, jobs, strict=True)])
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
     reports = [
         compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
@@ -116,22 +114,8 @@ def prepare_graph(names: list[str], order: ProtectOrder, base: Path) -> Graph:
     return fill(judge_the_file(graph) if wishes.get("format", "png") != "png" else graph, wishes)
 
 
-def saved_files(entry: dict[str, Any], graph: Graph, output: Path) -> list[Path]:
-    """Return the pictures that the workflow's saving nodes wrote, in the order of those nodes.
-
-    Raises:
-        LaunchError: One of them wrote nothing.
-    """
-    savers = numbers_of(graph, SAVER)
-    images = [image for node in savers for image in entry["outputs"].get(node, {}).get("images", [])]
-    files = [output / image["subfolder"] / image["filename"] for image in images if image["type"] == "output"]
-    if len(files) != len(savers) or not all(file.is_file() for file in files):
-        raise LaunchError("The workflow ended without saving a protected picture; --keep-log FILE keeps its log.")
-    return files
-
-
 def _copy_picture(number: int, source: Path, folder: Path) -> str:
-    """Copy a picture under its own name, which the messages of the nodes tell; twins lie in different folders."""
+    """Copy a picture under its own name, which the messages of the nodes tell, into a folder of its number."""
     (folder / str(number)).mkdir()
     shutil.copyfile(source, folder / str(number) / source.name)
     return f"{number}/{source.name}"
@@ -150,18 +134,6 @@ def keeping_log(target: Path | None, base: Path, *, force: bool) -> Iterator[Non
 def device_name(server: Server) -> str:
     """Return the name of what the server computes on."""
     return server.ask("/system_stats")["devices"][0]["name"]
-
-
-def run_with_progress(server: Server, graph: Graph, meanwhile: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Run a graph, show how far it is, and do something else once a second at least."""
-    progress = Progress(graph, time.monotonic())
-
-    def tell(nodes: dict[str, Any]) -> None:
-        status.show(progress.line(nodes, time.monotonic()))
-        meanwhile()
-
-    with status_line() as status:
-        return server.run(graph, tell)
 
 
 def measure(host: Host, pairs: list[tuple[Path, Path]]) -> list[Report]:

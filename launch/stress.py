@@ -11,11 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
+from launch.console import say
 from launch.files import as_on_disk, deliver, require_distinct, require_free
-from launch.graph import SAVER, SETTINGS, Graph, Place, fill, links_to, load_workflow, numbers_of, use_checkpoint
-from launch.host import Host, probe
-from launch.private import link_model, private_folder
-from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log, run_with_progress
+from launch.graph import (
+    SAVER,
+    SETTINGS,
+    Graph,
+    Place,
+    fill,
+    links_to,
+    load_workflow,
+    nodes_of,
+    numbers_of,
+    use_checkpoint,
+)
+from launch.host import Host, probe, require_packages
+from launch.options import IDENTITIES
+from launch.private import link_folder, link_model, private_folder
+from launch.progress import run_with_progress
+from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log
 from launch.result import told_by
 from launch.server import serving
 from ldu.naming import is_picture
@@ -25,6 +39,8 @@ GALLERY, REPORT_NODE, FOLDER_LOADER = "LDU_ThiefsGallery", "LDU_ProtectionReport
 FILE, IMAGE = 0, 1  # outputs of the node that saves the protected pictures
 LOADED_IMAGE, LOADED_FILE = 0, 3  # and of the one that loads a folder of them
 TOLD_OF_MAKING = ("rho", "strength", "shift_seed", "refined")  # of the report: how the pictures were protected
+NOBODY, _, INSIGHTFACE = IDENTITIES
+FACES = "buffalo_l"  # InsightFace's pack
 ORIGINALS, PROTECTED = "originals", "protected"  # folders inside the input folder
 PAGE, DATA, PICTURE = "report.html", "report.json", "gallery.png"
 _DRAWN_BY_WORD = ("samples", "positive")  # from what a gallery is given back to the word that was learnt
@@ -51,7 +67,7 @@ OF_CHECKPOINTS = TRAINING_OF_CHECKPOINTS | {
     "thief_rate": 0.005,
     "lora_steps": 500,
     "lora_rate": 1e-4,
-    "identity": "none",
+    "identity": NOBODY,
 }
 
 
@@ -128,6 +144,11 @@ def stress(order: StressOrder, host: Host) -> str:
     cpu = not probe(host) or order.cpu
     with private_folder() as base:
         graph = prepare_graph(order, base)
+        (identity,) = {node["inputs"]["identity"] for node in nodes_of(graph, GALLERY)}
+        if identity == INSIGHTFACE:
+            bring_face_network(host, base)
+        elif identity == NOBODY:
+            say("Nobody compares faces: what the thieves draw will be shown, not measured (--identity insightface).")
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             entry = run_with_progress(server, graph)
             found = results(entry, graph, base / "output")
@@ -136,6 +157,23 @@ def stress(order: StressOrder, host: Host) -> str:
             for name, file in found.items():
                 deliver(file.read_bytes(), order.out / name, force=order.force)
         return _said(entry, graph)
+
+
+def bring_face_network(host: Host, base: Path) -> None:
+    """Link the user's models of InsightFace to where the gallery looks, before thieves learn for hours.
+
+    Raises:
+        LaunchError: They are not there, or what runs them is not.
+    """
+    require_packages(host, f"--identity {INSIGHTFACE}", "insightface", "onnxruntime")
+    models = [host.comfyui / "models" / INSIGHTFACE, Path.home() / ".insightface"]
+    found = next((folder for folder in models if any((folder / "models" / FACES).glob("*.onnx"))), None)
+    if found is None:
+        raise LaunchError(
+            f"There are no models of InsightFace in {models[0] / 'models' / FACES}: put the .onnx files of its pack "
+            f"{FACES} there (free for non-commercial research only), or choose another --identity."
+        )
+    link_folder(found, base / "models" / INSIGHTFACE)
 
 
 def prepare_graph(order: StressOrder, base: Path) -> Graph:

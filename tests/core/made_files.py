@@ -11,6 +11,7 @@ def make_comfyui(folder, version="0.30.0"):
 
 
 def make_file(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(path.name.encode())
     return path
 

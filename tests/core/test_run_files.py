@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from launch import LaunchError, door, files, folder, graph, options, protect, result
+from launch.delivery import Delivery
 
 from .made_files import make_file, make_safetensors
 
@@ -257,10 +258,10 @@ class TestFolder:
         (place / "sub").mkdir(parents=True)
         job.target.mkdir()
         make_file(job.target / "a.png")
-        delivery = folder.Delivery(place, job.target, force=False)
         for other in ("letter.txt", "b.PNG"):
             make_file(job.target / other)
-        delivery.link_existing()
+        there = folder.link_existing(job.target, place)
+        delivery = Delivery(place, job.target.joinpath, force=False, known=there)
         assert (place / "b.PNG").exists()
         assert (place / "a.png").read_bytes() == b"a.png"
         assert not (place / "letter.txt").exists()
@@ -280,8 +281,8 @@ class TestFolder:
         make_file(place / "a.png")
         (job.target / "a.png").write_bytes(b"mine")
         with pytest.raises(LaunchError, match="exists already; choose another name"):
-            folder.Delivery(place, job.target, force=False).hand_over()
-        folder.Delivery(place, job.target, force=True).hand_over()
+            Delivery(place, job.target.joinpath, force=False).hand_over()
+        Delivery(place, job.target.joinpath, force=True).hand_over()
         assert (job.target / "a.png").read_bytes() == b"a.png"
 
     def test_the_words_name_what_was_left_out_and_that_a_lossy_file_keeps_no_bound(self, job):

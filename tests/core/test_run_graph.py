@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import LaunchError, files, graph, protect, result
+from launch import LaunchError, delivery, files, graph, protect, result
 from launch.progress import Progress
 
 from .made_files import make_file, make_safetensors
@@ -97,27 +97,59 @@ class TestCheckpoint:
         assert self.learning(filled) == protect.OF_CHECKPOINTS | nothing
 
 
-def test_what_is_made_is_handed_over_before_it_is_measured(tmp_path, monkeypatch):
-    source, target = make_file(tmp_path / "me.png"), tmp_path / "me_protected.png"
+class TestHandingOver:
+    @pytest.fixture
+    def running(self, tmp_path, monkeypatch):
+        """Protect pictures of these names by a stand-in for the host, which gets the folder to save in."""
+        monkeypatch.setattr(protect, "private_folder", lambda: contextlib.nullcontext(tmp_path / "base"))
+        monkeypatch.setattr(protect, "serving", lambda *_, **__: contextlib.nullcontext())
+        monkeypatch.setattr(protect, "probe", lambda _: False)
+        monkeypatch.setattr(protect, "device_name", lambda _: "cpu")
+        (tmp_path / "base" / "input").mkdir(parents=True)
+        make_file(tmp_path / "base" / "output" / "ldu" / "rho.safetensors")  # of a training; not asked for
+        saves_in = tmp_path / "base" / "output" / graph.SAVE_IN
 
-    def run(_server, _graph):
-        source.unlink()  # the user tidies up meanwhile
-        return {}
+        def protect_by(run, *names):
+            monkeypatch.setattr(delivery, "run_with_progress", lambda *given: run(saves_in, *given))
+            jobs = [files.Job(make_file(tmp_path / name), tmp_path / f"made_of_{name}") for name in names]
+            protect.protect(jobs, protect.ProtectOrder(), None)
 
-    def measure(_host, pairs):
-        ((original, _),) = pairs
-        assert original.read_bytes() == b"me.png"
-        raise LaunchError("The saved picture could not be measured.")
+        return protect_by
 
-    made = make_file(tmp_path / "made.png")
-    stand_ins = {"run_with_progress": run, "measure": measure}
-    stand_ins |= dict.fromkeys(("keeping_log", "serving"), lambda *_, **__: contextlib.nullcontext())
-    stand_ins |= {"probe": lambda _: False, "device_name": lambda _: "cpu", "saved_files": lambda *_: [made]}
-    for name, stand_in in stand_ins.items():
-        monkeypatch.setattr(protect, name, stand_in)
-    with pytest.raises(LaunchError, match="could not be measured"):
-        protect.protect([files.Job(source, target)], protect.ProtectOrder(), None)
-    assert target.read_bytes() == b"made.png"
+    def test_what_is_made_is_handed_over_before_it_is_measured(self, running, tmp_path, monkeypatch):
+        def run(output, *_):
+            make_file(output / "0" / "made.png")
+            (tmp_path / "me.png").unlink()  # the user tidies up meanwhile
+            return {}
+
+        def measure(_host, pairs):
+            ((original, made),) = pairs
+            assert (original.read_bytes(), made.read_bytes()) == (b"me.png", b"made.png")
+            raise LaunchError("The saved picture could not be measured.")
+
+        monkeypatch.setattr(protect, "measure", measure)
+        with pytest.raises(LaunchError, match="could not be measured"):
+            running(run, "me.png")
+        assert (tmp_path / "made_of_me.png").read_bytes() == b"made.png"
+
+    @pytest.mark.parametrize("end", [KeyboardInterrupt, LaunchError("It failed.")])
+    def test_the_end_of_a_later_picture_takes_nothing_of_those_before(self, running, tmp_path, capsys, end):
+        def run(output, _server, _graph, meanwhile):
+            make_file(output / "0" / "first.png")
+            meanwhile()
+            assert (tmp_path / "made_of_a.png").read_bytes() == b"first.png"
+            make_file(output / "1" / "second.png")
+            raise end
+
+        with pytest.raises(type(end) if isinstance(end, Exception) else end):
+            running(run, "a.png", "b.png", "c.png")
+        assert (tmp_path / "made_of_b.png").read_bytes() == b"second.png"
+        assert not (tmp_path / "made_of_c.png").exists()
+        assert capsys.readouterr().err == "Already saved: 2 pictures.\n"
+
+    def test_a_workflow_that_saves_nothing_is_told(self, running):
+        with pytest.raises(LaunchError, match=r"^The workflow ended without saving"):
+            running(lambda *_: {}, "a.png")
 
 
 class TestDecoy:
@@ -161,22 +193,27 @@ class TestSeveralPictures:
             "train": {"class_type": "LDU_TrainRho", "inputs": {"image": ["load", 0], "conditioning": ["learn", 0]}},
             "keep": {"class_type": "LDU_SaveRho", "inputs": {"rho": ["train", 0]}},
             "shift": {"class_type": "LDU_ApplyRhoShift", "inputs": {"z_T": ["load", 0], "rho": ["train", 0]}},
-            "save": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["shift", 0], "info": ["load", 2]}},
+            "save": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["shift", 0], "filename_prefix": "x"}},
         }
     )
 
-    def test_one_picture_leaves_the_workflow_as_it_is_shipped(self):
+    def test_one_picture_leaves_the_workflow_as_it_is_shipped_but_for_its_files(self):
         single = graph.with_pictures(dict(self.WORKFLOW), ["a.png"])
         assert single.keys() == self.WORKFLOW.keys()
-        assert single["load"]["inputs"] == {"image": "a.png"}
-        assert all(single[node]["inputs"] == self.WORKFLOW[node]["inputs"] for node in single if node != "load")
+        changed = {
+            node: single[node]["inputs"] for node in single if single[node]["inputs"] != self.WORKFLOW[node]["inputs"]
+        }
+        assert changed == {
+            "load": {"image": "a.png"},
+            "save": {"image": ["shift", 0], "filename_prefix": "protected/0/x"},
+        }
 
     def test_each_has_its_own_way_and_training_takes_them_all(self):
         several = graph.with_pictures(dict(self.WORKFLOW), ["a.png", "b.png"])
         assert several.keys() == {*self.WORKFLOW, "load_1", "shift_1", "save_1", "all_load_0"}
         assert several["load_1"]["inputs"]["image"] == "b.png"
         assert several["shift_1"]["inputs"] == {"z_T": ["load_1", 0], "rho": ["train", 0]}
-        assert several["save_1"]["inputs"] == {"image": ["shift_1", 0], "info": ["load_1", 2]}
+        assert several["save_1"]["inputs"] == {"image": ["shift_1", 0], "filename_prefix": "protected/1/x"}
         assert several["train"]["inputs"] == {"image": ["all_load_0", 0], "conditioning": ["learn", 0]}
         assert several["learn"]["inputs"]["image"] == ["all_load_0", 0]
         gathered = {"inputs.input0": ["load", 0], "inputs.input1": ["load_1", 0]}

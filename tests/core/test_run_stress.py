@@ -1,10 +1,12 @@
 """The door fills the stress test's workflow, and refuses what would be written over."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from launch import LaunchError, door, graph, protect, stress
+from launch import LaunchError, door, graph, host, protect, stress
 
 from .made_files import make_file
 
@@ -116,6 +118,23 @@ class TestStress:
         (tmp_path / "other").mkdir()
         with pytest.raises(LaunchError, match=message):
             stress.require_pictures(self.order(tmp_path, originals, protected))
+
+    def test_real_faces_are_compared_by_the_users_own_network_and_its_lack_is_told_first(self, tmp_path, monkeypatch):
+        own = host.Host(Path(sys.executable), tmp_path / "host")
+        monkeypatch.setattr(stress.Path, "home", lambda: tmp_path)
+        own.comfyui.mkdir()
+        with pytest.raises(LaunchError, match=r"^--identity insightface needs no_such_package, which .* lacks"):
+            host.require_packages(own, "--identity insightface", "json", "no_such_package")
+        monkeypatch.setattr(stress, "require_packages", lambda *_: None)
+        (tmp_path / "base" / "models").mkdir(parents=True)
+        with pytest.raises(
+            LaunchError, match=r"no models of InsightFace in .*host.models.insightface.models.buffalo_l"
+        ):
+            stress.bring_face_network(own, tmp_path / "base")
+        make_file(tmp_path / ".insightface" / "models" / "buffalo_l" / "det.onnx")
+        stress.bring_face_network(own, tmp_path / "base")
+        brought = tmp_path / "base" / "models" / "insightface" / "models" / "buffalo_l" / "det.onnx"
+        assert brought.read_bytes() == b"det.onnx"
 
     def test_one_folder_stands_for_its_pictures_and_the_results_go_beside_it(self, tmp_path, monkeypatch):
         album = tmp_path / "2024.holiday"

@@ -1,0 +1,60 @@
+"""Hands what a run saves over to the user while it goes on: an error or Ctrl-C later takes nothing back."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launch.console import say
+from launch.files import deliver
+from launch.graph import Graph
+from launch.progress import run_with_progress
+from launch.server import Server
+
+
+@dataclass
+class Delivery:
+    """Hands files of the private output folder over, each as soon as it is saved.
+
+    Attributes:
+        place: The private folder; its files appear whole, and hidden ones are none of ours.
+        target_of: Tells where a file goes by its path inside that folder.
+        force: Whether existing files may be replaced.
+        known: What lies there already, or was handed over.
+    """
+
+    place: Path
+    target_of: Callable[[Path], Path]
+    force: bool
+    known: set[Path] = field(default_factory=set)
+
+    def run(self, server: Server, graph: Graph) -> dict[str, Any]:
+        """Run a graph, showing how far it is, and return its entry in the history; hand over what is saved on the way.
+
+        Raises:
+            LaunchError: The run failed, or a file could not be handed over.
+        """
+        before = len(self.known)
+        try:
+            entry = run_with_progress(server, graph, self.hand_over)
+            self.hand_over()
+        except BaseException:
+            self.hand_over()
+            if count := len(self.known) - before:
+                say(f"Already saved: {count} {'picture' if count == 1 else 'pictures'}.")
+            raise
+        return entry
+
+    def hand_over(self) -> None:
+        """Copy each new file to its target, complete or not at all, and keep only a link to it here."""
+        for file in sorted(self.place.rglob("*")):
+            name = file.relative_to(self.place)
+            if file.is_file() and not file.name.startswith(".") and name not in self.known:
+                target = self.target_of(name)
+                deliver(file.read_bytes(), target, force=self.force)
+                self.known.add(name)
+                with suppress(OSError):  # where links are not allowed, the copy stays until the run is over
+                    link = file.with_name(f".{file.name}.link")
+                    link.symlink_to(target.resolve())
+                    link.replace(file)
