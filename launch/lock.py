@@ -1,10 +1,13 @@
 """A lock on a file that the operating system lets go of when its holder dies, however it dies."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from launch import LaunchError
 
 if os.name == "nt":
     import msvcrt
@@ -18,15 +21,26 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+
+
 def try_lock(path: Path) -> int | None:
-    """Return a descriptor that holds the lock until it is closed, or None when somebody else holds it."""
+    """Return a descriptor that holds the lock until it is closed, or None when somebody else holds it.
+
+    Raises:
+        LaunchError: Files cannot be locked there, as on some network drives.
+    """
     no_link = getattr(os, "O_NOFOLLOW", 0)  # in a folder that all may write to it could lead anywhere
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o600)
     try:
         _grab(descriptor)
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
-        return None
+        if error.errno in HELD_BY_ANOTHER:
+            return None
+        raise LaunchError(
+            f"Files in {path.parent} cannot be locked ({error.strerror}): name a folder on another disk in LDU_CACHE."
+        ) from error
     return descriptor
 
 

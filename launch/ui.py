@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from launch import PACK, LaunchError
-from launch.console import say
+from launch.console import last_line, say
 from launch.host import Host, probe
 from launch.lock import try_lock
 from launch.private import lay_out, link_file
@@ -14,6 +14,7 @@ from launch.setup import cache_root
 
 PROTECT_WORKFLOW = "/?template=protect&source=ldu"
 SAMPLES = PACK / "workflows" / "samples"
+COARSEST_CLOCK = 2.0  # seconds: FAT's
 
 
 def serve(host: Host, *, cpu: bool, port: int | None, checkpoint: Path | None = None) -> None:
@@ -37,6 +38,8 @@ def serve(host: Host, *, cpu: bool, port: int | None, checkpoint: Path | None = 
             say("The other workflows are under Templates > ldu. Ctrl-C ends it.")
             say(f"Pictures come from {base / 'input'} and go to {base / 'output'}; models lie in {base / 'models'}.")
             server.wait()
+            words = last_line(server.log)
+        raise LaunchError(f"ComfyUI ended by itself; its last words: {words} (all of them: {server.log}).")
     finally:
         os.close(lock)
 
@@ -52,8 +55,14 @@ def put_checkpoint(file: Path, base: Path) -> None:
         place.unlink()
     if not place.exists():
         link_file(source, place)
-    elif not place.samefile(source):
+    elif not (place.samefile(source) or _is_copy(place, source)):
         raise LaunchError(f"{place} is there already: remove it, or leave out --checkpoint to load that one.")
+
+
+def _is_copy(file: Path, source: Path) -> bool:
+    """Tell whether a file is what `link_file` makes where it can link nothing."""
+    made, given = file.stat(), source.stat()
+    return made.st_size == given.st_size and abs(made.st_mtime - given.st_mtime) < COARSEST_CLOCK
 
 
 def put_samples(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
-from comfy_execution.utils import get_executing_context
+from comfy_execution.utils import ExecutionContext, get_executing_context
 from PIL import Image
 from server import PromptServer
 
@@ -60,7 +60,15 @@ def say_on_node(text: str) -> None:
     """Show a text on the node that is at work, for web/js/report.js to draw; without a server nobody can read it."""
     at_work, server = get_executing_context(), getattr(PromptServer, "instance", None)
     if at_work is not None and server is not None and not is_a_part():
-        server.send_sync("ldu.say", {"node": at_work.node_id, "text": [text]}, server.client_id)
+        place = {"node": at_work.node_id, "type": _class_of(server, at_work)}
+        server.send_sync("ldu.say", {**place, "text": [text]}, server.client_id)
+
+
+def _class_of(server: Any, at_work: ExecutionContext) -> str | None:  # noqa: ANN401
+    """Return the class of a node; None for one that the graph as it was sent does not have."""
+    running, _ = server.prompt_queue.get_current_queue_volatile()
+    graphs = [graph for _, job, graph, *_ in running if job == at_work.prompt_id]
+    return graphs[0].get(at_work.node_id, {}).get("class_type") if graphs else None
 
 
 def stop_if_asked() -> None:

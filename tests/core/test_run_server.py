@@ -1,8 +1,10 @@
 """The door talks to a server of its own, and ends it whatever happens."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -11,9 +13,17 @@ import time
 
 import pytest
 
-from launch import PACK, server, websocket
+from launch import PACK, LaunchError, server, websocket
 
 from .made_files import make_file
+
+
+def test_a_port_at_which_another_program_answers_is_refused():
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(LaunchError, match=f"^Another program answers at port {port}"):
+            server._require_free(port)
+    server._require_free(port)
 
 
 class TestServerAnswers:

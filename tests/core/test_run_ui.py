@@ -1,6 +1,8 @@
 """The door's ComfyUI: a folder that stays, into which the user's checkpoint is linked."""
 
+import contextlib
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +43,31 @@ def test_a_file_of_the_users_own_in_that_folder_stays(tmp_path, place, mine):
     with pytest.raises(LaunchError, match="is there already: remove it, or leave out --checkpoint to load that one"):
         ui.put_checkpoint(mine, tmp_path / "ui")
     assert place.read_bytes() == b"mine.safetensors"
+
+
+def test_a_copy_made_where_nothing_can_be_linked_is_known_again(tmp_path, place, mine, monkeypatch):
+    def fail(*_, **__):
+        raise OSError
+
+    for way in ("symlink_to", "hardlink_to"):
+        monkeypatch.setattr(type(place), way, fail)
+    for _ in range(2):
+        ui.put_checkpoint(mine, tmp_path / "ui")
+    assert not place.samefile(mine)
+    assert [file.read_bytes() for file in place.parent.iterdir()] == [mine.read_bytes()]
+    make_safetensors(mine, {"another": "1"})
+    with pytest.raises(LaunchError, match="is there already"):
+        ui.put_checkpoint(mine, tmp_path / "ui")
+
+
+def test_a_server_that_ends_by_itself_is_no_success(tmp_path, monkeypatch):
+    log = make_file(tmp_path / "no room")
+    ended = SimpleNamespace(address="", log=log, wait=lambda: None)
+    monkeypatch.setattr(ui, "serving", lambda *_, **__: contextlib.nullcontext(ended))
+    monkeypatch.setattr(ui, "probe", lambda _: False)
+    monkeypatch.setattr(ui, "cache_root", lambda: tmp_path)
+    with pytest.raises(LaunchError, match=r"^ComfyUI ended by itself; its last words: no room \(all of them: "):
+        ui.serve(None, cpu=True, port=None)
 
 
 def test_a_second_one_is_refused_while_the_first_runs(tmp_path, monkeypatch):

@@ -206,10 +206,12 @@ def test_what_is_said_goes_to_the_node_that_is_at_work_also_inside_a_blueprint(h
     from server import PromptServer
 
     sent = []
-    server = SimpleNamespace(client_id="me", send_sync=lambda *message: sent.append(message))
+    graph = {"3:7": {"class_type": "LDU_TrainRho", "inputs": {}}}
+    queue = SimpleNamespace(get_current_queue_volatile=lambda: ([(0, "job", graph, {}, [])], []))
+    server = SimpleNamespace(client_id="me", prompt_queue=queue, send_sync=lambda *message: sent.append(message))
     monkeypatch.setattr(PromptServer, "instance", server, raising=False)
     say = host.module("nodes.host").say_on_node
     say("to nobody")
     with CurrentNodeContext("job", "3:7"):
         say("2 steps to go")
-    assert sent == [("ldu.say", {"node": "3:7", "text": ["2 steps to go"]}, "me")]
+    assert sent == [("ldu.say", {"node": "3:7", "type": "LDU_TrainRho", "text": ["2 steps to go"]}, "me")]

@@ -23,15 +23,15 @@ whenThereIsOutput("ldu.report", (type) => type.startsWith("LDU_"), say);
 
 // While a node is at work.
 api.addEventListener("ldu.say", ({ detail }) => {
-  const node = find(detail.node);
+  const node = find(detail.node, detail.type);
   if (node) say(node, detail);
 });
 
 // Why a node refused what it was given stands on it until the next run. (The front end has it in a log, under a path.)
 const refusing = [];
 api.addEventListener("execution_error", ({ detail }) => {
-  const node = detail.exception_type.includes(".ldu.errors.") && find(detail.node_id);
-  if (node?.type !== detail.node_type) return;
+  const node = detail.exception_type.includes(".ldu.errors.") && find(detail.node_id, detail.node_type);
+  if (!node) return;
   say(node, { text: [detail.exception_message.trim()] });
   refusing.push(node);
 });
@@ -42,16 +42,16 @@ api.addEventListener("execution_start", () => {
   }
 });
 
-// Node 7 inside the subgraph of node 3 is "3:7". The graph in view need not be the one that runs: a node of another pack
+// Node 7 inside the subgraph of node 3 is "3:7". The graph in view need not be the one that runs: a node of another kind
 // that has this number in it is not meant.
-function find(place) {
+function find(place, type) {
   let graph = app.rootGraph;
   let node;
   for (const id of String(place).split(":")) {
     node = graph?.getNodeById(id);
     graph = node?.subgraph;
   }
-  return node?.type.startsWith("LDU_") ? node : undefined;
+  return node?.type === type ? node : undefined;
 }
 
 function say(node, output) {
