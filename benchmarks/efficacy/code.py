@@ -34,6 +34,8 @@ OWN = {
     "ldu_target_decoy": TARGETED,
     "ldu_target_word": TARGETED,
     "z0_contrast_control": ("benchmarks/efficacy/contrasted.py",),
+    "sds_minus": ("benchmarks/efficacy/stronger.py",),
+    "fsmg_dreambooth": ("benchmarks/efficacy/stronger.py",),
 }
 """What decides it besides."""
 SETTINGS = "benchmarks/efficacy/methods.py"
@@ -48,9 +50,10 @@ BESIDE = (
 
 def of_method(name: str) -> str:
     """Return the digest of what decides how a method protects."""
-    if not (name.startswith("ldu") or name.endswith("_control")):
-        return digest_of(FIELD)
-    return digest_of(OURS + OWN.get(name, ()), method=name)
+    own = OWN.get(name, ())
+    if name.startswith("ldu") or name.endswith("_control"):
+        return digest_of(OURS + own, method=name)
+    return digest_of(FIELD + own, method=name if own else "")
 
 
 @cache
@@ -60,7 +63,7 @@ def digest_of(parts: tuple[str, ...], root: Path = ROOT, *, method: str = "") ->
     Args:
         parts: files and folders.
         root: where they lie.
-        method: one of ours or of the controls, whose settings count as well.
+        method: one whose settings count as well.
 
     Raises:
         KeyError: one of ours has no settings.

@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
-from benchmarks.efficacy import contrasted, published
+from benchmarks.efficacy import contrasted, published, stronger
 from benchmarks.efficacy.decoyed import Decoyed
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.ours import Refined, Shift
@@ -32,6 +32,8 @@ METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu_target_word": Method(Targeted(away=True), 60),
     "ldu_published": Method(published.protect, 50),
     "z0_contrast_control": Method(contrasted.z0_contrast, 100),
+    "sds_minus": Method(stronger.sds_minus, 100),
+    "fsmg_dreambooth": Method(stronger.fsmg_dreambooth, 100, "a surrogate of 1000 steps, here 100"),
 }
 
 

@@ -11,11 +11,13 @@ pytest.importorskip("transformers", reason="needs the extra eval")
 
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402  (PyTorch has no public name for it)
 
-from benchmarks.baselines import METHODS, blurguard, controls, errors, metacloak, sds, simac, surrogate  # noqa: E402
+from benchmarks import baselines  # noqa: E402
+from benchmarks.baselines import anti_dreambooth, blurguard, controls, errors, metacloak, sds, simac, surrogate  # noqa: E402
 from benchmarks.baselines.blur import gaussian_blur  # noqa: E402
 from benchmarks.baselines.cost import counted  # noqa: E402
 from benchmarks.baselines.pgd import climb, publish, within  # noqa: E402
 from benchmarks.baselines.target import target_picture  # noqa: E402
+from benchmarks.efficacy import methods, stronger  # noqa: E402
 from benchmarks.thieves import DEMO  # noqa: E402
 from benchmarks.world import LEVEL  # noqa: E402
 from demo.architecture import make_scheduler  # noqa: E402
@@ -29,6 +31,7 @@ OF_THE_DENOISER = (  # an untrained one has no error to raise
     *("advdm", "sds", "fsmg", "aspl", "simac", "metacloak"),
     *("pixel_control", "z0_control"),
 )
+METHODS = baselines.METHODS | {name: methods.METHODS[name] for name in ("sds_minus", "fsmg_dreambooth")}
 LEARNING = [name for name, method in METHODS.items() if method.objective]
 
 
@@ -99,9 +102,10 @@ class Run:
 def shortened():
     """Surrogates and personalizers of a few steps, so that a minute is not spent on them."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, steps in (("anti_dreambooth", 3), ("metacloak", 5)):
+        for module, steps in ((anti_dreambooth, 3), (metacloak, 5), (stronger, 3)):
             thief = replace(DEMO["DreamBooth"], steps=steps)
-            patch.setattr(f"benchmarks.baselines.{name}.thief_of", lambda world, thief=thief: thief)
+            patch.setattr(module, "thief_of", lambda world, thief=thief: thief)
+        patch.setattr(stronger, "PRIOR_PICTURES", 2)
         patch.setattr(controls, "INVERSION", InversionConfig(ti_steps=2))
         patch.setattr(simac, "KEPT", 950)
         patch.setattr(blurguard, "FIT_STEPS", 5)
@@ -181,6 +185,33 @@ def objective_of(name, world, x, pictures, draws):
     loss_of = METHODS[name].objective(world, x, torch.Generator().manual_seed(3))
     with torch.no_grad():
         return torch.stack([loss_of(pictures) for _ in range(draws)]).mean().item()
+
+
+def test_score_distillation_that_descends_lowers_the_error(exact, x, shortened):
+    found = protect("sds_minus", exact, x, steps=30).protected
+    clean, protected = (objective_of("sds", exact, x, pictures, draws=48) for pictures in (x, found))
+    assert protected < clean
+
+
+def test_a_whole_dreambooth_as_surrogate_raises_the_error_that_it_sees(exact, x, monkeypatch):
+    learnt = []
+    monkeypatch.setattr(stronger, "prior_pictures", lambda *_, **__: x)
+    monkeypatch.setattr(stronger, "dreambooth", lambda world, seen, *_, **__: learnt.append(seen) or world)
+    assert_rises("advdm", exact, x, protect("fsmg_dreambooth", exact, x, steps=30).protected, draws=48)
+    assert learnt[0] is x
+
+
+def test_a_weight_of_noise_levels_changes_nothing_where_each_step_is_the_sign_of_one_draws_slope(
+    exact, x, shortened, monkeypatch
+):
+    def weighted(*given):
+        found, t = plain(*given)
+        return found * (1 + t.to(found)), t
+
+    plain, names = errors.denoising_errors, ("advdm", "fsmg")
+    before = [protect(name, exact, x).protected for name in names]
+    monkeypatch.setattr(errors, "denoising_errors", weighted)
+    assert all(map(torch.equal, before, (protect(name, exact, x).protected for name in names)))
 
 
 def test_score_distillations_slope_is_the_encoders_alone(world, x):
