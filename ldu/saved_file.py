@@ -24,6 +24,7 @@ from .wording import say_bytes
 
 # JPEG with full colour resolution: half of it would throw half of the change of colour away. WebP with the colours
 # under transparent parts: without them those parts would seem changed by up to 255 levels.
+_LONGEST = {"jpeg": 65500, "webp": 16383}  # pixels a side, of the libraries that write them
 _LOSSY: dict[str, dict[str, Any]] = {"jpeg": {"subsampling": "4:4:4"}, "webp": {"method": 4, "exact": True}}
 
 
@@ -91,8 +92,14 @@ def require_holds(form: FileFormat, info: PictureInfo) -> None:
     """Refuse a picture that a format cannot hold; known before anything is computed.
 
     Raises:
-        BadImageError: if it is transparent and the format cannot be.
+        BadImageError: if it is larger than the format can be, or transparent where the format cannot be.
     """
+    longest = _LONGEST.get(form.name)
+    if longest is not None and max(info.width, info.height) > longest:
+        raise BadImageError(
+            f"{info.name} has {info.width}x{info.height} pixels, but {form} holds at most {longest} a side: "
+            "save it as PNG."
+        )
     if form.name == "jpeg" and info.alpha is not None:
         raise BadImageError(f"{info.name} has transparent parts, which JPEG cannot hold: save it as PNG or WebP.")
 

@@ -7,13 +7,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.attacks.random_noise import noise_at_equal_psnr
-from ..ldu.attacks.thief import thief_view
 from ..ldu.evidence.record import Losses
 from ..ldu.losses import expected_loss
 from ..ldu.shapes import Levels
 from ..ldu.statistics import bootstrap_interval
 from .host import HostSession, latent_shape, require_vae, sampling_session, training_resolution
-from .images import require_one_size, split_pictures, to_image
+from .images import as_a_thief_loads_it, require_one_size, split_pictures, to_image
 from .inputs import seed_input
 from .types import LossesSocket
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
@@ -102,7 +101,7 @@ def _as_a_thief_loads_them(
     noisy = [noise_at_equal_psnr(*pair, generator=torch.Generator().manual_seed(seed)) for pair in pairs]
 
     def encode(pictures: list[Levels]) -> list[Tensor]:
-        return [vae.encode(to_image(thief_view(picture, side))) for picture in pictures]
+        return [vae.encode(to_image(as_a_thief_loads_it(picture, side))) for picture in pictures]
 
     return encode(originals), encode(protected), encode(noisy)
 

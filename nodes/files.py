@@ -1,6 +1,7 @@
 """Load Picture: a picture file as its readers see it."""
 
 import hashlib
+import secrets
 from pathlib import Path
 
 import folder_paths
@@ -72,7 +73,7 @@ class LoadPicture(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, image: str) -> str:
         """Load again when the file's content has changed."""
-        return hashlib.sha256(Path(folder_paths.get_annotated_filepath(image)).read_bytes()).hexdigest()
+        return fingerprint_of(Path(folder_paths.get_annotated_filepath(image)).read_bytes())
 
     @classmethod
     def execute(cls, image: str) -> io.NodeOutput:
@@ -84,6 +85,19 @@ class LoadPicture(io.ComfyNode):
             picture.info,
             ui={"images": [_shown_file(image)], "text": (note(picture),)},
         )
+
+
+_KEY = secrets.token_bytes(32)  # of this process
+
+
+def fingerprint_of(value: object) -> str:
+    """Return what equals itself only while a value does, for the host's cache.
+
+    The host also writes it into the prompt that it keeps in every PNG, where names of files, paths and times of
+    somebody's pictures must not stand: without the key nobody can even try them.
+    """
+    content = value if isinstance(value, bytes) else repr(value).encode()
+    return hashlib.blake2b(content, key=_KEY, digest_size=16).hexdigest()
 
 
 def transparency(picture: Picture) -> Tensor:

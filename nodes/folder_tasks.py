@@ -8,11 +8,13 @@ from pathlib import Path
 
 import folder_paths
 
+from ..ldu.budget import working_size
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import ENDINGS, protected_names
 from ..ldu.picture import load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.wording import LEFT_OUT, SAVED, THERE, UNPUBLISH, say_bytes
+from .host import stop_if_asked
 from .picture_folder import folder_inside_input, pictures_in
 from .saved_before import LEFT_AS_IT_IS, say_doubt, say_original
 
@@ -75,10 +77,13 @@ def _require_folder(target: Path, save_in: str) -> None:
         raise BadValueError(f"There is a file in the place of the folder {save_in!r}; give another name.")
 
 
-def can_be_done(task: Task, form: FileFormat) -> bool:
-    """Tell whether a picture can be read, and held by the format."""
+def can_be_done(task: Task, form: FileFormat, side: int) -> bool:
+    """Tell whether a picture can be read, walked at `side` pixels, the model's own, and held by the format."""
+    stop_if_asked()
     try:
-        require_holds(form, load_picture(task.source).info)
+        info = load_picture(task.source).info
+        require_holds(form, info)
+        working_size(info.width, info.height, side)
     except (BadFileError, BadImageError):
         return False
     return True

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import folder_paths
 
 from ..demo.identity import load_identity
-from ..ldu.attacks.thief import thief_view
 from ..ldu.backends.insightface import NAME as INSIGHTFACE_NAME
 from ..ldu.backends.insightface import FaceIdentity
 from ..ldu.budget import to_pixels
 from ..ldu.evidence.likeness import Embed
+from .images import as_a_thief_loads_it
 
 NOBODY, DEMO, INSIGHTFACE = "none", "demo portraits", "insightface"
 CHOICES = [NOBODY, DEMO, INSIGHTFACE]
@@ -39,7 +39,7 @@ def open_network(choice: str) -> Network | None:
 def _demo() -> Network:
     net = load_identity()
     return Network(
-        lambda picture: net(to_pixels(thief_view(picture, DEMO_SIDE)))[0],
+        lambda picture: net(to_pixels(as_a_thief_loads_it(picture, DEMO_SIDE)))[0],
         "the demo's identity network, which knows the demo's drawn portraits only: "
         "for photographs its numbers mean nothing",
     )

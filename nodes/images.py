@@ -9,9 +9,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..ldu.budget import WHITE, resize_mask
+from ..ldu.attacks.thief import thief_view
+from ..ldu.budget import WHITE, resize_mask, working_size
 from ..ldu.errors import BadImageError, MismatchError
-from ..ldu.shapes import Levels, Mask, Pixels
+from ..ldu.shapes import Levels, Mask, Pixels, Resized
+
+LONG = 4  # times the short side; what lies farther out takes memory and no part in the square in the middle
 
 
 def to_levels(image: Tensor, what: str) -> Levels:
@@ -37,6 +40,18 @@ def to_pixels(image: Tensor, what: str) -> Pixels:
 def to_image(levels: Levels) -> Tensor:
     """Turn whole levels into an IMAGE."""
     return levels.movedim(1, -1) / WHITE
+
+
+def as_a_thief_loads_it(levels: Levels, side: int) -> Resized:
+    """Return the square that a personalizer trains on; of a long picture the middle alone is enlarged.
+
+    Raises:
+        BadImageError: if the picture is too narrow for the walk.
+    """
+    height, width = levels.shape[-2:]
+    working_size(width, height, side)
+    cut = [max(0, length - LONG * min(height, width)) // 2 for length in (height, width)]
+    return thief_view(levels[..., cut[0] : height - cut[0], cut[1] : width - cut[1]], side)
 
 
 def split_pictures(image: Sequence[Tensor]) -> list[Levels]:

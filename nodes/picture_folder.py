@@ -12,8 +12,8 @@ from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import is_picture, protected_names
 from ..ldu.picture import PictureInfo, load_picture
-from .files import in_input_folder, transparency
-from .host import training_resolution
+from .files import fingerprint_of, in_input_folder, transparency
+from .host import progress_bar, stop_if_asked, training_resolution
 from .images import to_image
 from .known_pictures import note
 from .types import PictureInfoSocket
@@ -99,13 +99,13 @@ class LoadPictureFolder(io.ComfyNode):
         return folder_is_there(folder)
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, number: int | None = 0, **_: object) -> tuple[Stamp | str, ...]:
+    def fingerprint_inputs(cls, folder: str, number: int | None = 0, **_: object) -> str:
         """Load again when a file came, went or changed; of a picture by its number, when that one or its name did."""
         found = stamps(folder)
         if not number:
-            return found
+            return fingerprint_of(found)
         own = protected_names((name for name, *_ in found), "")
-        return tuple(each for stamp in found[number - 1 : number] for each in (stamp, own[stamp[0]]))
+        return fingerprint_of([(stamp, own[stamp[0]]) for stamp in found[number - 1 : number]])
 
     @classmethod
     def execute(cls, folder: str, model: Any = None, at_most: int = 0, number: int = 0) -> io.NodeOutput:  # noqa: ANN401
@@ -119,13 +119,16 @@ class LoadPictureFolder(io.ComfyNode):
         place = f"Picture {number} of {len(names)}: " if number else ""
         loaded: list[Loaded] = []
         said: list[str] = []
-        for name in chosen:
+        bar = progress_bar(len(chosen))
+        for count, name in enumerate(chosen, 1):
+            stop_if_asked()
             try:
                 loaded.append(_load(root, name, own[name], side, said))
             except BadFileError as error:
                 said.append(f"Left out: {error}")
             except BadImageError as error:
                 said.append(f"Left out: {name}: {error}")
+            bar.update_absolute(count)
         if not loaded:
             raise BadFileError(place + said[0] if said else no_picture(folder))
         images, masks, infos = (list(each) for each in zip(*loaded, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..ldu.errors import BadFileError, BadImageError
+from ..ldu.errors import BadFileError, BadImageError, NonFiniteError
 from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import ENDINGS, MARK
@@ -20,6 +20,7 @@ from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from ..ldu.wording import LEFT_OUT, SAVED, THERE
 from .estimate import GOES_ON, Pace, Teller, say_few_steps
+from .files import fingerprint_of
 from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .folder_walk import FolderWalk
 from .host import as_a_part, progress_bar, stop_if_asked, training_memory, training_resolution
@@ -118,18 +119,24 @@ class ProtectFolder(io.ComfyNode):
         return folder_is_there(folder)
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, save_in: str, file_format: str, **_: object) -> tuple[Any, ...]:
+    def fingerprint_inputs(cls, folder: str, save_in: str, file_format: str, **_: object) -> str:
         """Work again when a picture came, went or changed, or when a saved one is gone."""
-        return stamps(folder), tuple(task.target.exists() for task in tasks(folder, save_in, file_format))
+        return fingerprint_of((stamps(folder), [task.target.exists() for task in tasks(folder, save_in, file_format)]))
 
     @classmethod
     def check_lazy_status(
-        cls, folder: str, save_in: str, file_format: str, rho: TrainedRho | None = None, **connected: object
+        cls,
+        model: Any,  # noqa: ANN401
+        folder: str,
+        save_in: str,
+        file_format: str,
+        rho: TrainedRho | None = None,
+        **connected: object,
     ) -> list[str]:
         """Ask for rho and the personalization, and with them for their training, only if there is something to do."""
-        form = FileFormat(file_format)
+        form, side = FileFormat(file_format), training_resolution(model)
         missing = (task for task in tasks(folder, save_in, file_format) if not task.target.exists())
-        undone = any(can_be_done(task, form) for task in missing)
+        undone = any(can_be_done(task, form, side) for task in missing)
         if not undone:
             return []
         refines = connected.get("refine_steps", 1) and "personalization" in connected
@@ -207,17 +214,18 @@ def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller) -> Ou
     try:
         picture = load_picture(task.source)
         require_holds(writer.form, picture.info)
+        shape = walk.shape(picture)
     except (BadFileError, BadImageError) as error:
         # Of these BadFileError is not caught below: a disk that is full will not do for the next picture either.
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     try:
         if walk.refine_steps:
-            teller.begin(*training_memory(walk.model, walk.vae, walk.shape(picture)))
+            teller.begin(*training_memory(walk.model, walk.vae, shape))
         with as_a_part():
             protected = walk.protect(picture)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         written = writer.write(task.target, protected, picture.info, picture.as_batch())
-    except BadImageError as error:
+    except (BadImageError, NonFiniteError) as error:
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     change, visible = max_abs_levels(picture.as_batch(), written.seen), _visible(walk, picture, written.seen)
     said = " ".join([f"up to {change} of 255 levels changed.", *written.said, *visible])

@@ -1,5 +1,6 @@
 """A prompt with a learnable word in it, for the CLIP encoders of the host."""
 
+import re
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ class TokenEncoder:
             raise BadValueError(
                 "Textual Inversion starts from a word, such as person, but the initial word is empty: give one."
             )
-        self.clip, self.prompt, self._word = clip, prompt.replace(placeholder, PLACEHOLDER), initial_word
+        self.clip, self.prompt, self._word = clip, _apart(prompt.replace(placeholder, PLACEHOLDER)), initial_word
         if clip is None:
             raise BadValueError("Textual Inversion needs a CLIP, but this checkpoint holds none: load one.")
         parts = {key: getattr(clip.cond_stage_model, f"clip_{key}", None) for key in ("l", "g", "h")}
@@ -104,6 +105,12 @@ class TokenEncoder:
     @staticmethod
     def _table(part: Any) -> Tensor:  # noqa: ANN401
         return part.transformer.get_input_embeddings().weight
+
+
+def _apart(prompt: str) -> str:
+    """Return the prompt with spaces round an S* that touches letters, which would make one word with it."""
+    placeholder = re.escape(PLACEHOLDER)
+    return re.sub(rf"(?<=\w)(?={placeholder})|(?<={placeholder})(?=\w)", " ", prompt)
 
 
 def _copy_unless_weight(saved: Tensor) -> Tensor:

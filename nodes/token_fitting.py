@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from ..ldu.attacks.textual_inversion import InversionConfig, fit_token
-from ..ldu.attacks.thief import thief_view
 from ..ldu.budget import to_pixels
 from ..ldu.losses import expected_loss
 from ..ldu.shapes import Latent, Levels, TokenEmbedding
 from .estimate import Pace, Teller
-from .host import HostAutoencoder, HostDenoiser, HostSession, progress_bar
+from .host import HostAutoencoder, HostDenoiser, HostSession, progress_bar, stop_if_asked
+from .images import as_a_thief_loads_it
 from .token_encoder import TokenEncoder
 from .types import Personalizer
 from .word_preview import HostPreview, WordPreview
@@ -109,5 +109,9 @@ def refit(personalizer: Personalizer, clip: Any, session: HostSession) -> Callab
 
 def encode_views(coder: HostAutoencoder, pictures: Sequence[Levels], side: int, device: torch.device) -> list[Latent]:
     """Return the latents of pictures as a thief loads them."""
+    latents: list[Latent] = []
     with torch.no_grad():
-        return [coder.encode(to_pixels(thief_view(picture.to(device), side))) for picture in pictures]
+        for picture in pictures:
+            stop_if_asked()
+            latents.append(coder.encode(to_pixels(as_a_thief_loads_it(picture.to(device), side))))
+    return latents

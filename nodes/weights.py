@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..ldu.checkpoint import load_rho, save_rho
 from ..ldu.errors import BadFileError
+from .files import fingerprint_of
 from .host import load_demo, under_manager
 from .output_names import require_plain_name, rho_folder
 from .types import RhoSocket, TrainedRho
@@ -58,10 +59,10 @@ class LoadRho(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> tuple[str, int]:
+    def fingerprint_inputs(cls, file: str) -> str:
         """Load again when the file was written anew, or when there is a newer one."""
         path = _require_rho(file)
-        return str(path), path.stat().st_mtime_ns
+        return fingerprint_of((path, path.stat().st_mtime_ns))
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:

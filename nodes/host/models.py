@@ -21,7 +21,7 @@ from ..types import ModelTag
 
 _FINGERPRINTS: WeakKeyDictionary[nn.Module, dict[Any, str]] = WeakKeyDictionary()  # by the host's name of the patches
 _FEW_STEP_WORDS = ("turbo", "lightning", "lcm", "hyper-sd", "hypersd", "schnell", "distill")
-_LARGE = ("SDXL", "SDXLRefiner", "SSD1B", "Segmind_Vega", "KOALA_700M", "KOALA_1B")  # trained at 1024 pixels
+_LARGE = {"SDXL", "SDXLRefiner", "PixArtAlpha", "HunyuanDiT"}  # eps and v models trained at 1024 pixels, and their kin
 
 
 def read_schedule(model: Any) -> NoiseSchedule:  # noqa: ANN401  (the host's MODEL)
@@ -74,11 +74,11 @@ def training_resolution(model: Any) -> int:  # noqa: ANN401
     marked = model.model_options.get("ldu_resolution")
     if marked:
         return int(marked)
-    family = type(model.model.model_config).__name__
-    if family == "SD20":
+    families = {kind.__name__ for kind in type(model.model.model_config).__mro__}
+    if "SD20" in families:
         return 768 if read_schedule(model).prediction == "v" else 512
     flow = isinstance(model.get_model_object("model_sampling"), sampling.CONST)
-    return 1024 if flow or family in _LARGE else 512
+    return 1024 if flow or families & _LARGE else 512
 
 
 def tag_model(model: Any) -> ModelTag:  # noqa: ANN401

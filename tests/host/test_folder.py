@@ -49,6 +49,12 @@ def run(host):
     return work
 
 
+def lazily(host, file_format):
+    """Return the node and what it is asked with before anything is trained."""
+    inputs = {"model": tiny.model("sd1"), "folder": "album", "file_format": file_format}
+    return host.classes["LDU_ProtectFolder"], {**SETTINGS, **inputs}
+
+
 def saved(host, name):
     return host.base / "output" / "album_protected" / name
 
@@ -117,7 +123,7 @@ def test_strength_0_gives_back_the_pictures_of_a_folder_however_many_steps_on_th
 
 
 def test_a_personalization_is_asked_for_where_there_is_one_to_refine_with(host, folder, run):
-    node, inputs = host.classes["LDU_ProtectFolder"], {**SETTINGS, "folder": "album", "file_format": "png"}
+    node, inputs = lazily(host, "png")
     connected = {"rho": None, "personalization": None}
     assert node.check_lazy_status(**inputs, **connected, refine_steps=2) == ["rho", "personalization"]
     assert node.check_lazy_status(**inputs, **connected, refine_steps=0) == ["rho"]
@@ -173,7 +179,7 @@ def test_a_run_that_was_stopped_goes_on_and_replaces_nothing(host, folder, run):
 
 
 def test_rho_is_asked_for_only_while_something_is_to_do(host, folder, run):
-    node, inputs = host.classes["LDU_ProtectFolder"], {**SETTINGS, "folder": "album", "file_format": "png"}
+    node, inputs = lazily(host, "png")
     assert node.check_lazy_status(**inputs) == ["rho"]
     run()
     assert node.check_lazy_status(**inputs) == []
@@ -184,10 +190,35 @@ def test_rho_is_asked_for_only_while_something_is_to_do(host, folder, run):
     assert node.check_lazy_status(**inputs) == ["rho"]
 
 
+@pytest.mark.parametrize(("file_format", "size"), [("png", (4000, 8)), ("webp", (16400, 300))])
+def test_rho_is_not_asked_for_because_of_a_picture_of_a_shape_that_cannot_be_done(host, folder, run, file_format, size):
+    run(file_format=file_format)
+    write_picture(host, "album/z.png", size, seed=5)
+    node, inputs = lazily(host, file_format)
+    assert node.check_lazy_status(**inputs) == []
+    _, told = run(file_format=file_format)
+    assert [picture["outcome"] for picture in told] == ["there already"] * 3 + ["left out"]
+
+
+def test_a_picture_that_overflows_the_model_is_left_out_and_the_others_are_made(host, folder, run, monkeypatch):
+    walk = host.module("nodes.folder_walk").FolderWalk
+    protect = walk.protect
+
+    def overflows(self, picture):
+        if picture.info.name == "b.png":
+            raise host.module("ldu.errors").NonFiniteError("It is not finite.")
+        return protect(self, picture)
+
+    monkeypatch.setattr(walk, "protect", overflows)
+    _, told = run()
+    assert [(each["outcome"], each["said"]) for each in told][1] == ("left out", "It is not finite.")
+    assert [each["outcome"] for each in told] == ["saved", "left out", "saved"]
+
+
 def test_rho_is_not_asked_for_because_of_a_file_that_cannot_be_done(host, folder, run):
     run(file_format="jpeg")
     (folder / "broken.png").write_bytes(b"no picture")
-    node, inputs = host.classes["LDU_ProtectFolder"], {**SETTINGS, "folder": "album", "file_format": "jpeg"}
+    node, inputs = lazily(host, "jpeg")
     assert node.check_lazy_status(**inputs) == []  # what is left is broken, or transparent and asked for as JPEG
     _, told = run(file_format="jpeg")  # and no rho is needed to say so
     assert [picture["outcome"] for picture in told] == ["there already", "there already", "left out", "left out"]

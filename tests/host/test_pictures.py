@@ -1,7 +1,9 @@
 """The picture nodes in a real ComfyUI."""
 
+import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,6 +74,20 @@ def test_a_changed_file_is_loaded_again(host):
     assert node.fingerprint_inputs(image="changing.png") == before
     put_input("changing.png", 255 - colours())
     assert node.fingerprint_inputs(image="changing.png") != before
+
+
+def test_what_the_host_writes_into_pictures_to_know_a_changed_file_tells_nothing_of_it(host):
+    Path(folder("input"), "passport").mkdir()
+    content = put_input("passport/anna.png", colours()).read_bytes()
+    stamps = [
+        host.classes["LDU_LoadPicture"].fingerprint_inputs(image="passport/anna.png"),
+        host.classes["LDU_LoadPictureFolder"].fingerprint_inputs(folder="passport"),
+        host.classes["LDU_LoadPictureFolder"].fingerprint_inputs(folder="passport", number=1),
+        host.classes["LDU_ProtectFolder"].fingerprint_inputs("passport", "saved", "png"),
+    ]
+    for stamp in stamps:
+        assert re.fullmatch("[0-9a-f]{32}", stamp)
+        assert stamp not in (hashlib.sha256(content).hexdigest(), hashlib.blake2b(content, digest_size=16).hexdigest())
 
 
 def test_new_input_files_are_offered(host):

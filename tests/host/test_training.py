@@ -116,6 +116,32 @@ def test_textual_inversion_learns_a_word_and_its_conditioning_trains_rho(host, m
     assert rho.card.prompt == "a photo of S* person"
 
 
+def test_a_picture_too_narrow_to_be_walked_is_refused_before_a_word_is_learnt_of_it(models, invert_text):
+    with pytest.raises(Exception, match=r"^A picture of 3000x8 pixels is too narrow"):
+        invert_text(*models["sd1"], torch.rand(1, 8, 3000, 3))
+
+
+def test_of_a_long_picture_the_middle_alone_is_enlarged_as_a_thief_sees_it(host):
+    long = torch.rand(1, 3, 20, 400, generator=torch.Generator().manual_seed(0)) * 255
+    seen = host.module("nodes.images").as_a_thief_loads_it(long, 512)
+    assert (seen - host.module("ldu.attacks.thief").thief_view(long, 512)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("glued", ["a photo of S*person", "a photo ofS* person", "S*的照片"])
+def test_a_word_that_touches_letters_is_learnt_like_one_that_stands_alone(host, models, family, glued):
+    clip = models[family][1]
+
+    def encoded(prompt, factor):
+        encoder = host.module("nodes.token_encoder").TokenEncoder(clip, prompt, "person")
+        ((condition, _),) = encoder.encode(factor * encoder.initial(1))
+        return condition
+
+    apart = {"S*的照片": "S* 的照片"}.get(glued, "a photo of S* person")
+    assert torch.equal(encoded(glued, 2), encoded(apart, 2))
+    assert not torch.equal(encoded(glued, 2), encoded(glued, 3))
+
+
 @pytest.mark.parametrize(("steps", "asked", "drawn"), [(9, 4, 4), (2, 4, 2), (9, 1, 1), (9, 0, 0), (0, 4, 0)])
 def test_previews_of_the_word_are_few_and_change_nothing(host, models, monkeypatch, steps, asked, drawn):
     model, clip, vae = models["sd1"]

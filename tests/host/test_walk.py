@@ -1,7 +1,9 @@
 """The walk in the real host, on every family of models it claims to cover."""
 
 import copy
+from types import SimpleNamespace
 
+import comfy.supported_models
 import comfy_extras.nodes_custom_sampler as stock
 import pytest
 import torch
@@ -212,3 +214,17 @@ def test_a_model_the_formula_does_not_cover_is_refused(host, nodes):
     video.add_object_patch("latent_format", form)
     with pytest.raises(error, match="not 2-D"):
         walk(nodes, video, latent, tiny.conditioning("sd1"))
+
+
+SIDES = {"SD15": 512, "SD15_instructpix2pix": 512, "SD20": 768, "SD21UnclipL": 768}  # of SD2.x those that predict v
+LARGE = ("SDXL_instructpix2pix", "KOALA_1B", "PixArtSigma", "HunyuanDiT1")
+
+
+@pytest.mark.parametrize(("family", "side"), (SIDES | dict.fromkeys(LARGE, 1024)).items())
+def test_models_are_worked_on_at_the_size_that_their_family_was_trained_at(host, family, side):
+    kind = getattr(comfy.supported_models, family)
+    sampling = tiny.model("sd2-v" if side == 768 else "sd1").get_model_object("model_sampling")
+    parts = {"model_sampling": sampling, "latent_format": SimpleNamespace(latent_dimensions=2)}
+    inner = SimpleNamespace(model_config=kind.__new__(kind))
+    model = SimpleNamespace(model_options={}, model=inner, get_model_object=parts.get)
+    assert host.module("nodes.host").training_resolution(model) == side
