@@ -11,7 +11,7 @@ from ..ldu.budget import to_pixels
 from ..ldu.losses import expected_loss
 from ..ldu.shapes import Latent, Levels, TokenEmbedding
 from .estimate import Pace, Teller
-from .host import HostAutoencoder, HostDenoiser, HostSession, progress_bar, stop_if_asked
+from .host import HostAutoencoder, HostDenoiser, HostSession, as_learnt, progress_bar, stop_if_asked
 from .images import as_a_thief_loads_it
 from .token_encoder import TokenEncoder
 from .types import Personalizer
@@ -61,7 +61,8 @@ class Fitting:
             self._preview.shown = None  # of the word before
         token = fit_token(bind, latents, schedule, initial, self._config, generator=generator, on_step=on_step)
         with torch.no_grad():
-            self.conditioning = self._encoder.encode(token)
+            source = [self._session.key, self._encoder.encode(initial), list(latents), repr(self._config), self._seed]
+            self.conditioning = as_learnt(self._encoder.encode(token), source)
         self.token = token.cpu()
         return self
 

@@ -2,6 +2,7 @@
 
 from .demo import is_demo, load_demo
 from .flags import may_embed_metadata
+from .learnt import as_learnt
 from .memory import differentiable_clip, intermediate_device, load_whole, new_patcher, normal, under_manager
 from .models import (
     default_conditioning,
@@ -42,6 +43,7 @@ __all__ = [
     "Interrupted",
     "WatchedDenoiser",
     "as_a_part",
+    "as_learnt",
     "default_conditioning",
     "differentiable_clip",
     "encoding_memory",

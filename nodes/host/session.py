@@ -12,8 +12,8 @@ import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor
 
-from ...ldu.fingerprint import fingerprint_condition
 from ...ldu.shapes import Latent, PerSample
+from .learnt import name_condition
 from .memory import compute_in_wide_range, differentiable, intermediate_device, make_normal, require_full_load
 from .models import fingerprint, read_schedule, require_condition
 from .progress import stop_if_asked
@@ -32,7 +32,7 @@ class HostDenoiser:
     @property
     def key(self) -> str:
         """Name of the weights and the condition."""
-        return f"{self._session.key} {fingerprint_condition(self._conditioning)}"
+        return f"{self._session.key} {name_condition(self._conditioning)}"
 
     def __call__(self, z: Latent, sigma: PerSample) -> Latent:
         """Return the host's denoised prediction; stops at once when the user cancels."""

@@ -253,6 +253,34 @@ def test_an_interrupt_stops_within_one_evaluation_and_training_goes_on_where_it_
     assert not list(unfinished.iterdir())
 
 
+def test_a_training_goes_on_with_a_word_that_was_learnt_again_and_has_other_last_bits(
+    host, models, train, invert_text, monkeypatch
+):
+    model, clip, vae = models["sd1"]
+    fitting, training = host.module("nodes.token_fitting"), host.module("ldu.train").ShiftTraining
+    fit = fitting.fit_token
+
+    def learnt(noise, **changes):
+        monkeypatch.setattr(fitting, "fit_token", lambda *given, **more: fit(*given, **more) + noise)
+        return invert_text(model, clip, vae, picture(), **changes)[0]
+
+    first, again = learnt(0), learnt(1e-6)  # as a GPU's sums come out
+    assert not torch.equal(first[0][0], again[0][0])
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate", mm.interrupt_current_processing)
+        with pytest.raises(mm.InterruptProcessingException):
+            train(model, vae, picture(), conditioning=first, steps=11)
+    resumed = []
+    monkeypatch.setattr(training, "resume", lambda *_: resumed.append(1))
+    changed = [[1.01 * first[0][0], first[0][1]]]
+    for other in (changed, learnt(0, seed=1), learnt(0, steps=4), learnt(0, prompt="a drawing of S* person")):
+        train(model, vae, picture(), conditioning=other, steps=1)
+    assert not resumed
+    train(model, vae, picture(), conditioning=again, steps=1)
+    assert resumed
+    shutil.rmtree(host.base / "user" / "ldu" / "unfinished", ignore_errors=True)
+
+
 class SavesItself:
     """A training, as far as keeping it goes."""
 

@@ -1,0 +1,27 @@
+"""The name of a CONDITIONING: its numbers', or, if they were learnt, that of what they were learnt from.
+
+Learning again gives other last bits on a GPU; a training that was named after them could not go on after a restart.
+"""
+
+from typing import Any
+
+from ...ldu.fingerprint import fingerprint_condition
+
+_LEARNT = "ldu_learnt"
+
+
+def as_learnt(conditioning: list[Any], source: Any) -> list[Any]:  # noqa: ANN401  (nested lists of tensors and numbers)
+    """Return a CONDITIONING that bears the name of what it was learnt from, as long as nobody changes it."""
+    name = fingerprint_condition(source)
+    return [[tensor, {**rest, _LEARNT: (name, fingerprint_condition([tensor, rest]))}] for tensor, rest in conditioning]
+
+
+def name_condition(conditioning: list[Any]) -> str:
+    """Return the name of a CONDITIONING."""
+    return fingerprint_condition([_source(*entry) for entry in conditioning])
+
+
+def _source(tensor: Any, rest: dict[str, Any]) -> list[Any]:  # noqa: ANN401
+    own = {key: value for key, value in rest.items() if key != _LEARNT}
+    name, numbers = rest.get(_LEARNT, (None, None))
+    return [name] if numbers == fingerprint_condition([tensor, own]) else [tensor, own]
