@@ -15,7 +15,7 @@ from .host import HostSession, latent_shape, require_vae, sampling_session, trai
 from .images import as_a_thief_loads_it, require_one_size, split_pictures, to_image
 from .inputs import seed_input
 from .types import LossesSocket
-from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .wording import ALIASES, BEFORE_TOOLTIP, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 
 class MeasureLoss(io.ComfyNode):
@@ -37,7 +37,7 @@ class MeasureLoss(io.ComfyNode):
                 io.Conditioning.Input(
                     "conditioning", tooltip="A personalization prompt that was not used in training."
                 ),
-                io.Image.Input("original", tooltip="The picture before."),
+                io.Image.Input("original", tooltip=BEFORE_TOOLTIP),
                 io.Image.Input("protected", tooltip="The picture after, of the same size."),
                 io.Int.Input(
                     "draws",

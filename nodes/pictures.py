@@ -14,7 +14,7 @@ from ..ldu.shapes import Levels, Mask
 from .host import training_resolution
 from .images import fit_mask, mask_of_each, to_image, to_levels, to_pixels
 from .inputs import budget_input
-from .wording import ALIASES, CATEGORY, of_each, report
+from .wording import ALIASES, BEFORE_TOOLTIP, CATEGORY, of_each, report
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
 # pyright: reportIncompatibleMethodOverride=false
@@ -133,7 +133,7 @@ class Compare(io.ComfyNode):
             search_aliases=[*ALIASES, "difference", "psnr", "ssim"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("original", tooltip="The picture before."),
+                io.Image.Input("original", tooltip=BEFORE_TOOLTIP),
                 io.Image.Input("protected", tooltip="The picture after, of the same size."),
                 io.Float.Input(
                     "gain",

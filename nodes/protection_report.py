@@ -64,7 +64,8 @@ class ProtectionReport(io.ComfyNode):
                 LossesSocket.Input(
                     "purified_losses",
                     optional=True,
-                    tooltip="From a second Adversary's Loss, with Purify's pictures as its protected ones.",
+                    tooltip="From a second Adversary's Loss, with Purify's image as its protected and Purify's "
+                    "original as its original.",
                 ),
                 GallerySocket.Input("gallery", optional=True, tooltip="From Thief's Gallery."),
                 io.Model.Input("model", optional=True, tooltip="The model that was protected against."),

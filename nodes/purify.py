@@ -17,8 +17,8 @@ from ..ldu.budget import to_pixels as as_pixels
 from ..ldu.errors import BadValueError, LduError
 from ..ldu.metrics import psnr_db
 from ..ldu.shapes import Levels
-from .host import progress_bar, stop_if_asked
-from .images import to_image, to_levels
+from .host import nothing, progress_bar, stop_if_asked
+from .images import require_one_size, to_image, to_levels
 from .inputs import seed_input
 from .purifier_models import HostModels
 from .types import PurifiersSocket
@@ -44,6 +44,9 @@ noise 0.01..0.06
 resize 0.5..0.9
 jpeg 75..95 + resize 0.5..0.9
 # costs more: diffpure 50..150 4"""
+NO_ORIGINAL = (
+    "Purify gives out an original only if one came into it: connect the picture before its protection to its original."
+)
 AVAILABLE = {name: entry for name, entry in ENTRIES.items() if entry.needs is None or entry.needs in HERE}
 TRAINABLE = {name: entry for name, entry in AVAILABLE.items() if not entry.gradient}
 
@@ -86,10 +89,21 @@ class Purify(io.ComfyNode):
                     tooltip="For diffpure and img2img, usually the empty prompt. SD1 and SD2 take zeros without one, "
                     "others need it.",
                 ),
+                io.Image.Input(
+                    "original",
+                    optional=True,
+                    tooltip="The picture before its protection, of the same size; given out again to compare with.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", is_output_list=True, tooltip="One for each line."),
                 io.String.Output(display_name="name", is_output_list=True, tooltip="What was done to it."),
+                io.Image.Output(
+                    display_name="original",
+                    is_output_list=True,
+                    tooltip="The picture before, once for each purified one: take it as the original of Compare and "
+                    "Adversary's Loss. From the loader, several pictures would meet the wrong originals.",
+                ),
             ],
         )
 
@@ -108,20 +122,25 @@ class Purify(io.ComfyNode):
         model: Any = None,  # noqa: ANN401
         vae: Any = None,  # noqa: ANN401
         conditioning: list[Any] | None = None,
+        original: Tensor | None = None,
     ) -> io.NodeOutput:
-        """Return the purified pictures and their names."""
+        """Return the purified pictures, their names and the original of each."""
         recipes = _read(purifiers, require_fixed)
         recipes = [chained(recipes)] if mode == AS_A_CHAIN else recipes
         given = HostModels(model, vae, conditioning)
         given.require(recipes)
         levels, bar = to_levels(image, "image"), progress_bar(WHOLE * len(recipes))
+        if original is not None:
+            require_one_size(original, image, "connect the one that Fit to Budget has.")
         results = []
         for number, recipe in enumerate(recipes):
             with given.opened_for(recipe, levels.shape) as (tools, device):
                 results.append(_purified(recipe, levels, tools, device, seed, Ticker(bar, number)))
         names, images = [str(recipe) for recipe in recipes], [to_image(result) for result in results]
         numbers = {"nfe": {"purify": given.evaluations}}
-        return io.NodeOutput(images, names, ui=report(numbers, _distances(levels, results, names)))
+        # One for each: the host puts lists together by number and repeats the last item of the shorter.
+        befores = [nothing(NO_ORIGINAL) if original is None else original] * len(recipes)
+        return io.NodeOutput(images, names, befores, ui=report(numbers, _distances(levels, results, names)))
 
 
 class TrainingPurifiers(io.ComfyNode):

@@ -59,7 +59,10 @@ class SaveProtected(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", lazy=True, tooltip="The protected pictures; each becomes one file."),
                 PictureInfoSocket.Input(
-                    "info", optional=True, tooltip="From Load Picture: gives name, alpha and colour profile."
+                    "info",
+                    optional=True,
+                    tooltip="From Load Picture: gives name, alpha and colour profile. Leave it out where several "
+                    "pictures come from Purify, which would get each other's.",
                 ),
                 io.String.Input(
                     "filename_prefix",

@@ -12,6 +12,7 @@ ALIASES = [
     *("glaze", "nightshade", "mist", "photoguard", "anti-dreambooth", "metacloak", "advdm"),
 ]
 MODEL_TOOLTIP = "The checkpoint to be protected against, from Load Checkpoint."
+BEFORE_TOOLTIP = "The picture before. Behind Purify: the original that Purify gives out."
 VAE_TOOLTIP = "Of the same checkpoint as the model."
 K_TOOLTIP = "Steps of the walk, up and down: few cost less. 1, 2, 4 and 8 are usual."
 DEPTH_TOOLTIP = (

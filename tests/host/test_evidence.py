@@ -357,6 +357,30 @@ LOADED = {"model": ["model", 0], "clip": ["model", 1], "vae": ["model", 2]}
 
 
 @needs_weights
+def test_in_a_graph_the_loss_after_each_purifier_is_measured_beside_its_own_original(host):
+    shutil.copytree(SAMPLES, host.base / "input", dirs_exist_ok=True)
+    photos, lines = ["photos", 0], {"purifiers": "none\njpeg 50", "mode": "one by one", "seed": 0}
+    models = {"model": ["model", 0], "vae": ["model", 2], "conditioning": ["empty", 0]}
+    judged = {"original": ["purify", 2], "protected": ["purify", 0], "draws": 2, "seed": 0}
+    told = {"budget": 10.0, "public_photos": 4, "unprotected_files": "", "filename_prefix": "survived"}
+    given = {"original": photos, "protected": photos, "purifier": ["purify", 1], "purified_losses": ["judge", 1]}
+    graph = {
+        "model": {"class_type": "LDU_LoadDemoCheckpoint", "inputs": {}},
+        "photos": {"class_type": "LDU_LoadPictureFolder", "inputs": {"folder": "ldu_sample_person"}},
+        "empty": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["model", 1]}},
+        "purify": {"class_type": "LDU_Purify", "inputs": {"image": photos, "original": photos, **lines}},
+        "judge": {"class_type": "LDU_MeasureLoss", "inputs": {**models, **judged}},
+        "report": {"class_type": "LDU_ProtectionReport", "inputs": {**told, **given}},
+    }
+    run(new_executor("CLASSIC"), graph)
+    (page,) = (host.base / "output").glob("survived_*.json")
+    found = json.loads(page.read_text("utf-8"))
+    assert all(each["before"] == each["after"] for each in found["losses"])  # those after "none"
+    befores = [each["before"] for each in found["losses"]]
+    assert found["purified"][0]["losses"]["before"] == pytest.approx(sum(befores) / 4)
+
+
+@needs_weights
 def test_purify_textual_inversion_ksampler_and_the_gallery_are_one_graph(host):
     if "LDU_Purify" not in host.classes:
         pytest.skip("there is no Purify node yet")

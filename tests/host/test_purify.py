@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import comfy.model_management as mm
 import execution
@@ -39,7 +40,7 @@ def levels(image):
 
 def test_each_line_gives_a_batch_of_the_inputs_size_on_the_grid_and_its_name(purify):
     image = picture(count=2)
-    images, names = purify(image, "none\njpeg 50  # often\nblur 3 + noise 0.1\nresize 0.5").args
+    images, names, _ = purify(image, "none\njpeg 50  # often\nblur 3 + noise 0.1\nresize 0.5").args
     assert names == ["none", "jpeg 50", "blur 3 + noise 0.1", "resize 0.5"]
     for out in images:
         assert out.shape == image.shape
@@ -51,8 +52,8 @@ def test_each_line_gives_a_batch_of_the_inputs_size_on_the_grid_and_its_name(pur
 def test_as_a_chain_the_lines_follow_each_other(purify):
     image = picture()
     lines = "jpeg 50\nnoise 0.05\nresize 0.5"
-    (chain,), names = purify(image, lines, "as a chain", seed=7).args
-    (joined,), same = purify(image, lines.replace("\n", " + "), seed=7).args
+    (chain,), names, _ = purify(image, lines, "as a chain", seed=7).args
+    (joined,), same, _ = purify(image, lines.replace("\n", " + "), seed=7).args
     assert names == same == ["jpeg 50 + noise 0.05 + resize 0.5"]
     assert torch.equal(chain, joined)
     assert not torch.equal(chain, purify(image, lines, "as a chain", seed=8).args[0][0])
@@ -75,7 +76,7 @@ def test_purifiers_with_a_model_run_on_every_family_and_the_model_is_as_before(h
     fingerprint = host.module("nodes.host").fingerprint
     before, image = fingerprint(given["model"]), picture(count=2)
     output = purify(image, "vae\ndiffpure 15\ndiffpure 100 3\nimg2img 0.15 2\nimpress 2", **given)
-    for out, name in zip(*output.args, strict=True):
+    for out, name in zip(*output.args[:2], strict=True):
         assert out.shape == image.shape, name
         assert out.isfinite().all(), name
         assert not torch.equal(out, image), name
@@ -142,6 +143,21 @@ def test_a_missing_model_or_picture_is_said(host, purify, models):
             purify(picture(), text, **given)
     with pytest.raises(errors.BadImageError, match="RGB pictures"):
         purify(picture()[..., :1], "jpeg 75")
+
+
+def test_the_original_is_given_out_once_for_each_purified_picture(purify):
+    image, before = picture(count=2), picture(count=2, seed=1)
+    for mode, times in (("one by one", 3), ("as a chain", 1)):
+        images, _, originals = purify(image, "none\njpeg 60\nblur 3", mode, original=before).args
+        assert len(images) == len(originals) == times
+        assert all(original is before for original in originals)
+
+
+def test_an_original_of_another_size_is_refused_before_the_first_purifier(host, purify, monkeypatch):
+    monkeypatch.setattr(host.module("nodes.purify"), "build", lambda *_: pytest.fail("a purifier was run"))
+    for other in (picture(60), picture(count=2)):
+        with pytest.raises(host.module("ldu.errors").MismatchError, match="the one that Fit to Budget has"):
+            purify(picture(), "jpeg 75", original=other)
 
 
 @pytest.mark.parametrize("text", ["clean 5", "diffpure 100 5", "impress 5"])
@@ -231,3 +247,38 @@ def test_in_a_graph_what_follows_runs_once_for_each_line(host):
     valid, _, _, errors = asyncio.run(execution.validate_prompt("id", graph, None))
     assert not valid
     assert "a whole number from 1 to 100" in str(errors)
+
+
+def purified_and_compared(host):
+    """A graph in API format that purifies two pictures in two ways and compares each with the original given out."""
+    folder = host.base / "input" / "two_to_purify"
+    folder.mkdir(exist_ok=True)
+    for seed in (0, 1):
+        Image.fromarray(levels(picture(seed=seed))[0].byte().numpy()).save(folder / f"{seed}.png")
+    lines = {"purifiers": "none\nnoise 0.01", "mode": "one by one", "seed": 0}
+    judged = {"original": ["purify", 2], "protected": ["purify", 0], "gain": 10.0}
+    return {
+        "photos": {"class_type": "LDU_LoadPictureFolder", "inputs": {"folder": folder.name}},
+        "purify": {
+            "class_type": "LDU_Purify",
+            "inputs": {"image": ["photos", 0], "original": ["photos", 0], **lines},
+        },
+        "judge": {"class_type": "LDU_Compare", "inputs": judged},
+    }
+
+
+def test_in_a_graph_each_of_several_pictures_is_compared_with_its_own_original(host, run_prompt):
+    said = run_prompt(purified_and_compared(host))["judge"]["text"]
+    assert ["identical" in each for each in said] == [True, False, True, False]
+    assert all(float(re.findall(r"PSNR ([\d.]+)", each)[0]) > 30 for each in said[1::2])
+
+
+def test_what_takes_the_original_of_a_purify_without_one_does_not_run_and_says_why(host):
+    graph = purified_and_compared(host)
+    del graph["purify"]["inputs"]["original"]
+    executor = new_executor("CLASSIC")
+    outputs, _ = run(executor, graph)
+    assert "judge" not in outputs
+    refused = [data for event, data in executor.server.heard if event == "execution_error"]
+    assert {each["node_id"] for each in refused} == {"judge"}
+    assert "only if one came into it: connect" in refused[0]["exception_message"]

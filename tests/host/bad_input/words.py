@@ -60,6 +60,7 @@ WORDS = [
         "convert it to RGB",
         lambda b: b.node("LDU_Purify", image=picture(colours=4), purifiers="jpeg 75"),
     ),
+    Case("Purify", "an original of another size", "one size", purify("jpeg 75", original=picture(32, 32))),
     Case("Purifiers for Training", "a range upside down", "smaller number first", for_training("jpeg 95..60")),
     Case("Purifiers for Training", "a purifier without gradient", "impress", for_training("impress 300")),
 ]
