@@ -48,6 +48,8 @@ class Measure(NamedTuple):
 
 LEARNT = 0.35
 """Identity above which a face is the person's: somebody else's has about 0, another photo of the same person .9."""
+AS_VISIBLE = 0.3
+"""Decibels within which two are as visible as each other."""
 JUDGED = 4
 """People whom the judge is shown: drawing one takes seconds."""
 MEASURES = (Measure("identity", "identity", 2, -1), Measure("frechet", "Fréchet", 0, 1))
@@ -192,6 +194,8 @@ def _rises(plain: Sequence[Result]) -> Iterator[tuple[str, bool]]:
             same = {label: [results[person] for person in people] for label, results in found.items()}
             psnr = {label: fmean(r.found["visibility"]["psnr_db"] for r in rows) for label, rows in same.items()}
             faint_first = sorted(same, key=lambda label: psnr[label], reverse=True)
+            if psnr[faint_first[0]] - psnr[faint_first[-1]] < AS_VISIBLE:
+                continue
             kept = {label: fmean(r.identity for r in same[label]) for label in faint_first}
             said = ", ".join(f"{label} {identity:.2f}" for label, identity in kept.items())
             yield f"more is done where more is seen: identity {said}", kept[faint_first[-1]] < kept[faint_first[0]]

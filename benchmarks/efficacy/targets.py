@@ -73,23 +73,29 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
             said = [f"leads {len(names[1])} of {len(same)}", _named("ties with", names[0]), _named("trails", names[-1])]
             measured = "; ".join(filter(None, [*said, _named("not measured:", missing)]))
             reached = "no" if names[0] or names[-1] else MISSING if missing else "yes"
-            counts = [len(triples) for triples in same]
-            people = " to ".join(map(str, sorted({min(counts), max(counts)})))
+            people = _from_to({len(triples) for triples in same})
             yield [f"leads all others ({seen})", thief, measure.name, people, measured, reached]
     for label in (f"{ours} {budget:g}" for budget in BUDGETS):
         if not any(triples[0][2].cell.label == label for triples in found.values()):
             yield [f"leads all others ({label})", thief, "-", "-", "", MISSING]
 
 
+def _from_to(counts: set[int]) -> str:
+    return " to ".join(map(str, sorted({min(counts), max(counts)})))
+
+
 def _after_purifiers(thief: str, results: Sequence[Result], ours: str) -> Iterator[list[str]]:
-    people = {label: str(len(triples)) for (_, label), triples in compared(results, ours).items()}
+    people: dict[str, set[int]] = {}
+    for (purifier, label), triples in compared(results, ours).items():
+        if purifier != "none":
+            people.setdefault(label, set()).add(len(triples))
     found = after_purifiers(results, ours)
     for (label, measure), outcomes in found.items():
         measured = f"leads after {outcomes[1]}, ties after {outcomes[0]}, trails after {outcomes[-1]}"
         short = MISSING if outcomes.total() < PURIFIERS else "no"
         reached = "yes" if outcomes[1] + outcomes[0] >= PURIFIERS else short
         asked = f"leads or ties {label} after {PURIFIERS} purifiers"
-        yield [asked, thief, measure.name, people[label], measured, reached]
+        yield [asked, thief, measure.name, _from_to(people[label]), measured, reached]
     if not found:
         yield [f"leads or ties others after {PURIFIERS} purifiers", thief, "-", "-", "", MISSING]
 
