@@ -1,6 +1,7 @@
 """The lab: its cells, its measures and its tables."""
 
 import ast
+import hashlib
 import json
 import math
 import shutil
@@ -458,6 +459,14 @@ def test_pixel_purifiers_work_on_pictures_of_the_demo_worlds_size(lab, people):
     loot = lab.loot(cell, x)
     assert loot.shape == x.shape
     assert 20 < psnr_db(to_levels(x), to_levels(loot)) < 60
+
+
+def test_what_decides_results_and_is_not_in_their_names_is_what_it_was_when_they_were_kept():
+    """Whoever changes it measures the kept results anew, or shows that they come out the same, and then this."""
+    code_of = ("demo/identity.py", "demo/spoilt.py", "demo/train_unet.py", "demo/train_identity.py")
+    assert code.digest_of(code_of) == "d3a0c4d6"
+    judge = (ROOT / "demo" / "weights" / "identity.safetensors").read_bytes()
+    assert hashlib.sha256(judge).hexdigest()[:16] == "cf4dbc6c6f0c086f"
 
 
 def test_all_of_ours_that_a_method_of_the_field_imports_counts_as_its_code():
