@@ -51,6 +51,8 @@ def run(training: ShiftTraining, teller: Teller) -> None:
     except Interrupted:
         keep(training, path)
         raise
+    finally:
+        training.optimizer.zero_grad(set_to_none=True)  # as large as rho, which the host keeps
 
 
 def let_go_of_the_file(optimizer: Optimizer) -> None:

@@ -57,10 +57,9 @@ def differentiable_clip(clip: Any) -> Any:  # noqa: ANN401
 
     Encoding with it does not call the memory manager, which could push out the model that is being trained through.
     """
-    copy = clip.clone()
-    copy.patcher = differentiable(clip.patcher)
-    copy.cond_stage_model = copy.patcher.model
-    copy.load_model = lambda *_args, **_kwargs: copy.patcher
+    copy, patcher = clip.clone(), differentiable(clip.patcher)
+    copy.patcher, copy.cond_stage_model = patcher, patcher.model
+    copy.load_model = lambda *_args, **_kwargs: patcher  # not the copy: a cycle lives on until it is collected
     return copy
 
 

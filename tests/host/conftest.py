@@ -3,6 +3,7 @@
 It boots when these tests are collected, so that they can import the host's modules like any others.
 """
 
+import gc
 import shutil
 import tempfile
 from pathlib import Path
@@ -63,3 +64,12 @@ def executor_mode():
     """The thread-local inference mode that the host's executor runs every node in."""
     with torch.inference_mode():
         yield
+
+
+@pytest.fixture
+def no_collector():
+    """Nothing that refers to itself is let go of, as in a host between two collections."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -94,6 +94,7 @@ def test_gradients_reach_every_weight_of_rho_after_a_sampler_ran_and_twice_in_a_
             assert weight.isfinite().all(), name
             assert not torch.equal(weight, untrained[name]), name
             assert not weight.requires_grad, name
+            assert weight.grad is None, name
     assert torch.equal(ksample(host, model, condition), before)
     assert torch.equal(host.nodes.VAEDecode().decode(vae, {"samples": torch.ones(1, 4, 8, 8)})[0], decoded)
     assert not any(parameter.requires_grad for parameter in model.model.parameters())
@@ -188,6 +189,14 @@ def test_with_a_clip_alone_the_token_is_learnt_inside(models, train):
     assert len(losses["loss"]) == 2
 
 
+def test_a_text_encoder_that_was_loaded_anew_is_let_go_of_at_once(models, train, invert_text, no_collector):
+    (model, _, vae), clip = models["sd1"], tiny.clip("sd1")
+    loads = tiny.as_dynamic(clip.patcher, lambda: tiny.clip("sd1").patcher)
+    condition, personalizer, _ = invert_text(model, clip, vae, picture(), steps=1)
+    train(model, vae, picture(), conditioning=condition, personalizer=personalizer, refit_every=1, steps=2)
+    assert [text() for text in loads] == [None, None]
+
+
 def test_a_training_with_no_curve_to_plot_is_passed_over_by_the_stock_plot(host, models, train, invert_text):
     from comfy_execution.graph_utils import ExecutionBlocker
 
@@ -279,6 +288,21 @@ def test_a_training_goes_on_with_a_word_that_was_learnt_again_and_has_other_last
     train(model, vae, picture(), conditioning=again, steps=1)
     assert resumed
     shutil.rmtree(host.base / "user" / "ldu" / "unfinished", ignore_errors=True)
+
+
+def test_a_cancelled_training_leaves_no_gradient_behind(host, models, train, monkeypatch):
+    model, _, vae = models["sd1"]
+    cancelled = []
+
+    def cancel(training):
+        cancelled.append(training)
+        raise mm.InterruptProcessingException
+
+    monkeypatch.setattr(host.module("ldu.train").ShiftTraining, "evaluate", cancel)  # after the tenth step
+    with pytest.raises(mm.InterruptProcessingException):
+        train(model, vae, picture(), conditioning=tiny.conditioning("sd1"), steps=10)
+    assert all(weight.grad is None for weight in cancelled[0].rho.parameters())
+    shutil.rmtree(host.base / "user" / "ldu" / "unfinished")
 
 
 class SavesItself:

@@ -3,6 +3,8 @@
 A random network is far rougher than a trained one, so its last layer is damped: what is tested is the plumbing.
 """
 
+import weakref
+
 import comfy.ldm.models.autoencoder
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -106,6 +108,20 @@ def with_flow(patcher):
     patched = patcher.clone()
     patched.add_object_patch("model_sampling", sampling)
     return patched
+
+
+def as_dynamic(patcher, again):
+    """Let a patcher be taken for one under dynamic memory management, which no CPU has; lists what it loads anew."""
+    loads = []
+
+    def load(disable_dynamic):
+        assert disable_dynamic
+        made = again()
+        loads.append(weakref.ref(made.model))
+        return made
+
+    patcher.is_dynamic, patcher.cached_patcher_init = lambda: True, (load, ())
+    return loads
 
 
 def conditioning(family, seed=0):
