@@ -85,7 +85,7 @@ def _chosen(model: Any, clip: Any, records: Sequence[HostRecord], decoys: str) -
             WatchedDenoiser(session.bind(condition), calls * len(prompts), done=calls * number)
             for number, condition in enumerate(conditions)
         ]
-        number, _ = farthest_edits([record.record for record in records], bound, session.schedule)
+        number, _ = farthest_edits([each.on(session.device).record for each in records], bound, session.schedule)
         numbers = {"nfe": {"protect": session.evaluations}}
     said = f"A thief shall learn: {prompts[number]}"
     return io.NodeOutput(conditions[number], prompts[number], ui=report(numbers, said, [said]))

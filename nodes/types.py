@@ -1,8 +1,9 @@
 """The sockets of this pack and what travels through them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -63,7 +64,7 @@ class HostRecord:
     """A walk's record with the very LATENT samples it started from, which an unshifted walk gives back bit for bit.
 
     Args:
-        record: the walk's.
+        record: the walk's; between nodes it lies where the host keeps what travels.
         samples: of the LATENT.
         model: the model of the walk.
     """
@@ -71,6 +72,12 @@ class HostRecord:
     record: Record
     samples: Tensor
     model: ModelTag
+
+    def on(self, device: torch.device) -> "HostRecord":
+        """Return it with the record on a device."""
+        record = self.record
+        points, corrections = (tuple(z.to(device) for z in each) for each in (record.points, record.corrections))
+        return replace(self, record=replace(record, z_T=record.z_T.to(device), points=points, corrections=corrections))
 
 
 @dataclass(frozen=True)

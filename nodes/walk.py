@@ -108,7 +108,7 @@ class InvertToZT(io.ComfyNode):
         remarks = say_few_steps(model)
         return io.NodeOutput(
             z_T,
-            HostRecord(record, samples, tag),
+            HostRecord(record, samples, tag).on(home),
             FixedNoise(record.z_T.to(home) * scale),
             ui=report(numbers, "\n".join([text, *remarks]), remarks),
         )
@@ -207,7 +207,7 @@ class FewStepDenoise(io.ComfyNode):
         bound = default_conditioning(model, conditioning)
         with sampling_session(model, bound, samples.shape) as session:
             denoiser = WatchedDenoiser(session.bind(bound), tag.k_steps)
-            kept = None if record is None else record.record
+            kept = None if record is None else record.on(session.device).record
             z = samples.to(session.device, torch.float32)
             z_0 = denoise(denoiser, z, session.schedule, tag.sigmas, record=kept)
             out["samples"] = session.latent_out(z_0)

@@ -65,6 +65,24 @@ def test_the_farthest_of_the_described_is_taken_for_all_pictures(host, choose, p
     assert json.loads(out.ui["ldu"][0])["nfe"] == {"protect": 3 * 2 * 3}  # pictures, decoys, k
 
 
+def test_the_decoys_are_walked_to_where_the_model_is(host, choose, monkeypatch):
+    record, session, seen = walked(host, "sd1")[1], host.module("nodes.host").HostSession, []
+    prepare = session.__init__
+
+    def elsewhere(self, *given):
+        prepare(self, *given)
+        self.device = torch.device("meta")
+
+    def found(records, *_):
+        seen.extend((each.z_T.device.type, each.z_0.device.type) for each in records)
+        return 0, []
+
+    monkeypatch.setattr(session, "__init__", elsewhere)
+    monkeypatch.setattr(host.module("nodes.decoy"), "farthest_edits", found)
+    choose(tiny.model("sd1"), tiny.clip("sd1"), record)
+    assert seen == [("meta", "meta")]
+
+
 @needs_weights
 def test_the_workflow_leads_the_sample_portrait_to_somebody_else(host):
     shutil.copytree(PACK / "workflows" / "samples", host.base / "input", dirs_exist_ok=True)

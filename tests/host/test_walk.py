@@ -41,6 +41,36 @@ def test_the_unshifted_walk_comes_back_exactly(nodes, family, k):
     assert scale * (walked - latent["samples"]).abs().max() < 1e-4
 
 
+def lies_on(record):
+    """The kinds of device that the latents of a walk's record lie on."""
+    return {each.device.type for each in (record.z_T, *record.points, *record.corrections)}
+
+
+def test_the_record_waits_where_the_host_keeps_what_travels_and_walks_where_the_model_is(host, nodes, monkeypatch):
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
+    z_T, record, _ = walk(nodes, model, latent, condition)
+    module, session, seen = host.module("nodes.walk"), host.module("nodes.host").HostSession, []
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "intermediate_device", lambda: torch.device("meta"))
+        waiting = walk(nodes, model, latent, condition)[1]
+    assert lies_on(waiting.record) == {"meta"}
+    assert waiting.samples is latent["samples"]
+    prepare = session.__init__
+
+    def elsewhere(self, *given):
+        prepare(self, *given)
+        self.device = torch.device("meta")
+
+    def walked(_denoiser, z_T, *_, record):
+        seen.append((z_T.device.type, lies_on(record)))
+        return latent["samples"]
+
+    monkeypatch.setattr(session, "__init__", elsewhere)
+    monkeypatch.setattr(module, "denoise", walked)
+    denoised(nodes, model, moved(z_T), record, condition)
+    assert seen == [("meta", {"meta"})]
+
+
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_a_shift_moves_the_latent_and_strength_0_does_not(host, nodes, family):
     model, condition, latent = tiny.model(family), tiny.conditioning(family), tiny.latents(family)
