@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from ..ldu.budget import working_size
 from ..ldu.picture import Picture
 from ..ldu.refine import RefineConfig
 from ..ldu.shapes import Levels
-from .host import latent_shape, training_resolution
+from .host import differentiable_copies, latent_shape, training_memory, training_resolution
 from .images import fit_mask, split_pictures, to_image
 from .pictures import WorkingSize, fit_decodes
 from .refine import RefinePixels
@@ -52,6 +54,11 @@ class FolderWalk:
         where = None if self.mask is None else fit_mask(self.mask, original)
         return self._refined(image, fit_decodes(original, clean, changed, self.budget, where))
 
+    @cached_property
+    def copies(self) -> tuple[Any, Any]:
+        """MODEL and VAE that all pictures are refined with: from disk once, and gone with the walk."""
+        return differentiable_copies(self.model, self.vae)
+
     def shape(self, picture: Picture) -> tuple[int, ...]:
         """Return the shape of the latents that Refine in Pixels works on at once.
 
@@ -61,6 +68,10 @@ class FolderWalk:
         size = working_size(picture.info.width, picture.info.height, training_resolution(self.model))
         return latent_shape(self.model, *size, RefineConfig.draws)
 
+    def memory(self, shape: Sequence[int]) -> tuple[float, float]:
+        """Return the bytes that Refine in Pixels wants in all for latents of a shape, and how many are free for it."""
+        return training_memory(*self.copies, shape, beside=[self.model, self.vae.patcher])
+
     def _refined(self, original: Tensor, shifted: Levels) -> Levels:
         """Return the picture after Refine in Pixels with its own defaults, if that is asked for."""
         if not self.refine_steps:
@@ -68,7 +79,7 @@ class FolderWalk:
         usual = RefineConfig.visibility, RefineConfig.flat, RefineConfig.contrast
         settings = self.budget, self.refine_steps, self.seed, *usual
         beside = {"original": original, "mask": self.mask, "walk_conditioning": self.conditioning}
-        given = self.model, self.vae, to_image(shifted), *settings, self.personalization
+        given = *self.copies, to_image(shifted), *settings, self.personalization
         refined, _ = self._run(RefinePixels, *given, **beside)
         return split_pictures([refined])[0]
 

@@ -23,7 +23,7 @@ from .estimate import GOES_ON, Pace, Teller, say_few_steps
 from .files import fingerprint_of
 from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
 from .folder_walk import FolderWalk
-from .host import as_a_part, progress_bar, stop_if_asked, training_memory, training_resolution
+from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
 from .images import require_one_mask, to_image
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
@@ -220,7 +220,7 @@ def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller) -> Ou
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     try:
         if walk.refine_steps:
-            teller.begin(*training_memory(walk.model, walk.vae, shape))
+            teller.begin(*walk.memory(shape))
         with as_a_part():
             protected = walk.protect(picture)
         task.target.parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ from .progress import (
 from .session import (
     HostDenoiser,
     HostSession,
+    differentiable_copies,
     encoding_memory,
     encoding_session,
     sampling_session,
@@ -46,6 +47,7 @@ __all__ = [
     "as_learnt",
     "default_conditioning",
     "differentiable_clip",
+    "differentiable_copies",
     "encoding_memory",
     "encoding_session",
     "few_step_kind",

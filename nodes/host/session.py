@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import comfy.model_management as mm
@@ -102,16 +103,22 @@ def working_memory(model: Any, vae: Any, shape: Sequence[int]) -> float:  # noqa
     return _TRAINING_ROOM * model.model.memory_required(list(shape)) + training_room(vae, shape)
 
 
-def training_memory(model: Any, vae: Any, shape: Sequence[int], extra: Sequence[Any] = ()) -> tuple[float, float]:  # noqa: ANN401
+def training_memory(
+    model: Any,  # noqa: ANN401
+    vae: Any,  # noqa: ANN401
+    shape: Sequence[int],
+    extra: Sequence[Any] = (),
+    beside: Sequence[Any] = (),
+) -> tuple[float, float]:
     """Return the bytes that a training wants in all, and how many are free for it.
 
-    What is loaded already counts as free, for it is what is wanted or what can be pushed out.
+    What is loaded already counts as free, for it is what is wanted or, as the patchers `beside`, can be pushed out.
     """
     require_vae(vae, model)
     parts = [model, vae.patcher, *extra]
-    loaded = sum(each.loaded_size() for each in parts)
+    loaded = {each.model: each.loaded_size() for each in (*parts, *beside)}  # clones share their module
     wanted = working_memory(model, vae, shape) + sum(each.model_size() for each in parts)
-    return wanted, mm.get_free_memory(model.load_device) + loaded
+    return wanted, mm.get_free_memory(model.load_device) + sum(loaded.values())
 
 
 def encoding_memory(model: Any, vae: Any, shape: Sequence[int]) -> tuple[float, float]:  # noqa: ANN401
@@ -171,6 +178,19 @@ def encoding_session(model: Any, vae: Any, shape: Sequence[int]) -> Iterator[tup
         _load([vae_patcher], training_room(vae, shape))
         session = HostSession(model, {})
         yield session, HostAutoencoder(vae, vae_patcher.model, session.inner, session.device)
+
+
+def differentiable_copies(model: Any, vae: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Return MODEL and VAE for one `training_session` after the other, each of which would load dynamic ones anew.
+
+    Such copies hold weights of their own for as long as anything refers to them.
+    """
+    with torch.inference_mode(False):
+        vae_patcher, patcher = _differentiable_vae(vae, model), differentiable(model)
+        compute_in_wide_range(patcher)  # left to each session, it would have the weights patched each time
+    coder = copy(vae)
+    coder.patcher, coder.first_stage_model = vae_patcher, vae_patcher.model
+    return patcher, coder
 
 
 def _differentiable_vae(vae: Any, model: Any) -> Any:  # noqa: ANN401

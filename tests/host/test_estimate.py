@@ -4,6 +4,7 @@ import json
 import re
 from types import SimpleNamespace
 
+import comfy.model_management as mm
 import pytest
 import torch
 
@@ -59,6 +60,17 @@ def test_memory_and_time_are_told_before_the_first_step_and_the_rest_while_it_wo
     assert re.match(r"11 steps, about \d+ (s|min)", heard[1])
     assert heard[2].startswith("1 step to go")
     assert all("GiB of memory wanted" in said for said in heard), "what was said first must stay"
+
+
+def test_what_can_be_pushed_out_counts_as_free_and_what_two_patchers_share_counts_once(host, monkeypatch):
+    first, second, coder = tiny.model("sd1"), tiny.model("sd1"), tiny.vae()
+    for patcher in (first, second, coder.patcher):
+        patcher.model.model_loaded_weight_memory = 3
+    monkeypatch.setattr(mm, "get_free_memory", lambda _: 10)
+    memory, shape = host.module("nodes.host").training_memory, (1, 4, 8, 8)
+    alone, beside = (memory(first, coder, shape, beside=others) for others in ((), (first.clone(), second)))
+    assert (alone[1], beside[1]) == (16, 19)
+    assert beside[0] == alone[0]
 
 
 def test_the_estimate_grows_with_the_steps_and_the_pictures_of_a_batch(estimate, host):

@@ -40,10 +40,10 @@ def run(host):
     node = host.classes["LDU_ProtectFolder"]
 
     def work(**changed):
-        settings = {**SETTINGS, "folder": "album", "file_format": "png", **changed}
-        asked = node.check_lazy_status(**given, **settings)
+        settings = {**given, **SETTINGS, "folder": "album", "file_format": "png", **changed}
+        asked = node.check_lazy_status(**settings)
         rho = {"rho": tiny.random_rho(host, model, 4, k_steps=2)} if asked else {}
-        output = node.execute(**given, **settings, **rho)
+        output = node.execute(**settings, **rho)
         return output, json.loads(output.ui["ldu"][0])["pictures"]
 
     return work
@@ -104,6 +104,20 @@ def test_with_a_personalization_every_picture_comes_out_as_from_refine_in_pixels
     refined = refine(*models, shifted, *settings, image(folder / "b.png"), walk_conditioning=walk).args[0]
     assert torch.allclose(image(saved(host, "b.png")), refined, atol=1e-6)
     assert not torch.equal(refined, shifted)
+
+
+def test_dynamic_models_are_loaded_anew_once_for_a_whole_folder_and_let_go_of(host, folder, run, no_collector):
+    refining = {"personalization": tiny.conditioning("sd1", seed=3), "refine_steps": 1}
+    run(**refining)
+    plain = saved(host, "b.png").read_bytes()
+    shutil.rmtree(saved(host, "b.png").parent)
+    model, vae = tiny.model("sd1"), tiny.vae("sd1")
+    unets = tiny.as_dynamic(model, lambda: tiny.model("sd1"))
+    vaes = tiny.as_dynamic(vae.patcher, lambda: tiny.vae("sd1").patcher)
+    _, told = run(model=model, vae=vae, **refining)
+    assert len(told) == 3
+    assert [module() for module in (*unets, *vaes)] == [None, None]
+    assert saved(host, "b.png").read_bytes() == plain
 
 
 def test_the_memory_that_refining_wants_is_told_for_the_picture_at_work(host, folder, run, monkeypatch):
