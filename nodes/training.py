@@ -1,5 +1,6 @@
 """Train ρ as a node: progress with a preview, cancel that loses nothing, a result that no cache can lose."""
 
+import math
 import time
 from typing import Any
 
@@ -188,8 +189,9 @@ def _train(
     if given is not None:
         teller.remarks += say_other_training(given.card, tag, config, prompt)
     text = [] if clip is None else [clip.patcher]
-    teller.begin(*training_memory(model, one["vae"], shape, [*text, patcher]))
-    with training_session(model, one["vae"], shape, clip=clip, extra=[patcher]) as (session, coder):
+    kept = sum(_kept(model, *size, config.k_steps) for size in sizes)
+    teller.begin(*training_memory(model, one["vae"], shape, [*text, patcher], kept=kept))
+    with training_session(model, one["vae"], shape, clip=clip, extra=[patcher], kept=kept) as (session, coder):
         condition = _personalization(one, clip, session, coder, pictures, side, config.seed, teller)
         ti_spent = session.evaluations
         walker = session.bind(normal(default_conditioning(model, one.get("walk_conditioning"))))
@@ -215,6 +217,12 @@ def _train(
     numbers = {"nfe": spent, "train_steps": training.state.step}
     # What is said of a picture is said again where that one is protected.
     return io.NodeOutput(rho, loss_map(training.state.losses), ui=report(numbers, said, say_few_steps(model)))
+
+
+def _kept(model: Any, width: int, height: int, k_steps: int) -> float:  # noqa: ANN401
+    """Return the bytes of a prepared picture: at its working size, decoded, and its walk's record, in float32."""
+    latent = math.prod(latent_shape(model, width, height, 1))
+    return torch.float32.itemsize * (2 * 3 * width * height + (2 * k_steps + 2) * latent)
 
 
 def _start(given: TrainedRho | None, model: Any, tag: ModelTag, *, published: bool) -> ShiftUNet:  # noqa: ANN401

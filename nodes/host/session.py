@@ -109,15 +109,16 @@ def training_memory(
     shape: Sequence[int],
     extra: Sequence[Any] = (),
     beside: Sequence[Any] = (),
+    kept: float = 0,
 ) -> tuple[float, float]:
-    """Return the bytes that a training wants in all, and how many are free for it.
+    """Return the bytes that a training wants in all, `kept` of its pictures among them, and how many are free for it.
 
     What is loaded already counts as free, for it is what is wanted or, as the patchers `beside`, can be pushed out.
     """
     require_vae(vae, model)
     parts = [model, vae.patcher, *extra]
     loaded = {each.model: each.loaded_size() for each in (*parts, *beside)}  # clones share their module
-    wanted = working_memory(model, vae, shape) + sum(each.model_size() for each in parts)
+    wanted = working_memory(model, vae, shape) + kept + sum(each.model_size() for each in parts)
     return wanted, mm.get_free_memory(model.load_device) + sum(loaded.values())
 
 
@@ -135,6 +136,7 @@ def training_session(
     *,
     clip: Any = None,  # noqa: ANN401
     extra: Sequence[Any] = (),
+    kept: float = 0,
 ) -> Iterator[tuple[HostSession, HostAutoencoder]]:
     """Load MODEL, VAE (and CLIP) fully and open them for gradients through their frozen weights.
 
@@ -147,6 +149,7 @@ def training_session(
         shape: the largest latent batch, (b, c, h, w).
         clip: the CLIP, if token embeddings are to be learnt.
         extra: patchers of further modules to load beside them, such as rho.
+        kept: bytes of what stays on the device beside a step, such as pictures.
     """
     with torch.inference_mode(False), torch.enable_grad():
         vae_patcher, patcher = _differentiable_vae(vae, model), differentiable(model)
@@ -155,7 +158,7 @@ def training_session(
         comfy.sampler_helpers.prepare_model_patcher(patcher, {}, options)
         options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention_with_backward
         text = [] if clip is None else [clip.patcher]  # made by `differentiable_clip`
-        _load([patcher, vae_patcher, *text], working_memory(model, vae, shape), extra)
+        _load([patcher, vae_patcher, *text], working_memory(model, vae, shape) + kept, extra)
         was_training, mm.in_training = mm.in_training, True
         patcher.pre_run()
         try:

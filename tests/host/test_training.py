@@ -117,6 +117,29 @@ def test_textual_inversion_learns_a_word_and_its_conditioning_trains_rho(host, m
     assert rho.card.prompt == "a photo of S* person"
 
 
+def test_what_a_training_keeps_of_its_pictures_is_counted_and_is_what_it_keeps(host, models, train, monkeypatch):
+    model, _, vae = models["sd1"]
+    training, begin, counted, kept = host.module("nodes.training"), host.module("nodes.estimate").Teller.begin, [], []
+
+    def prepared(*given):
+        subject = prepare(*given)
+        record = subject.record
+        there = (subject.working, subject.decoded_clean, record.z_T, *record.points, *record.corrections)
+        kept.append(sum(tensor.nbytes for tensor in {each.data_ptr(): each for each in there}.values()))
+        return subject
+
+    prepare = training.prepare
+    monkeypatch.setattr(training, "prepare", prepared)
+    monkeypatch.setattr(
+        host.module("nodes.estimate").Teller,
+        "begin",
+        lambda self, wanted, free: (counted.append(wanted), begin(self, wanted, free)),
+    )
+    for images in (picture(), [picture(), picture(seed=1)]):
+        train(model, vae, images, conditioning=tiny.conditioning("sd1"), steps=1, k=4)
+    assert counted[1] - counted[0] == pytest.approx(kept[0], rel=0.05)
+
+
 def test_a_picture_too_narrow_to_be_walked_is_refused_before_a_word_is_learnt_of_it(models, invert_text):
     with pytest.raises(Exception, match=r"^A picture of 3000x8 pixels is too narrow"):
         invert_text(*models["sd1"], torch.rand(1, 8, 3000, 3))
