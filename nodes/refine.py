@@ -194,9 +194,10 @@ class RefinePixels(io.ComfyNode):
         # a strength of 0 asks for the picture as it is
         stays = [not alone and torch.equal(*pair) for pair in zip(originals, shifted, strict=True)]
         teller = Teller()
-        models = model, vae, shape
-        teller.begin(*(training_memory(*models) if target is None else encoding_memory(*models)))
-        with training_session(*models) if target is None else encoding_session(*models) as (session, coder):
+        by_loss, by_vae = (training_memory, training_session), (encoding_memory, encoding_session)
+        memory, opened = by_loss if target is None else by_vae
+        teller.begin(*memory(model, vae, shape))
+        with opened(model, vae, shape) as (session, coder):
             never_asked = HostDenoiser(session, [])
             adversary = session.bind(normal(conditioning)) if target is None else never_asked
             walks = bool(purifiers or config.contrast)  # some purifiers diffuse
