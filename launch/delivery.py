@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launch import LaunchError
 from launch.console import say
 from launch.files import deliver
 from launch.graph import Graph
@@ -21,12 +22,14 @@ class Delivery:
         place: The private folder; its files appear whole, and hidden ones are none of ours.
         target_of: Tells where a file goes by its path inside that folder.
         force: Whether existing files may be replaced.
+        links: Whether a link takes the place of what was handed over, which a large folder would otherwise hold twice.
         known: What lies there already, or was handed over.
     """
 
     place: Path
     target_of: Callable[[Path], Path]
     force: bool
+    links: bool = False
     known: set[Path] = field(default_factory=set)
 
     def run(self, server: Server, graph: Graph) -> dict[str, Any]:
@@ -40,21 +43,35 @@ class Delivery:
             entry = run_with_progress(server, graph, self.hand_over)
             self.hand_over()
         except BaseException:
-            self.hand_over()
+            with suppress(LaunchError):  # that of the run itself counts
+                self.hand_over()
             if count := len(self.known) - before:
                 say(f"Already saved: {count} {'picture' if count == 1 else 'pictures'}.")
             raise
         return entry
 
     def hand_over(self) -> None:
-        """Copy each new file to its target, complete or not at all, and keep only a link to it here."""
+        """Copy each new file to its target, complete or not at all.
+
+        Raises:
+            LaunchError: One of them could not be, and the others were.
+        """
+        failed: list[LaunchError] = []
         for file in sorted(self.place.rglob("*")):
             name = file.relative_to(self.place)
             if file.is_file() and not file.name.startswith(".") and name not in self.known:
-                target = self.target_of(name)
-                deliver(file.read_bytes(), target, force=self.force)
-                self.known.add(name)
-                with suppress(OSError):  # where links are not allowed, the copy stays until the run is over
-                    link = file.with_name(f".{file.name}.link")
-                    link.symlink_to(target.resolve())
-                    link.replace(file)
+                try:
+                    self._hand_over(file, self.target_of(name))
+                    self.known.add(name)
+                except LaunchError as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
+
+    def _hand_over(self, file: Path, target: Path) -> None:
+        deliver(file.read_bytes(), target, force=self.force)
+        if self.links:
+            with suppress(OSError):  # where links are not allowed, the copy stays until the run is over
+                link = file.with_name(f".{file.name}.link")
+                link.symlink_to(target.resolve())
+                link.replace(file)

@@ -115,7 +115,7 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
         graph = prepare_graph(job, order, base)
         place = base / "output" / SAVE_IN
         there = set() if order.force else link_existing(job.target, place)
-        delivery = Delivery(place, job.target.joinpath, order.force, there)
+        delivery = Delivery(place, job.target.joinpath, order.force, links=True, known=there)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = device_name(server)
             entry = delivery.run(server, graph)

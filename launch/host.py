@@ -94,11 +94,12 @@ def require_packages(host: Host, wanted_by: str, *names: str) -> None:
     Raises:
         LaunchError: Which of them the host's Python lacks.
     """
-    code = "import importlib.util, sys; sys.exit(', '.join(n for n in sys.argv[1:] if not importlib.util.find_spec(n)))"
-    answer = run_python(host, "-c", code, *names, cwd=host.comfyui)
-    if answer.returncode:
-        lacking = answer.stderr.strip()
-        raise LaunchError(f"{wanted_by} needs {lacking}, which {host.python} lacks: install it there, or do without.")
+    code = "import importlib.util, sys; print(*(n for n in sys.argv[1:] if not importlib.util.find_spec(n)))"
+    lacking = ", ".join(run_python(host, "-c", code, *names, cwd=host.comfyui).stdout.split())
+    if lacking:
+        raise LaunchError(
+            f"{wanted_by} needs {lacking}, which {host.python} lacks: install there what is missing, or do without."
+        )
 
 
 def probe(host: Host) -> bool:

@@ -123,5 +123,7 @@ def link_file(source: Path, link: Path) -> None:
         link.hardlink_to(source)
         return
     unfinished = link.with_name(f".{link.name}.part")
-    shutil.copy2(source, unfinished)  # with its time, which tells that it is a copy
+    shutil.copyfile(source, unfinished)
+    times = source.stat()  # which tell that it is a copy; without its rights, for what is read-only cannot be removed
+    os.utime(unfinished, ns=(times.st_atime_ns, times.st_mtime_ns))
     unfinished.replace(link)

@@ -85,14 +85,15 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Repo
     with private_folder() as base:
         names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
         graph = prepare_graph(names, order, base)
-        delivery = Delivery(base / "output" / SAVE_IN, lambda name: jobs[int(name.parts[0])].target, order.force)
+        delivery = Delivery(base / "output" / SAVE_IN, lambda name: jobs[_number(name)].target, order.force)
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             device = device_name(server)
             entry = delivery.run(server, graph)
         if len(delivery.known) < len(jobs):
             raise LaunchError("The workflow ended without saving a protected picture; --keep-log FILE keeps its log.")
         originals = [base / "input" / name for name in names]  # as they were when the run began
-        measured = measure(host, [(original, job.target) for original, job in zip(originals, jobs, strict=True)])
+        saved = [delivery.place / name for name in sorted(delivery.known, key=_number)]  # as they were handed over
+        measured = measure(host, list(zip(originals, saved, strict=True)))
     run = {"seconds": round(time.monotonic() - started, 1), "device": device}
     reports = [
         compose(job, order.checkpoint, graph, told_by_nodes(entry, graph, number) | found | run)
@@ -112,6 +113,11 @@ def prepare_graph(names: list[str], order: ProtectOrder, base: Path) -> Graph:
         wishes = having_place(graph, OF_CHECKPOINTS) | wishes
     graph = with_pictures(graph, names)
     return fill(judge_the_file(graph) if wishes.get("format", "png") != "png" else graph, wishes)
+
+
+def _number(name: Path) -> int:
+    """Return which picture a file belongs to, by the folder that it is saved in."""
+    return int(name.parts[0])
 
 
 def _copy_picture(number: int, source: Path, folder: Path) -> str:

@@ -30,8 +30,9 @@ HOST_INSIDE = ("vendor", "ComfyUI")
 # Left to itself pip picks releases of these three that refuse each other.
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 TEST_EXTRAS = ("dev", "eval")
-# pip tells of these on the way and ends with "No matching distribution found".
+# pip tells of the first on the way and ends with one of the second.
 OFFLINE_SIGNS = re.compile(r"New\w*ConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError")
+OFFLINE_ENDS = re.compile("No matching distribution found|Max retries exceeded|timed out", re.IGNORECASE)
 DISK_NEEDED = 9 * 2**30
 
 
@@ -196,6 +197,7 @@ def _run(command: list[str], label: str, log: Path) -> None:
             process.kill()
             process.wait()  # under Windows its files can be removed only then
     if process.returncode:
-        offline = OFFLINE_SIGNS.search(log.read_text("utf-8", errors="replace"))
-        reason = "no connection to the package index: check the network" if offline else last_line(log)
+        end = last_line(log)
+        offline = OFFLINE_ENDS.search(end) and OFFLINE_SIGNS.search(log.read_text("utf-8", errors="replace"))
+        reason = "no connection to the package index: check the network" if offline else end
         raise LaunchError(f"{label} failed ({reason}); the whole story is in {log}.")

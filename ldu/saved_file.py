@@ -22,9 +22,9 @@ from .shapes import Levels
 from .whole_file import written_whole
 from .wording import say_bytes
 
+_LONGEST = {"jpeg": 65500, "webp": 16383}  # pixels a side, of the libraries that write them
 # JPEG with full colour resolution: half of it would throw half of the change of colour away. WebP with the colours
 # under transparent parts: without them those parts would seem changed by up to 255 levels.
-_LONGEST = {"jpeg": 65500, "webp": 16383}  # pixels a side, of the libraries that write them
 _LOSSY: dict[str, dict[str, Any]] = {"jpeg": {"subsampling": "4:4:4"}, "webp": {"method": 4, "exact": True}}
 
 

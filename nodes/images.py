@@ -4,6 +4,7 @@ What leaves this pack is always round(255 x) / 255 in float32, so that the saved
 measured: the stock Save Image truncates instead of rounding.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -50,7 +51,9 @@ def as_a_thief_loads_it(levels: Levels, side: int) -> Resized:
     """
     height, width = levels.shape[-2:]
     working_size(width, height, side)
-    cut = [max(0, length - LONG * min(height, width)) // 2 for length in (height, width)]
+    short = min(height, width)
+    step = short // math.gcd(short, side)  # what is cut off are whole pixels when it is enlarged, too
+    cut = [max(0, length - LONG * short) // 2 // step * step for length in (height, width)]
     return thief_view(levels[..., cut[0] : height - cut[0], cut[1] : width - cut[1]], side)
 
 

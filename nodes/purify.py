@@ -139,7 +139,9 @@ class Purify(io.ComfyNode):
         names, images = [str(recipe) for recipe in recipes], [to_image(result) for result in results]
         numbers = {"nfe": {"purify": given.evaluations}}
         # One for each: the host puts lists together by number and repeats the last item of the shorter.
-        befores = [nothing(NO_ORIGINAL) if original is None else original] * len(recipes)
+        befores = (
+            [nothing(NO_ORIGINAL), *[nothing()] * (len(recipes) - 1)] if original is None else [original] * len(recipes)
+        )
         return io.NodeOutput(images, names, befores, ui=report(numbers, _distances(levels, results, names)))
 
 

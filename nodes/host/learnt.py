@@ -8,12 +8,16 @@ from typing import Any
 from ...ldu.fingerprint import fingerprint_condition
 
 _LEARNT = "ldu_learnt"
+_WAY = 1  # of learning; to be counted up when the same source gives another word
 
 
 def as_learnt(conditioning: list[Any], source: Any) -> list[Any]:  # noqa: ANN401  (nested lists of tensors and numbers)
     """Return a CONDITIONING that bears the name of what it was learnt from, as long as nobody changes it."""
-    name = fingerprint_condition(source)
-    return [[tensor, {**rest, _LEARNT: (name, fingerprint_condition([tensor, rest]))}] for tensor, rest in conditioning]
+    name = fingerprint_condition([_WAY, source])
+    # One text: the host's Train LoRA goes into all lists and tuples that it finds in a condition.
+    return [
+        [tensor, {**rest, _LEARNT: f"{name} {fingerprint_condition([tensor, rest])}"}] for tensor, rest in conditioning
+    ]
 
 
 def name_condition(conditioning: list[Any]) -> str:
@@ -23,5 +27,5 @@ def name_condition(conditioning: list[Any]) -> str:
 
 def _source(tensor: Any, rest: dict[str, Any]) -> list[Any]:  # noqa: ANN401
     own = {key: value for key, value in rest.items() if key != _LEARNT}
-    name, numbers = rest.get(_LEARNT, (None, None))
+    name, _, numbers = rest.get(_LEARNT, "").partition(" ")
     return [name] if numbers == fingerprint_condition([tensor, own]) else [tensor, own]

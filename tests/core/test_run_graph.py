@@ -123,6 +123,7 @@ class TestHandingOver:
             return {}
 
         def measure(_host, pairs):
+            (tmp_path / "made_of_me.png").rename(tmp_path / "elsewhere.png")
             ((original, made),) = pairs
             assert (original.read_bytes(), made.read_bytes()) == (b"me.png", b"made.png")
             raise LaunchError("The saved picture could not be measured.")
@@ -130,7 +131,20 @@ class TestHandingOver:
         monkeypatch.setattr(protect, "measure", measure)
         with pytest.raises(LaunchError, match="could not be measured"):
             running(run, "me.png")
-        assert (tmp_path / "made_of_me.png").read_bytes() == b"made.png"
+        assert (tmp_path / "elsewhere.png").read_bytes() == b"made.png"
+
+    def test_a_place_that_was_taken_meanwhile_holds_no_other_picture_back(self, running, tmp_path, capsys):
+        def run(output, _server, _graph, meanwhile):
+            for file in ("0/first.png", "1/second.png"):
+                make_file(output / file)
+            make_file(tmp_path / "made_of_a.png")
+            meanwhile()
+
+        with pytest.raises(LaunchError, match=r"made_of_a\.png exists already"):
+            running(run, "a.png", "b.png")
+        assert (tmp_path / "made_of_a.png").read_bytes() == b"made_of_a.png"
+        assert (tmp_path / "made_of_b.png").read_bytes() == b"second.png"
+        assert capsys.readouterr().err == "Already saved: 1 picture.\n"
 
     @pytest.mark.parametrize("end", [KeyboardInterrupt, LaunchError("It failed.")])
     def test_the_end_of_a_later_picture_takes_nothing_of_those_before(self, running, tmp_path, capsys, end):

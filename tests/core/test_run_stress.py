@@ -125,6 +125,7 @@ class TestStress:
         own.comfyui.mkdir()
         with pytest.raises(LaunchError, match=r"^--identity insightface needs no_such_package, which .* lacks"):
             host.require_packages(own, "--identity insightface", "json", "no_such_package")
+        host.require_packages(own, "--identity insightface", "json", "csv")
         monkeypatch.setattr(stress, "require_packages", lambda *_: None)
         (tmp_path / "base" / "models").mkdir(parents=True)
         with pytest.raises(

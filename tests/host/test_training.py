@@ -6,7 +6,9 @@ import shutil
 from functools import partial
 
 import comfy.model_management as mm
+import comfy.sampler_helpers
 import comfy.utils
+import comfy_extras.nodes_train
 import pytest
 import safetensors.torch
 import torch
@@ -145,10 +147,15 @@ def test_a_picture_too_narrow_to_be_walked_is_refused_before_a_word_is_learnt_of
         invert_text(*models["sd1"], torch.rand(1, 8, 3000, 3))
 
 
-def test_of_a_long_picture_the_middle_alone_is_enlarged_as_a_thief_sees_it(host):
-    long = torch.rand(1, 3, 20, 400, generator=torch.Generator().manual_seed(0)) * 255
+@pytest.mark.parametrize("size", [(20, 400), (20, 401), (300, 1503), (1603, 300), (33, 1001)])
+def test_of_a_long_picture_the_middle_alone_is_enlarged_as_a_thief_sees_it(host, size):
+    steps = torch.linspace(0, 255, max(size)).reshape(
+        [1, 1, *(length if length == max(size) else 1 for length in size)]
+    )
+    long = steps.expand(1, 3, *size)  # a shift by a pixel is one level at most of what is wide
     seen = host.module("nodes.images").as_a_thief_loads_it(long, 512)
-    assert (seen - host.module("ldu.attacks.thief").thief_view(long, 512)).abs().max() < 0.1
+    apart = (seen - host.module("ldu.attacks.thief").thief_view(long, 512)).abs().max()
+    assert apart < 0.1 * 255 / max(size)  # a tenth of a pixel
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
@@ -326,6 +333,13 @@ def test_a_cancelled_training_leaves_no_gradient_behind(host, models, train, mon
         train(model, vae, picture(), conditioning=tiny.conditioning("sd1"), steps=10)
     assert all(weight.grad is None for weight in cancelled[0].rho.parameters())
     shutil.rmtree(host.base / "user" / "ldu" / "unfinished")
+
+
+def test_a_learnt_word_can_go_to_the_hosts_own_lora_training(models, invert_text):
+    model, clip, vae = models["sd1"]
+    learnt = comfy.sampler_helpers.convert_cond(invert_text(model, clip, vae, picture())[0])
+    (kept,) = comfy_extras.nodes_train.process_cond_list({"positive": learnt})["positive"]
+    assert torch.equal(kept["cross_attn"], learnt[0]["cross_attn"])
 
 
 class SavesItself:

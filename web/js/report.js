@@ -30,7 +30,8 @@ api.addEventListener("ldu.say", ({ detail }) => {
 // Why a node refused what it was given stands on it until the next run. (The front end has it in a log, under a path.)
 const refusing = [];
 api.addEventListener("execution_error", ({ detail }) => {
-  const node = detail.exception_type.includes(".ldu.errors.") && find(detail.node_id, detail.node_type);
+  const ours = detail.exception_type.includes(".ldu.errors.") || detail.exception_type === "ExecutionBlocked";
+  const node = ours && find(detail.node_id, detail.node_type);
   if (!node) return;
   say(node, { text: [detail.exception_message.trim()] });
   refusing.push(node);
