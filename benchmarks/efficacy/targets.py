@@ -3,6 +3,7 @@
 Asked is a lead: better with the 95 % bootstrap interval of the paired difference excluding 0, at equal visibility.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from math import ceil
@@ -66,10 +67,12 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
     for seen in sorted({triples[0][2].cell.label for triples in found.values()}):
         same = [triples for triples in found.values() if triples[0][2].cell.label == seen]
         for measure in MEASURES:
+            met = Counter(triples[0][1].cell.method for triples in same)
             names: dict[int, list[str]] = {1: [], 0: [], -1: []}
             for triples in same:
-                names[outcome(triples, measure)].append(triples[0][1].cell.method)
-            missing = RIVALS - {ours} - {name for of in names.values() for name in of}
+                cell = triples[0][1].cell  # a method that has two budgets is named with them
+                names[outcome(triples, measure)].append(cell.label if met[cell.method] > 1 else cell.method)
+            missing = RIVALS - {ours} - met.keys()
             said = [f"leads {len(names[1])} of {len(same)}", _named("ties with", names[0]), _named("trails", names[-1])]
             measured = "; ".join(filter(None, [*said, _named("not measured:", missing)]))
             reached = "no" if names[0] or names[-1] else MISSING if missing else "yes"
