@@ -11,8 +11,8 @@ from itertools import product
 from benchmarks.thieves import ELSEWHERE
 
 CLEAN = "clean"
-BEST_BASELINES = ("fsmg", "advdm")
-"""The field's two after which thieves kept least of the tables' people, DreamBooth first."""
+BEST_BASELINES = ("fsmg", "advdm", "sds_minus")
+"""The field's three after which thieves kept least of the tables' people, the last one with DreamBooth alone."""
 TOWARDS = ("ldu_decoy", "ldu_target")
 """Ours that lead a thief to somebody else: by the loss under a prompt, and by what the encoder sees."""
 TOWARDS_AND = ("ldu_target_decoy", "ldu_target_word")
@@ -124,7 +124,7 @@ def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
 
 
 def purified(purifiers: Iterable[str], people: int = 4) -> list[Cell]:
-    """Return the cells of ours, its shift alone, LDU as published, the field's best two and noise, two thieves."""
+    """Return the cells of ours, its shift alone, LDU as published, the field's best three and noise, two thieves."""
     methods = ("noise_gauss", *BEST_BASELINES, "ldu_published", "ldu", OURS[0], *TOWARDS)
     return _crossed(FINE_TUNED, methods, purifiers, people)
 
@@ -163,8 +163,8 @@ def sweep(people: int = 4) -> list[Cell]:
 
 
 def transfer(people: int = 4) -> list[Cell]:
-    """Return the cells that tell what is left where the thief has another model: ours, its parts and a pixel attack."""
-    methods = ("advdm", "ldu", "ldu_protect", "ldu_slope", "ldu_contrast", *TOWARDS)
+    """Return the cells that tell what is left where the thief has another model: ours, its parts and two of the field's."""
+    methods = ("advdm", "sds_minus", "ldu", "ldu_protect", "ldu_slope", "ldu_contrast", *TOWARDS)
     thieves = [thief + model for thief, model in product(FINE_TUNED, ("", ELSEWHERE))]
     return _crossed(thieves, methods, ("none",), people)
 
@@ -184,7 +184,7 @@ def mismatch(people: int = 4) -> list[Cell]:
 
 
 def budgets(people: int = 4) -> list[Cell]:
-    """Return the cells of ours and the field's best two at ever larger budgets, as visible as each leaves them."""
+    """Return the cells of ours and the field's best three at ever larger budgets, as visible as each leaves them."""
     whole = _crossed(("DreamBooth",), (OURS[0], *TOWARDS, *BEST_BASELINES), ("none",), people)
     cells = (cell for levels in (4.0, 8.0, 10.0, 16.0, 24.0, 32.0) for cell in at_equal_budget(whole, levels))
     return list(dict.fromkeys(cells))  # clean pictures once

@@ -226,7 +226,7 @@ def test_a_thief_who_crops_enlarges_the_middle(people):
 
 
 def test_a_protection_is_made_once_however_many_cells_need_it():
-    assert len(protections(plan.quick())) == 8
+    assert len(protections(plan.quick())) == 10
 
 
 @pytest.fixture
