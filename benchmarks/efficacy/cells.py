@@ -163,7 +163,7 @@ def sweep(people: int = 4) -> list[Cell]:
 
 
 def transfer(people: int = 4) -> list[Cell]:
-    """Return the cells that tell what is left where the thief has another model: ours, its parts, two of the field's."""
+    """Return the cells that tell what is left where the thief has another model: ours, its parts, two others."""
     methods = ("advdm", "sds_minus", "ldu", "ldu_protect", "ldu_slope", "ldu_contrast", *TOWARDS)
     thieves = [thief + model for thief, model in product(FINE_TUNED, ("", ELSEWHERE))]
     return _crossed(thieves, methods, ("none",), people)
