@@ -11,7 +11,7 @@ import folder_paths
 from ..ldu.budget import working_size
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import ENDINGS, protected_names
-from ..ldu.picture import load_picture
+from ..ldu.picture import Picture, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.wording import LEFT_OUT, SAVED, THERE, UNPUBLISH, say_bytes
 from .host import stop_if_asked
@@ -77,13 +77,23 @@ def _require_folder(target: Path, save_in: str) -> None:
         raise BadValueError(f"There is a file in the place of the folder {save_in!r}; give another name.")
 
 
+def open_picture(task: Task, form: FileFormat, side: int) -> Picture:
+    """Return the picture of a task.
+
+    Raises:
+        BadFileError, BadImageError: if it cannot be read, held by the format, or walked at `side` pixels, the model's.
+    """
+    picture = load_picture(task.source)
+    require_holds(form, picture.info)
+    working_size(picture.info.width, picture.info.height, side)
+    return picture
+
+
 def can_be_done(task: Task, form: FileFormat, side: int) -> bool:
-    """Tell whether a picture can be read, walked at `side` pixels, the model's own, and held by the format."""
+    """Tell whether the picture of a task can be opened."""
     stop_if_asked()
     try:
-        info = load_picture(task.source).info
-        require_holds(form, info)
-        working_size(info.width, info.height, side)
+        open_picture(task, form, side)
     except (BadFileError, BadImageError):
         return False
     return True

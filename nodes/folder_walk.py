@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -59,17 +58,14 @@ class FolderWalk:
         """MODEL and VAE that all pictures are refined with: from disk once, and gone with the walk."""
         return differentiable_copies(self.model, self.vae)
 
-    def shape(self, picture: Picture) -> tuple[int, ...]:
-        """Return the shape of the latents that Refine in Pixels works on at once.
+    def memory(self, picture: Picture) -> tuple[float, float]:
+        """Return the bytes that Refine in Pixels wants for a picture in all, and how many are free for it.
 
         Raises:
             BadImageError: if the picture is too narrow.
         """
         size = working_size(picture.info.width, picture.info.height, training_resolution(self.model))
-        return latent_shape(self.model, *size, RefineConfig.draws)
-
-    def memory(self, shape: Sequence[int]) -> tuple[float, float]:
-        """Return the bytes that Refine in Pixels wants in all for latents of a shape, and how many are free for it."""
+        shape = latent_shape(self.model, *size, RefineConfig.draws)
         return training_memory(*self.copies, shape, beside=[self.model, self.vae.patcher])
 
     def _refined(self, original: Tensor, shifted: Levels) -> Levels:

@@ -16,12 +16,12 @@ from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import ENDINGS, MARK
 from ..ldu.picture import Picture, load_picture
 from ..ldu.refine import RefineConfig
-from ..ldu.saved_file import FileFormat, require_holds
+from ..ldu.saved_file import FileFormat
 from ..ldu.shapes import Levels
 from ..ldu.wording import LEFT_OUT, SAVED, THERE
 from .estimate import GOES_ON, Pace, Teller, say_few_steps
 from .files import fingerprint_of
-from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, say_there, tasks
+from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, open_picture, say_there, tasks
 from .folder_walk import FolderWalk
 from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
 from .images import require_one_mask, to_image
@@ -212,15 +212,13 @@ def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller) -> Ou
     if task.target.exists():
         return say_there(task, walk.budget, writer.form)
     try:
-        picture = load_picture(task.source)
-        require_holds(writer.form, picture.info)
-        shape = walk.shape(picture)
+        picture = open_picture(task, writer.form, training_resolution(walk.model))
     except (BadFileError, BadImageError) as error:
         # Of these BadFileError is not caught below: a disk that is full will not do for the next picture either.
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     try:
         if walk.refine_steps:
-            teller.begin(*walk.memory(shape))
+            teller.begin(*walk.memory(picture))
         with as_a_part():
             protected = walk.protect(picture)
         task.target.parent.mkdir(parents=True, exist_ok=True)

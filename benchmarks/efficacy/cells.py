@@ -119,7 +119,7 @@ def quick(people: int = 2) -> list[Cell]:
 def field(methods: Iterable[str], people: int = 4) -> list[Cell]:
     """Return the cells of all methods at equal visibility, two thieves, no purifier."""
     cells = _crossed(FINE_TUNED, methods, ("none",), people)
-    room = ROOM[OURS[0]] * EQUAL[0]
+    room, _ = at_equal_psnr(OURS[0])
     return [*cells, *(replace(cell, budget_levels=room) for cell in cells if cell.method in WIDE)]
 
 

@@ -66,8 +66,9 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
     found = compared(_purified(results, "none"), ours)
     for seen in sorted({triples[0][2].cell.label for triples in found.values()}):
         same = [triples for triples in found.values() if triples[0][2].cell.label == seen]
+        met = Counter(triples[0][1].cell.method for triples in same)
+        people = _from_to({len(triples) for triples in same})
         for measure in MEASURES:
-            met = Counter(triples[0][1].cell.method for triples in same)
             names: dict[int, list[str]] = {1: [], 0: [], -1: []}
             for triples in same:
                 cell = triples[0][1].cell  # a method that has two budgets is named with them
@@ -76,7 +77,6 @@ def _beside_all(thief: str, results: Sequence[Result], ours: str) -> Iterator[li
             said = [f"leads {len(names[1])} of {len(same)}", _named("ties with", names[0]), _named("trails", names[-1])]
             measured = "; ".join(filter(None, [*said, _named("not measured:", missing)]))
             reached = "no" if names[0] or names[-1] else MISSING if missing else "yes"
-            people = _from_to({len(triples) for triples in same})
             yield [f"leads all others ({seen})", thief, measure.name, people, measured, reached]
     for label in (f"{ours} {budget:g}" for budget in BUDGETS):
         if not any(triples[0][2].cell.label == label for triples in found.values()):
