@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 
@@ -14,7 +15,7 @@ from ..ldu.naming import ENDINGS, protected_names
 from ..ldu.picture import Picture, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.wording import LEFT_OUT, SAVED, THERE, UNPUBLISH, say_bytes
-from .host import stop_if_asked
+from .host import stop_if_asked, training_resolution
 from .picture_folder import folder_inside_input, pictures_in
 from .saved_before import LEFT_AS_IT_IS, say_doubt, say_original
 
@@ -77,23 +78,23 @@ def _require_folder(target: Path, save_in: str) -> None:
         raise BadValueError(f"There is a file in the place of the folder {save_in!r}; give another name.")
 
 
-def open_picture(task: Task, form: FileFormat, side: int) -> Picture:
+def open_picture(task: Task, form: FileFormat, model: Any) -> Picture:  # noqa: ANN401
     """Return the picture of a task.
 
     Raises:
-        BadFileError, BadImageError: if it cannot be read, held by the format, or walked at `side` pixels, the model's.
+        BadFileError, BadImageError: if it cannot be read, held by the format, or walked with the MODEL.
     """
     picture = load_picture(task.source)
     require_holds(form, picture.info)
-    working_size(picture.info.width, picture.info.height, side)
+    working_size(picture.info.width, picture.info.height, training_resolution(model))
     return picture
 
 
-def can_be_done(task: Task, form: FileFormat, side: int) -> bool:
+def can_be_done(task: Task, form: FileFormat, model: Any) -> bool:  # noqa: ANN401
     """Tell whether the picture of a task can be opened."""
     stop_if_asked()
     try:
-        open_picture(task, form, side)
+        open_picture(task, form, model)
     except (BadFileError, BadImageError):
         return False
     return True

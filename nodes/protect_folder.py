@@ -134,10 +134,9 @@ class ProtectFolder(io.ComfyNode):
         **connected: object,
     ) -> list[str]:
         """Ask for rho and the personalization, and with them for their training, only if there is something to do."""
-        form, side = FileFormat(file_format), training_resolution(model)
+        form = FileFormat(file_format)
         missing = (task for task in tasks(folder, save_in, file_format) if not task.target.exists())
-        undone = any(can_be_done(task, form, side) for task in missing)
-        if not undone:
+        if not any(can_be_done(task, form, model) for task in missing):
             return []
         refines = connected.get("refine_steps", 1) and "personalization" in connected
         wanted = {"rho": rho} | ({"personalization": connected["personalization"]} if refines else {})
@@ -212,7 +211,7 @@ def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller) -> Ou
     if task.target.exists():
         return say_there(task, walk.budget, writer.form)
     try:
-        picture = open_picture(task, writer.form, training_resolution(walk.model))
+        picture = open_picture(task, writer.form, walk.model)
     except (BadFileError, BadImageError) as error:
         # Of these BadFileError is not caught below: a disk that is full will not do for the next picture either.
         return Outcome(task, LEFT_OUT, str(error), notable=True)
