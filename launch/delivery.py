@@ -12,6 +12,7 @@ from launch.files import deliver
 from launch.graph import Graph
 from launch.progress import run_with_progress
 from launch.server import Server
+from ldu.naming import is_picture
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Delivery:
     """Hands files of the private output folder over, each as soon as it is saved.
 
     Attributes:
-        place: The private folder; its files appear whole, and hidden ones are none of ours.
+        place: The private folder; its pictures appear whole, for unfinished files do not end like one.
         target_of: Tells where a file goes by its path inside that folder.
         force: Whether existing files may be replaced.
         links: Whether a link takes the place of what was handed over, which a large folder would otherwise hold twice.
@@ -59,7 +60,7 @@ class Delivery:
         failed: list[LaunchError] = []
         for file in sorted(self.place.rglob("*")):
             name = file.relative_to(self.place)
-            if file.is_file() and not file.name.startswith(".") and name not in self.known:
+            if file.is_file() and is_picture(file.name) and name not in self.known:
                 try:
                     self._hand_over(file, self.target_of(name))
                     self.known.add(name)

@@ -29,7 +29,7 @@ from launch.host import Host, probe, require_packages
 from launch.options import IDENTITIES
 from launch.private import link_folder, link_model, private_folder
 from launch.progress import run_with_progress
-from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log
+from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log, measure
 from launch.result import told_by
 from launch.server import serving
 from ldu.naming import is_picture
@@ -122,6 +122,8 @@ def require_pictures(order: StressOrder) -> None:
             raise LaunchError(f"There is no picture at {picture}.")
         if not is_picture(picture.name):
             raise LaunchError(f"{picture} does not end like a picture: give PNG, JPEG or WebP files.")
+        if picture.name.startswith("."):
+            raise LaunchError(f"{picture} is hidden by the dot that its name begins with: rename it.")
     if order.protected and len(order.protected) != len(order.originals):
         counts = f"{len(order.originals)} originals and {len(order.protected)} protected pictures"
         raise LaunchError(f"There are {counts}: give one protected version of each, in the same order.")
@@ -142,6 +144,7 @@ def stress(order: StressOrder, host: Host) -> str:
         LaunchError: Something in the way, in one sentence.
     """
     cpu = not probe(host) or order.cpu
+    measure(host, list(zip(order.originals, order.protected, strict=False)))  # or thieves learn for hours before that fails
     with private_folder() as base:
         graph = prepare_graph(order, base)
         (identity,) = {node["inputs"]["identity"] for node in nodes_of(graph, GALLERY)}

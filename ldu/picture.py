@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
@@ -52,6 +52,15 @@ _MODE_WORDS = {
 }
 _SIXTEEN_BIT_LAYOUT = re.compile(r"\b(I|L|LA|RGB|RGBA|RGBX|CMYK);16")
 _FEW_BITS = re.compile(r"\bL;([24])\b")  # of grey
+_TURN_OF = {  # what makes a picture upright, by its EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +181,7 @@ def _decode(opened: Image.Image, name: str) -> Picture:
         )
     _match_transparency(opened)  # before anything reads the pixels: they take their layout with them
     note = _note(opened)
-    upright = ImageOps.exif_transpose(opened)
-    rgb, alpha = _to_rgb(upright)
+    rgb, alpha = _to_rgb(_upright(opened))
     height, width = rgb.shape[:2]
     info = PictureInfo(
         name=name,
@@ -195,6 +203,17 @@ def _match_transparency(image: Image.Image) -> None:
         image.info["transparency"] = transparent * 255 // (2 ** int(bits[1]) - 1)
     elif isinstance(transparent, tuple) and _SIXTEEN_BIT_LAYOUT.search(layout):
         image.info["transparency"] = tuple(value >> 8 for value in transparent)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a picture by its EXIF orientation alone: Pillow's own way writes all tags anew, and fails at an odd one."""
+    image.load()  # which turns a TIFF
+    turn = _turn_of(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turn_of(image: Image.Image) -> Image.Transpose | None:
+    return _TURN_OF.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
 def _to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
@@ -233,7 +252,7 @@ def _conversions(image: Image.Image) -> Iterator[str]:
         yield f"converted from {_MODE_WORDS.get(image.mode, image.mode)} to RGB"
     if _SIXTEEN_BIT_LAYOUT.search(str(getattr(image, "tile", ""))):
         yield "reduced from 16 to 8 bits a channel"
-    if image.getexif().get(0x0112) in range(2, 9):
+    if _turn_of(image) is not None:
         yield "turned upright as its EXIF orientation says"
     if (frames := getattr(image, "n_frames", 1)) > 1:
         yield f"the first of {frames} frames taken"

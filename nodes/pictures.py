@@ -99,7 +99,7 @@ class FitToBudget(io.ComfyNode):
         where = None if mask is None else fit_mask(mask, levels)
         fitted = fit_decodes(levels, clean, protected, budget, where)
         said = _hints(levels, where, budget, min(clean.shape[1:3]))
-        return io.NodeOutput(to_image(fitted), ui=report({}, said, said.splitlines()) if said else None)
+        return io.NodeOutput(to_image(fitted), ui=report({}, said, said.splitlines()))
 
 
 def fit_decodes(original: Levels, clean: Tensor, protected: Tensor, budget: float, where: Mask | None) -> Levels:

@@ -18,13 +18,13 @@ from tools.report_page import measure_bars, open_report
 LOSSES = Losses(0.10, 0.20, 0.11, (0.05, 0.12))
 KEPT = {"none": 1.25, "jpeg 75": 0.5, "noise 0.05": 0.1, "resize 0.5": 0.0, "blur 5": -0.2, "platform 2048": None}
 
-SAY = """(texts) => {
+SAY = """(runs) => {
     const node = LiteGraph.createNode("LDU_SaveProtected");
     app.graph.add(node);
-    node.onExecuted({ text: texts });
-    const { value } = node.widgets.find((each) => each.name === "said");
+    for (const output of runs) node.onExecuted(output);
+    const box = node.widgets.find((each) => each.name === "said");
     app.graph.remove(node);
-    return value;
+    return box?.value;
 }"""
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH")
@@ -66,4 +66,9 @@ def test_the_bars_of_the_report_are_as_long_as_their_numbers_say(saved, album, w
     ],
 )
 def test_a_node_that_worked_on_a_list_says_each_sentence_once(front, texts, shown):
-    assert front.page.evaluate(SAY, texts) == shown
+    assert front.page.evaluate(SAY, [{"text": texts}]) == shown
+
+
+@pytest.mark.parametrize(("later", "shown"), [({"text": [""]}, None), ({"images": []}, "It shows."), ({}, "It shows.")])
+def test_a_node_with_nothing_to_say_any_more_takes_back_what_it_said(front, later, shown):
+    assert front.page.evaluate(SAY, [{"text": ["It shows."]}, later]) == shown

@@ -174,6 +174,14 @@ def test_the_exif_orientation_is_applied(tmp_path, orientation):
     assert ("upright" in picture.info.note) == (2 <= orientation <= 8)
 
 
+def test_an_odd_exif_tag_does_not_keep_a_picture_from_being_turned(tmp_path):
+    orientation = struct.pack("<HHII", 0x0112, 3, 1, 6)
+    unit_as_a_fraction = struct.pack("<HHII", 0x0128, 5, 1, 8 + 2 + 2 * 12 + 4)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\2\0" + orientation + unit_as_a_fraction + struct.pack("<III", 0, 2, 1)
+    path = saved(tmp_path / "a.png", Image.fromarray(colours()), exif=exif)
+    assert np.array_equal(load_picture(path).levels, np.rot90(colours(), 3))
+
+
 def test_the_first_frame_of_an_animation_is_taken_and_it_is_said(tmp_path):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "lime", "blue")]
     path = saved(tmp_path / "a.png", frames[0], save_all=True, append_images=frames[1:])

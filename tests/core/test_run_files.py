@@ -266,10 +266,11 @@ class TestFolder:
         assert (place / "a.png").read_bytes() == b"a.png"
         assert not (place / "letter.txt").exists()
         make_file(place / "sub" / "c.png")
+        make_file(place / ".avatar_protected.png")
         (place / ".ldu-1.part").write_bytes(b"half")
         delivery.hand_over()
         found = {file.relative_to(job.target).as_posix() for file in job.target.rglob("*") if file.is_file()}
-        assert found == {"a.png", "b.PNG", "letter.txt", "sub/c.png"}
+        assert found == {"a.png", "b.PNG", "letter.txt", "sub/c.png", ".avatar_protected.png"}
         (job.target / "sub" / "c.png").write_bytes(b"mine")
         delivery.hand_over()
         assert (job.target / "sub" / "c.png").read_bytes() == b"mine"

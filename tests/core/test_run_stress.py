@@ -1,10 +1,12 @@
 """The door fills the stress test's workflow, and refuses what would be written over."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from launch import LaunchError, door, graph, host, protect, stress
 
@@ -168,6 +170,20 @@ class TestStress:
         photo, out = str(make_file(tmp_path / "a.png")), tmp_path / "out"
         assert door.main(["stress", photo, "--out", str(out), option, str(out / name), "--force"]) == 1
         assert capsys.readouterr().err == "Two files would be saved under one name: choose different names.\n"
+
+    def test_a_picture_that_the_folder_would_pass_over_is_refused(self, tmp_path):
+        with pytest.raises(LaunchError, match="hidden by the dot"):
+            stress.require_pictures(self.order(tmp_path, (".a.png",)))
+
+    def test_pairs_that_cannot_be_compared_are_told_before_a_server_is_started(self, tmp_path, monkeypatch):
+        order = self.order(tmp_path, ("a.png", "b.png"), ("c.png", "d.png"))
+        for file in (*order.originals, *order.protected[:1]):
+            Image.new("RGB", (16, 16)).save(file)
+        Image.new("RGB", (16, 8)).save(order.protected[1])
+        monkeypatch.setattr(stress, "probe", lambda _: False)
+        monkeypatch.setattr(stress, "serving", lambda *_, **__: pytest.fail("it was started"))
+        with pytest.raises(LaunchError, match=re.escape("d.png is 16 x 8 pixels but b.png is 16 x 16")):
+            stress.stress(order, host.Host(Path(sys.executable), tmp_path))
 
     def test_nothing_is_written_over_without_force_and_an_original_never(self, tmp_path):
         order = self.order(tmp_path, ("gallery.png",))

@@ -37,10 +37,7 @@ api.addEventListener("execution_error", ({ detail }) => {
   refusing.push(node);
 });
 api.addEventListener("execution_start", () => {
-  for (const node of refusing.splice(0)) {
-    const box = node.widgets?.find((each) => each.name === NAME);
-    if (box) node.removeWidget(box);
-  }
+  for (const node of refusing.splice(0)) fallSilent(node);
 });
 
 // Node 7 inside the subgraph of node 3 is "3:7". The graph in view need not be the one that runs: a node of another kind
@@ -56,11 +53,21 @@ function find(place, type) {
 }
 
 function say(node, output) {
-  const text = together(output?.text ?? []);
-  if (!text) return;
-  const widget = node.widgets?.find((each) => each.name === NAME) ?? addBox(node);
+  if (!output?.text) return;
+  const text = together(output.text);
+  if (!text) return fallSilent(node); // what it said of an earlier run holds no more
+  const widget = boxOf(node) ?? addBox(node);
   widget.value = text;
   fit(node);
+}
+
+function boxOf(node) {
+  return node.widgets?.find((each) => each.name === NAME);
+}
+
+function fallSilent(node) {
+  const box = boxOf(node);
+  if (box) node.removeWidget(box);
 }
 
 // A node that worked on a list has one text for each item: what an earlier one said already is left out.
