@@ -3,6 +3,7 @@
 Installs nothing and asks nothing of the network.
 """
 
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -38,7 +39,7 @@ def complaints(base: Path | None) -> list[str]:
 def installed(package: str) -> tuple[int, ...]:
     """Return the first two numbers of an installed package's version; empty when it is not there."""
     try:
-        return tuple(int(part) for part in version(package).split(".")[:2])
+        return tuple(int(part) for part in re.findall(r"\d+", version(package))[:2])
     except PackageNotFoundError:
         return ()
 

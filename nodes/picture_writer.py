@@ -15,6 +15,8 @@ from ..ldu.shapes import Levels
 from ..ldu.wording import say_beside
 from .known_pictures import KNOWN, is_known, remember
 
+UNPROTECTED = "It is the original, pixel for pixel: nothing is protected."
+
 
 @dataclass(frozen=True)
 class Written:
@@ -64,7 +66,7 @@ class Writer:
         seen = levels if self.form.keeps_levels else load_picture(path).as_batch()
         unchanged = original is not None and torch.equal(original, seen)
         forgotten = [] if unchanged else remember(as_uint8(seen))
-        said = [*say_file(path, info, self.form, original), *forgotten]
+        said = [*([UNPROTECTED] if unchanged else []), *say_file(path, info, self.form, original), *forgotten]
         if original is not None and is_known(as_uint8(original)):
             said.append(KNOWN)
         if self.platform_check and original is not None:

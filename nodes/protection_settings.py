@@ -1,5 +1,6 @@
 """What Protection Report says of the model and of how the pictures were protected."""
 
+import math
 from typing import Any
 
 from .host import file_name, is_demo, tag_model, training_resolution
@@ -28,7 +29,7 @@ def about_rho(rho: TrainedRho | None) -> Settings:
     if rho is None:
         return {}
     card = rho.card
-    told = {f"training: {name}": value for name, value in card.training.items() if isinstance(value, str | int | float)}
+    told = {f"training: {name}": value for name, value in card.training.items() if _can_be_told(value)}
     return {
         "ρ trained for": f"{card.model_family}, fingerprint {card.model_hash}",
         "k": card.k_steps,
@@ -38,6 +39,11 @@ def about_rho(rho: TrainedRho | None) -> Settings:
         "training: purifiers": NOT_TOLD,  # unless its card names them
         **told,
     }
+
+
+def _can_be_told(value: object) -> bool:
+    """Tell whether a report can hold what a card says of a training: its losses are many, and a stranger's may be NaN."""
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _about_pixels(refined: RefinedWith | None) -> Settings:

@@ -125,7 +125,7 @@ class SaveProtected(io.ComfyNode):
 
         Raises:
             BadImageError: if the original is transparent and the format cannot be; numbered only.
-            BadValueError: if the prefix leads out of the output folder, or without numbers something is missing.
+            BadValueError: if no file can have such a name, or without numbers something is missing.
         """
         form = FileFormat(file_format)
         if filename_prefix is not None:
@@ -134,6 +134,8 @@ class SaveProtected(io.ComfyNode):
                 known = _require_known(filename_prefix, info, original)[0]
                 stays = is_taken(_own_file(filename_prefix, known, form)[0]) or _why_not(form, known)
                 return [] if stays or image is not None else ["image"]
+            if info is not None:
+                _next_files(filename_prefix, info, form, 1, (info.width, info.height))
         if info is not None:
             require_holds(form, info)
         return ["image"] if image is None else []
@@ -168,7 +170,11 @@ class SaveProtected(io.ComfyNode):
         pictures = to_levels(image, "picture to save")
         befores = _originals(original, pictures)
         info = info or PictureInfo("picture.png", "RGB", pictures.shape[-1], pictures.shape[-2])
-        paths, subfolder = (_next_files if numbered else _own_files)(filename_prefix, info, writer.form, pictures)
+        if numbered:
+            count, _, height, width = pictures.shape
+            paths, subfolder = _next_files(filename_prefix, info, writer.form, count, (width, height))
+        else:
+            paths, subfolder = _own_files(filename_prefix, info, writer.form, pictures)
         texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}
         try:
             written = [
@@ -188,12 +194,18 @@ def _prefix(wished: str, info: PictureInfo, longest: int) -> str:
     return wished.replace(NAME, shortened(name, longest))
 
 
-def _next_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:
-    """Return where pictures go under the next free numbers, and the subfolder of the output folder."""
-    folder, stem, first, subfolder = next_free(
-        _prefix(prefix, info, LONGEST_NAME), pictures.shape[-1], pictures.shape[-2]
-    )
-    return [folder / f"{stem}_{first + each:05}_{form.ending}" for each in range(len(pictures))], subfolder
+def _next_files(
+    prefix: str, info: PictureInfo, form: FileFormat, count: int, size: tuple[int, int]
+) -> tuple[list[Path], str]:
+    """Return where so many pictures of a size (width, height) go under the next free numbers, and the subfolder.
+
+    Raises:
+        BadValueError: if the names are too long with what is round them.
+    """
+    folder, stem, first, subfolder = next_free(_prefix(prefix, info, LONGEST_NAME), *size)
+    names = [f"{stem}_{first + each:05}_{form.ending}" for each in range(count)]
+    require_length(names[-1])
+    return [folder / name for name in names], subfolder
 
 
 def _own_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:

@@ -94,8 +94,12 @@ def require_same_kind(model: ModelTag, made_by: ModelTag) -> None:
     """
     if (model.family, model.prediction == "flow") != (made_by.family, made_by.prediction == "flow"):
         raise MismatchError(
-            f"z_T was made with a {made_by.family} model, but this one is {model.family}: use the same family."
+            f"z_T was made with a {_kind(made_by)} model, but this one is {_kind(model)}: use the same family."
         )
+
+
+def _kind(model: ModelTag) -> str:
+    return f"{model.family} (flow)" if model.prediction == "flow" else model.family
 
 
 def _same_grid(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -81,6 +81,11 @@ class TestInstallation:
         assert self.run(tmp_path / "custom_nodes" / "LDU main 1.0") == "LDU: everything needed is there.\n"
         assert (tmp_path / "models" / "ldu").is_dir()
 
+    def test_a_package_between_two_versions_is_understood(self, monkeypatch):
+        install = load("install", PACK / "install.py")
+        monkeypatch.setattr(install, "version", lambda _: "2.4rc1")
+        assert install.installed("torch") == (2, 4)
+
     def test_a_pillow_without_what_is_needed_is_named(self, tmp_path, monkeypatch):
         (tmp_path / "PIL").mkdir()
         (tmp_path / "PIL" / "__init__.py").write_text("__version__ = '9.5.0'\n")

@@ -287,6 +287,13 @@ def test_the_report_says_which_purifiers_a_rho_was_trained_against_or_that_its_c
     assert write_report(photo(), changed(photo()), rho=rho)[1]["settings"]["training: purifiers"] == said
 
 
+def test_a_number_of_a_strangers_card_that_is_none_is_left_out(host, write_report):
+    rho = tiny.random_rho(host, tiny.model("sd1"), 4, training={"rate": float("nan"), "steps": 30})
+    settings = write_report(photo(), changed(photo()), rho=rho)[1]["settings"]
+    assert settings["training: steps"] == 30
+    assert "training: rate" not in settings
+
+
 @needs_weights
 def test_only_the_demo_model_and_its_clones_are_called_demo(host, write_report):
     model = host.classes["LDU_LoadDemoCheckpoint"].execute().args[0]

@@ -82,7 +82,9 @@ def test_a_picture_that_was_saved_as_protected_is_recognised_when_it_is_loaded(c
 def test_an_unchanged_picture_does_not_count_as_protected(call):
     put_input("unchanged.png", colours(33, 33))
     original, _, info = call("LDU_LoadPicture", image="unchanged.png").args
-    save(call, original, info=info, original=original)
+    said = save(call, original, info=info, original=original).ui["text"][0]
+    assert said.startswith("It is the original, pixel for pixel: nothing is protected.")
+    assert "nothing is protected" not in save(call, 1 - original, info=info, original=original).ui["text"][0]
     assert "came out of Save Protected" not in call("LDU_LoadPicture", image="unchanged.png").ui["text"][0]
 
 
@@ -117,6 +119,7 @@ def test_an_original_of_another_size_is_refused(call, errors):
         ("jpeg", "clear", "JPEG cannot hold"),
         ("png", "../%name%", "leads out of the output folder"),
         ("png", "protected/", "ends with a folder; give a name after it"),
+        ("png", "x" * 250, "is longer than 255 bytes"),
         ("webp", "clear", "Alpha to save must be"),  # found after the work
     ],
 )

@@ -214,6 +214,8 @@ def test_parts_that_do_not_belong_together_are_refused(host, nodes):
         denoise(model, small, record, condition)
     with pytest.raises(error, match="same family"):
         denoise(tiny.model("sdxl"), z_T, record, tiny.conditioning("sdxl"))
+    with pytest.raises(error, match=r"a SD15 model, but this one is SD15 \(flow\)"):
+        denoise(tiny.model("sd1-flow"), z_T, record, condition)
 
 
 def test_a_model_the_formula_does_not_cover_is_refused(host, nodes):
