@@ -31,7 +31,7 @@ from launch.setup import prepare
 from launch.stress import DATA, PAGE, PICTURE, StressOrder, default_out, originals_in, require_pictures, stress
 from launch.ui import serve
 from ldu.naming import ENDINGS
-from ldu.wording import UNPUBLISH, say_beside
+from ldu.wording import MEASURED, UNPUBLISH, say_beside
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -76,7 +76,7 @@ def _protect(options: argparse.Namespace) -> int:
     warned += _about_rho(options)
     if any(job.source.parent == job.target.parent for job in jobs):
         warned.append(say_beside("original", "the protected file"))
-    tell("\n\n".join([*starmap(in_words, told), "\n".join([*warned, UNPUBLISH])]))
+    tell("\n\n".join([*starmap(in_words, told), "\n".join([*warned, MEASURED, UNPUBLISH])]))
     _keep_report(options, reports[0] if len(reports) == 1 else reports)
     return 0
 
@@ -93,7 +93,7 @@ def _protect_folder(options: argparse.Namespace) -> int:
     count = sum(seems_protected(path) for path in inputs)
     warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
     warned += _about_rho(options)
-    tell("\n\n".join([report.in_words(), "\n".join([*warned, UNPUBLISH])]))
+    tell("\n\n".join([report.in_words(), "\n".join([*warned, MEASURED, UNPUBLISH])]))
     _keep_report(options, report.as_dict())
     return 0
 

@@ -50,6 +50,7 @@ DEMO = "demo model only"
 UNCHANGED = "nothing: the picture is unchanged"
 NOT_SHOWN = "no effect beyond random noise of the same strength was shown"
 NOT_JUDGED = "how well was not measured"
+ROSE = "a thief's loss rose beyond noise, which does not show that thieves fail; other models were not tried"
 NOT_KEPT = "the file's format changed the values again, and the bound of the budget does not hold for it"
 
 
@@ -79,11 +80,9 @@ def _protects_against(checkpoint: Path | None, found: Report) -> str:
         return DEMO
     if found["max_abs_levels"] == 0:
         return UNCHANGED
-    if found.get("loss_after") is None:
-        seen = NOT_JUDGED
-    else:
-        seen = NOT_SHOWN if nothing_gained(found) else "others were not tried"
-    return f"personalization of {checkpoint.name}; {seen}"
+    asked = found.get("loss_after") is not None
+    seen = (NOT_SHOWN if nothing_gained(found) else ROSE) if asked else NOT_JUDGED
+    return f"aimed at personalization of {checkpoint.name}: {seen}"
 
 
 def nothing_gained(found: Report) -> bool:

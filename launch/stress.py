@@ -144,7 +144,7 @@ def stress(order: StressOrder, host: Host) -> str:
         LaunchError: Something in the way, in one sentence.
     """
     cpu = not probe(host) or order.cpu
-    measure(host, list(zip(order.originals, order.protected, strict=False)))  # or thieves learn for hours before that fails
+    measure(host, list(zip(order.originals, order.protected, strict=False)))  # no pairs? told before hours of work
     with private_folder() as base:
         graph = prepare_graph(order, base)
         (identity,) = {node["inputs"]["identity"] for node in nodes_of(graph, GALLERY)}
@@ -234,9 +234,9 @@ def results(entry: dict[str, Any], graph: Graph, output: Path) -> dict[str, Path
 
 
 def _said(entry: dict[str, Any], graph: Graph) -> str:
-    """Return the report's text without its last paragraph, which says where it lay in the private folder."""
+    """Return the report's text without its first paragraph, which says where it lay in the private folder."""
     (reporter,) = numbers_of(graph, REPORT_NODE)
-    return entry["outputs"][reporter]["text"][0].rpartition("\n\n")[0]
+    return entry["outputs"][reporter]["text"][0].partition("\n\n")[2]
 
 
 def _relinked(node: dict[str, Any], saver: str) -> dict[str, Any]:

@@ -47,7 +47,10 @@ class FlatChange:
         )
         if not self.notable:
             return said
-        return f"{said} The change may be seen there: lower the budget or visibility, or leave them out with a mask."
+        return (
+            f"{said} The change may be seen there: lower the budget or visibility, or leave them out with a mask; "
+            "less change protects less."
+        )
 
 
 def flat_areas(levels: Levels) -> Tensor:
@@ -106,5 +109,5 @@ def _say_flat(original: Levels, budget_levels: float, mask: Mask | None) -> str:
         return ""
     return (
         f"{share:.0%} of the picture is flat, where {budget_levels:g} levels may be seen: "
-        "a budget of 4 or a mask keeps it clean."
+        "a budget of 4 or a mask keeps it clean; less change protects less."
     )

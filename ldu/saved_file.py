@@ -152,7 +152,7 @@ def say_expected(original: Levels, protected: Levels) -> str:
         smaller = len(encode(as_uint8(protected), info, form))
     except BadImageError:  # longer than a JPEG may be
         return f"{said}."
-    return f"{said}, as {form} about {say_bytes(smaller)}, but outside the budget."
+    return f"{said}, as {form} about {say_bytes(smaller)}, which changes values beyond the budget."
 
 
 def say_loss(path: Path, form: FileFormat, original: Levels | None) -> str:
@@ -188,4 +188,4 @@ def _say_alternative(path: Path, info: PictureInfo, quality: int) -> str:
         size = len(encode(load_picture(path).levels, info, form))
     except BadImageError as error:
         return str(error)
-    return f"As {form} it would be about {say_bytes(size)}, outside the budget."
+    return f"As {form} it would be about {say_bytes(size)}, but that changes values beyond the budget."

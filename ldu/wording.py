@@ -7,6 +7,11 @@ UNPUBLISH = (
     "other unprotected pictures of the same subject, learns from those."
 )
 
+MEASURED = (
+    "What thieves learn from such pictures was measured in the demo world alone: at a budget of 10 levels as much as "
+    "from the originals, at 32, which one plainly sees, less. On Stable Diffusion nobody has measured it."
+)
+
 SAVED, THERE, LEFT_OUT = "saved", "there already", "left out"  # what became of a picture of a folder
 
 

@@ -24,6 +24,10 @@ MASK_EDITOR_WROTE_IT = (
     "The mask editor has painted a hole into a copy of the picture. Choose the picture itself again, paint on a Load "
     "Image that shows it, and connect the MASK of that: it is 1 where you paint, the place to protect."
 )
+TRANSPARENT_TOOLTIP = (
+    "1 where the picture is transparent, 0 where opaque; not the place to protect, which is the opaque part: put the "
+    "stock Invert Mask between."
+)
 
 
 class LoadPicture(io.ComfyNode):
@@ -52,7 +56,7 @@ class LoadPicture(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="RGB at the picture's own size."),
-                io.Mask.Output(display_name="mask", tooltip="1 where the picture is transparent, 0 where opaque."),
+                io.Mask.Output(display_name="mask", tooltip=TRANSPARENT_TOOLTIP),
                 PictureInfoSocket.Output(
                     display_name="info", tooltip="Name, alpha, colour profile and what was converted."
                 ),

@@ -14,7 +14,7 @@ from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import ENDINGS, protected_names
 from ..ldu.picture import Picture, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
-from ..ldu.wording import LEFT_OUT, SAVED, THERE, UNPUBLISH, say_bytes
+from ..ldu.wording import LEFT_OUT, MEASURED, SAVED, THERE, UNPUBLISH, say_bytes
 from .host import stop_if_asked, training_resolution
 from .picture_folder import folder_inside_input, pictures_in
 from .saved_before import LEFT_AS_IT_IS, say_doubt, say_original
@@ -119,7 +119,7 @@ def in_words(outcomes: Sequence[Outcome], form: FileFormat, budget: float) -> st
     size = sum(each.task.target.stat().st_size for each in outcomes if each.kind != LEFT_OUT)
     notable = [f"{each.task.name}: {each.said}" for each in outcomes if each.notable]
     return "\n".join(
-        [f"{summary}, {say_bytes(size)} in all.", *_say_change(outcomes, form, budget), *notable, UNPUBLISH]
+        [f"{summary}, {say_bytes(size)} in all.", *_say_change(outcomes, form, budget), *notable, MEASURED, UNPUBLISH]
     )
 
 

@@ -3,15 +3,15 @@
 from comfy_api.latest import io
 
 _BUDGET = (
-    "Largest change of a value, in levels of 255, rounded down; 4 to 16 is usual, more shows. In the demo world, with "
-    "Refine in Pixels, 10 kept no thief off; 32 kept both off in part and was plainly seen."
+    "Largest change of a value, in levels of 255, rounded down; 4 to 16 hardly shows, more does. In the demo world, "
+    "with Refine in Pixels, 10 kept no thief off; 32 kept both off in part and was plainly seen."
 )
 _STRENGTH = "Factor of the shift: 0 = none, 1 = as trained. 0.5 to 1.5 is usual."
 
 
-def budget_input(tooltip: str = _BUDGET) -> io.Float.Input:
+def budget_input(more: str = "", tooltip: str = _BUDGET) -> io.Float.Input:
     """Return the input "budget": the largest change of a value, in levels of 255."""
-    return io.Float.Input("budget", default=10.0, min=0.0, max=255.0, step=0.5, tooltip=tooltip)
+    return io.Float.Input("budget", default=10.0, min=0.0, max=255.0, step=0.5, tooltip=f"{tooltip}{more}")
 
 
 def strength_input() -> io.Float.Input:

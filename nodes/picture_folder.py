@@ -12,7 +12,7 @@ from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import is_picture, protected_names
 from ..ldu.picture import PictureInfo, load_picture
-from .files import fingerprint_of, in_input_folder, transparency
+from .files import TRANSPARENT_TOOLTIP, fingerprint_of, in_input_folder, transparency
 from .host import progress_bar, stop_if_asked, training_resolution
 from .images import to_image
 from .known_pictures import note
@@ -78,7 +78,7 @@ class LoadPictureFolder(io.ComfyNode):
                 io.Mask.Output(
                     display_name="mask",
                     is_output_list=True,
-                    tooltip="1 where a picture is transparent, 0 where opaque.",
+                    tooltip=TRANSPARENT_TOOLTIP,
                 ),
                 PictureInfoSocket.Output(
                     display_name="info",

@@ -85,7 +85,7 @@ class ProtectionReport(io.ComfyNode):
                 RefinedSocket.Input(
                     "refined", optional=True, tooltip="The settings of Refine in Pixels, to be reported."
                 ),
-                budget_input("What you asked for, in levels of 255; 4 to 16 is usual."),
+                budget_input(tooltip="What you asked for, in levels of 255."),
                 io.Int.Input(
                     "public_photos",
                     default=0,
@@ -145,7 +145,7 @@ class ProtectionReport(io.ComfyNode):
         )
         small = [thumbnails(*pair, budget[0]) for pair in zip(befores, afters, strict=True)]
         saved = _save(found, small, rows, filename_prefix[0])
-        text = f"{in_words(found)}\n\nSaved as {saved} and .json in the output folder."
+        text = f"Saved as {saved} and .json in the output folder.\n\n{in_words(found)}"
         return io.NodeOutput(text, as_json(found), saved, ui=report({"report": saved}, text))
 
 

@@ -42,7 +42,7 @@ def about_rho(rho: TrainedRho | None) -> Settings:
 
 
 def _can_be_told(value: object) -> bool:
-    """Tell whether a report can hold what a card says of a training: its losses are many, and a stranger's may be NaN."""
+    """Tell whether a report can hold what a card says of a training: losses are many, and a stranger's may be NaN."""
     return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 

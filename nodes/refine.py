@@ -70,10 +70,7 @@ class RefinePixels(io.ComfyNode):
                     tooltip="The personalization prompt, from Textual Inversion. Not needed with a target.",
                 ),
                 io.Image.Input("image", tooltip="The picture after the shift, from Fit to Budget."),
-                budget_input(
-                    "Largest change of a value, in levels of 255, the shift's included; 4 to 16 is usual. "
-                    "As in Fit to Budget."
-                ),
+                budget_input(" The shift's change counts, too. As in Fit to Budget."),
                 io.Int.Input(
                     "steps",
                     default=RefineConfig.refine_steps,

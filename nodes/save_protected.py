@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..ldu.naming import ENDINGS, MARK, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
-from ..ldu.wording import UNPUBLISH
+from ..ldu.wording import MEASURED, UNPUBLISH
 from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
 from .output_names import LONGEST_FILE, LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
@@ -178,7 +179,7 @@ class SaveProtected(io.ComfyNode):
         texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}
         try:
             written = [
-                writer.write(path, levels, info, before, texts)
+                _named(writer.write(path, levels, info, before, texts))
                 for path, levels, before in zip(paths, pictures.split(1), befores, strict=True)
             ]
         except BadImageError as error:  # such as a WebP longer than that format allows
@@ -281,11 +282,17 @@ def _what_stays(
     return [Written(target, saved, said)], subfolder, []
 
 
+def _named(written: Written) -> Written:
+    """Put a file's name before what is said of it: of a list all is said in one box."""
+    first, *more = written.said
+    return replace(written, said=[f"{written.path.name}: {first}", *more])
+
+
 def _output(written: Sequence[Written], subfolder: str, further: Sequence[str] = ()) -> io.NodeOutput:
     """Return what the node gives of files, and says of them."""
     shown = [ui.SavedResult(each.path.name, subfolder, io.FolderType.output) for each in written]
     told = [line for each in written for line in each.said]
-    said = "\n".join([*dict.fromkeys([*told, *further]), UNPUBLISH])
+    said = "\n".join([*dict.fromkeys([*told, *further]), MEASURED, UNPUBLISH])
     return io.NodeOutput(
         [Path(subfolder, each.path.name).as_posix() for each in written] or [nothing()],
         to_image(torch.cat([each.seen for each in written])) if written else nothing(),

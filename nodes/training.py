@@ -52,8 +52,8 @@ class TrainRho(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "train"],
             is_input_list=True,
-            description="Trains ρ so that a personalizer fails on the published pictures. Interrupt it when you like: "
-            "running it again continues, and a finished ρ is kept in output/ldu.",
+            description="Trains ρ so that a personalizer's loss on the published pictures rises. Interrupt it when you "
+            "like: running it again continues, and a finished ρ is kept in output/ldu.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
@@ -64,7 +64,7 @@ class TrainRho(io.ComfyNode):
                 io.Clip.Input("clip", optional=True, tooltip="Without a conditioning: learn the word S* here."),
                 io.String.Input("prompt", default="a photo of S* person", tooltip="For clip. Must hold S* once."),
                 io.String.Input("initial_word", default="person", tooltip="For clip: a coarse word to start from."),
-                budget_input("Largest change of a value, in levels of 255; 4 to 16 is usual. As in Fit to Budget."),
+                budget_input(" As in Fit to Budget."),
                 io.Int.Input("k", default=2, min=1, max=64, tooltip=K_TOOLTIP),
                 io.Float.Input("depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
                 io.Int.Input(

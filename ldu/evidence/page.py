@@ -81,10 +81,10 @@ def _findings(report: Report) -> list[tuple[str, str, str]]:
     if report.losses:
         mean = average(report.losses)
         alone = "" if mean.beats_random else f" {NO_RISE}"
-        said = f"A thief's loss: {mean.verdict}.{alone}"
-        cards.append(("How hard it is to learn", _rise(mean.before, mean.after), said))
+        said = f"Changed {mean.verdict}.{alone}"
+        cards.append(("A thief's loss", _rise(mean.before, mean.after), said))
     else:
-        cards.append(("How hard it is to learn", "not tested", "No losses of a personalizer were given."))
+        cards.append(("A thief's loss", "not tested", "No losses of a personalizer were given."))
     if weakest := report.weakest:
         explained = f"of the rise in loss is left after {weakest.purifier}, the worst of {len(report.purified)} tried."
         cards.append(("After a purifier", say_share(weakest.kept or 0.0), explained))

@@ -5,8 +5,8 @@ from .record import PictureEntry, Purified, Report, average, not_tested
 
 _NO_BOUND = "the bound of the budget no longer holds"
 NO_PROMISE = (
-    "A protection makes misuse harder, never impossible. Only what is listed here was measured, and only with the "
-    "models and settings named here."
+    "A protection can make misuse harder, never impossible. Whether this one does is told by what was measured here "
+    "alone, and only for the models and settings named here."
 )
 NO_RANK = (
     "The loss does not rank protections: with its contrast Refine in Pixels raised it less than without, and thieves "
@@ -22,7 +22,7 @@ def in_words(report: Report) -> str:
         *([DEMO_WARNING] if report.demo else []),
         *([f"WARNING. {report.mixture}"] if report.mixture and report.mixture.unprotected else []),
         _listed("HOW MUCH IT SHOWS", [say_budget(report), *map(say_picture, report.pictures)]),
-        _listed("HOW HARD IT IS TO LEARN", say_learning(report)),
+        _listed("A THIEF'S LOSS", say_learning(report)),
         _listed("AFTER A PURIFIER", [*map(say_purified, report.purified), *say_share_of(report)]),
         _listed("WHAT THIEVES GOT", list(map(str, report.thieves))),
         *([str(report.mixture)] if report.mixture and not report.mixture.unprotected else []),

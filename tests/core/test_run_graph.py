@@ -334,9 +334,9 @@ class TestResult:
     def test_an_unchanged_picture_is_called_that(self):
         assert "pixel for pixel" in result.in_words(self.report() | {"psnr_db": None})
         mine = Path("sd15.safetensors")
-        assert self.report(mine)["protects_against"] == "personalization of sd15.safetensors; others were not tried"
+        assert self.report(mine)["protects_against"] == f"aimed at personalization of sd15.safetensors: {result.ROSE}"
         unasked = self.report(mine, loss_after=None)["protects_against"]
-        assert unasked == "personalization of sd15.safetensors; how well was not measured"
+        assert unasked == "aimed at personalization of sd15.safetensors: how well was not measured"
         same = self.report(mine, max_abs_levels=0, loss_gain_over_random=[0.0, 0.0])
         assert same["protects_against"] == "nothing: the picture is unchanged"
 

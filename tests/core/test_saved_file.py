@@ -125,7 +125,7 @@ def test_the_size_that_is_told_before_saving_is_that_of_the_file(tmp_path, form)
         file = tmp_path / f"{place}{form.ending}"
         save_picture(file, picture, info(), form if picture is protected else FileFormat("png"))
         assert say_bytes(file.stat().st_size) in said
-    assert "outside the budget" in said
+    assert "beyond the budget" in said
 
 
 def test_of_an_unchanged_picture_no_size_is_told():

@@ -125,7 +125,9 @@ def test_the_memory_that_refining_wants_is_told_for_the_picture_at_work(host, fo
     monkeypatch.setattr(estimate, "say_on_node", lambda text: None if estimate.is_a_part() else heard.append(text))
     run(personalization=tiny.conditioning("sd1"), refine_steps=1)
     assert re.fullmatch(r"About \d+\.\d GiB of memory wanted, .*free\..*", heard[0])
-    assert re.match(r"2 pictures to go, about \d+ s\. Cancel when you like: it continues\.\nAbout", heard[1])
+    assert re.match(
+        r"2 pictures to go, about \d+ s\. Cancel when you like: the next run goes on from here\.\nAbout", heard[1]
+    )
     assert all("GiB of memory wanted" in said for said in heard)
 
 
@@ -149,7 +151,9 @@ def test_the_time_for_the_pictures_that_are_missing_is_told_after_the_first(host
     heard = []
     monkeypatch.setattr(host.module("nodes.estimate"), "say_on_node", heard.append)
     run()
-    assert re.fullmatch(r"2 pictures to go, about \d+ s\. Cancel when you like: it continues\.", heard[0])
+    assert re.fullmatch(
+        r"2 pictures to go, about \d+ s\. Cancel when you like: the next run goes on from here\.", heard[0]
+    )
     heard.clear()
     saved(host, "b.png").unlink()
     saved(host, "sub/c.png").unlink()

@@ -83,7 +83,7 @@ def test_an_unchanged_picture_does_not_count_as_protected(call):
     put_input("unchanged.png", colours(33, 33))
     original, _, info = call("LDU_LoadPicture", image="unchanged.png").args
     said = save(call, original, info=info, original=original).ui["text"][0]
-    assert said.startswith("It is the original, pixel for pixel: nothing is protected.")
+    assert ": It is the original, pixel for pixel: nothing is protected." in said
     assert "nothing is protected" not in save(call, 1 - original, info=info, original=original).ui["text"][0]
     assert "came out of Save Protected" not in call("LDU_LoadPicture", image="unchanged.png").ui["text"][0]
 
