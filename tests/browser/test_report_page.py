@@ -27,6 +27,17 @@ SAY = """(runs) => {
     return box?.value;
 }"""
 
+SAVE = """([zoom, text]) => {
+    const node = LiteGraph.createNode("LDU_SaveProtected");
+    app.graph.add(node);
+    app.canvas.ds.scale = zoom;
+    const tell = (name, detail) => window.comfyAPI.api.api.dispatchEvent(new CustomEvent(name, { detail }));
+    tell("execution_start", {});
+    tell("executed", { node: String(node.id), output: { text: [text] } });
+    tell("execution_success", {});
+    app.graph.remove(node);
+}"""
+
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH")
 
 
@@ -72,3 +83,11 @@ def test_a_node_that_worked_on_a_list_says_each_sentence_once(front, texts, show
 @pytest.mark.parametrize(("later", "shown"), [({"text": [""]}, None), ({"images": []}, "It shows."), ({}, "It shows.")])
 def test_a_node_with_nothing_to_say_any_more_takes_back_what_it_said(front, later, shown):
     assert front.page.evaluate(SAY, [{"text": ["It shows."]}, later]) == shown
+
+
+@pytest.mark.parametrize("zoom", [0.3, 1.0])
+def test_where_no_word_can_be_read_a_message_says_what_was_saved(front, zoom):
+    text = f"at_{zoom}.png: PNG, 9 kB."
+    front.page.evaluate(SAVE, [zoom, text])
+    front.page.wait_for_timeout(500)
+    assert front.page.get_by_role("alert").filter(has_text=text).count() == (zoom < 0.5)
