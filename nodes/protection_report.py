@@ -145,8 +145,11 @@ class ProtectionReport(io.ComfyNode):
         )
         small = [thumbnails(*pair, budget[0]) for pair in zip(befores, afters, strict=True)]
         saved = _save(found, small, rows, filename_prefix[0])
-        text = f"Saved as {saved} and .json in the output folder.\n\n{in_words(found)}"
-        return io.NodeOutput(text, as_json(found), saved, ui=report({"report": saved}, text))
+        where = f"Saved as {saved} and .json in the output folder"
+        shown = f"{where}, with the model and all settings.\n\n{in_words(found, settings=False)}"
+        return io.NodeOutput(
+            f"{where}.\n\n{in_words(found)}", as_json(found), saved, ui=report({"report": saved}, shown)
+        )
 
 
 def _protected_pictures(protected: Sequence[Tensor], files: Sequence[str] | None) -> list[Levels]:

@@ -15,8 +15,9 @@ NO_RANK = (
 NO_RISE = "That alone does not mean that the protection fails: Thief's Gallery decides."
 
 
-def in_words(report: Report) -> str:
-    """Write the whole report as text."""
+def in_words(report: Report, *, settings: bool = True) -> str:
+    """Write the whole report as text, with the model and all settings or without them."""
+    used = {**report.model, **report.settings} if settings else {}
     blocks = [
         f"PROTECTION REPORT, {report.date}",
         *([DEMO_WARNING] if report.demo else []),
@@ -27,9 +28,7 @@ def in_words(report: Report) -> str:
         _listed("WHAT THIEVES GOT", list(map(str, report.thieves))),
         *([str(report.mixture)] if report.mixture and not report.mixture.unprotected else []),
         _listed("NOT TESTED", not_tested(report)),
-        _listed(
-            "MODEL AND SETTINGS", [f"{name}: {value}" for name, value in {**report.model, **report.settings}.items()]
-        ),
+        _listed("MODEL AND SETTINGS", [f"{name}: {value}" for name, value in used.items()]),
         NO_PROMISE,
     ]
     return "\n\n".join(filter(None, blocks))

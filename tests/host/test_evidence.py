@@ -234,6 +234,17 @@ def test_model_and_settings_are_those_of_the_model_and_rho(host, write_report):
     assert "name" not in told["model"]  # no loader of the host read this one from a file
 
 
+def test_the_node_shows_where_the_report_lies_first_and_leaves_the_settings_to_it(host):
+    listed = {"original": [photo()], "protected": [changed(photo())], "model": [tiny.model("sd1")], "budget": [10.0]}
+    listed |= {"public_photos": [0], "unprotected_files": [""], "filename_prefix": ["reports/ldu"]}
+    out = host.classes["LDU_ProtectionReport"].execute(**listed)
+    (shown,) = out.ui["text"]
+    assert shown.startswith(f"Saved as {out.args[2]}")
+    assert "MODEL AND SETTINGS" in out.args[0]
+    assert "MODEL AND SETTINGS" not in shown
+    assert "Models other than this one (SD15)." in shown
+
+
 def test_the_report_names_the_file_of_the_checkpoint(write_report):
     model = tiny.model("sd1")
     model.cached_patcher_init = (None, (str(Path("models", "checkpoints", "v1-5.safetensors")), None))
