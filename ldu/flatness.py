@@ -109,5 +109,5 @@ def _say_flat(original: Levels, budget_levels: float, mask: Mask | None) -> str:
         return ""
     return (
         f"{share:.0%} of the picture is flat, where {budget_levels:g} levels may be seen: "
-        "a budget of 4 or a mask keeps it clean; less change protects less."
+        "a budget of 4 or a mask keeps it clean, but protects less."
     )

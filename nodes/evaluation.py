@@ -30,7 +30,8 @@ class MeasureLoss(io.ComfyNode):
             category=CATEGORY,
             search_aliases=[*ALIASES, "evaluate", "measure"],
             description="A personalizer's noise-prediction loss on the original, on the protected picture and on the "
-            "original with random noise of equal visibility, each loaded as a thief does. Higher = harder to learn.",
+            "original with random noise of equal visibility, each loaded as a thief does. Higher = harder to learn, "
+            "a sign and no proof.",
             inputs=[
                 io.Model.Input("model", tooltip=MODEL_TOOLTIP),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),

@@ -85,7 +85,7 @@ class ProtectionReport(io.ComfyNode):
                 RefinedSocket.Input(
                     "refined", optional=True, tooltip="The settings of Refine in Pixels, to be reported."
                 ),
-                budget_input(tooltip="What you asked for, in levels of 255."),
+                budget_input(tooltip="What you asked for, in levels of 255; 4 to 16 hardly shows."),
                 io.Int.Input(
                     "public_photos",
                     default=0,

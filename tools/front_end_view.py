@@ -113,6 +113,7 @@ class View:
         self.page.screenshot(
             path=file,
             clip={"x": MARGIN, "y": MARGIN, "width": width, "height": height},
+            style=".p-toast { display: none }",  # messages lie over the graph
             animations="disabled",
             timeout=PATIENCE,
         )

@@ -91,3 +91,11 @@ def test_where_no_word_can_be_read_a_message_says_what_was_saved(front, zoom):
     front.page.evaluate(SAVE, [zoom, text])
     front.page.wait_for_timeout(500)
     assert front.page.get_by_role("alert").filter(has_text=text).count() == (zoom < 0.5)
+
+
+def test_the_message_of_an_earlier_run_makes_room_for_the_next(front):
+    for run in ("first", "second"):
+        front.page.evaluate(SAVE, [0.3, f"{run}.png: PNG, 9 kB."])
+        front.page.wait_for_timeout(500)
+    assert front.page.get_by_role("alert").filter(has_text="second.png").count() == 1
+    assert front.page.get_by_role("alert").filter(has_text="first.png").count() == 0

@@ -11,6 +11,7 @@ const DEMO = "The demo model shows how it works; it does not protect against Sta
 const SHOWN = 30000; // milliseconds
 
 let said = [];
+let message;
 api.addEventListener("execution_start", () => (said = []));
 api.addEventListener("executed", ({ detail }) => {
   if (SAVERS.includes(nodeAt(detail.node)?.type)) said.push(...(detail.output?.text ?? []));
@@ -18,10 +19,13 @@ api.addEventListener("executed", ({ detail }) => {
 api.addEventListener("execution_success", () => {
   if (!said.length || app.canvas.ds.scale >= READABLE) return;
   const demo = app.rootGraph.nodes.some((node) => node.type === "LDU_LoadDemoCheckpoint");
-  app.extensionManager.toast.add({
+  const { toast } = app.extensionManager;
+  if (message) toast.remove(message); // that of the run before
+  message = {
     severity: demo ? "warn" : "info",
     summary: "Saved in the output folder",
     detail: together([...(demo ? [DEMO] : []), ...said]),
     life: SHOWN,
-  });
+  };
+  toast.add(message);
 });
