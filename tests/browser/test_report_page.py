@@ -72,7 +72,7 @@ def test_the_bars_of_the_report_are_as_long_as_their_numbers_say(saved, album, w
 @pytest.mark.parametrize(
     ("texts", "shown"),
     [
-        (["34 kB.\nPublish it.", "35 kB.\nPublish it.", "34 kB.\nPublish it."], "34 kB.\nPublish it.\n35 kB."),
+        (["34 kB.\nPublish it.", "35 kB.\nPublish it.", "34 kB.\nPublish it."], "35 kB.\n34 kB.\nPublish it."),
         (["A\n\nB\n\nB"], "A\n\nB\n\nB"),  # one text is shown as it is
     ],
 )

@@ -64,15 +64,16 @@ function fallSilent(node) {
   if (box) node.removeWidget(box);
 }
 
-// A node that worked on a list has one text for each item: what an earlier one said already is left out.
+// A node that worked on a list has one text for each item: what a later one says again is left out, so that what holds
+// for all comes last.
 export function together(texts) {
   const said = new Set();
-  const news = texts.map((text) => {
+  const news = [...texts].reverse().map((text) => {
     const lines = text.split("\n").filter((line) => !said.has(line));
     lines.filter(Boolean).forEach((line) => said.add(line));
     return lines.join("\n");
   });
-  return news.filter((text) => text.trim()).join("\n");
+  return news.reverse().filter((text) => text.trim()).join("\n");
 }
 
 function addBox(node) {
