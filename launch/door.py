@@ -143,7 +143,9 @@ def _stress(options: argparse.Namespace) -> int:
         require_safetensors(options.checkpoint)
     require_pictures(order)
     told = stress(order, _host(options))
-    tell(f"{told}\n\nSaved in {out}: {PAGE}, {DATA} and {PICTURE}, which shows your originals too.")
+    tell(
+        f"{told}\n\nSaved in {out}: {PAGE} and {DATA} with all settings, and {PICTURE}, which shows your originals too."
+    )
     if options.json:
         deliver((out / DATA).read_bytes(), options.json, force=options.force)
     return 0

@@ -122,8 +122,8 @@ def require_pictures(order: StressOrder) -> None:
             raise LaunchError(f"There is no picture at {picture}.")
         if not is_picture(picture.name):
             raise LaunchError(f"{picture} does not end like a picture: give PNG, JPEG or WebP files.")
-        if picture.name.startswith("."):
-            raise LaunchError(f"{picture} is hidden by the dot that its name begins with: rename it.")
+    if hidden := [picture for picture in order.originals if picture.name.startswith(".")]:
+        raise LaunchError(f"{hidden[0]} is hidden by the dot that its name begins with: rename it.")
     if order.protected and len(order.protected) != len(order.originals):
         counts = f"{len(order.originals)} originals and {len(order.protected)} protected pictures"
         raise LaunchError(f"There are {counts}: give one protected version of each, in the same order.")
@@ -144,7 +144,7 @@ def stress(order: StressOrder, host: Host) -> str:
         LaunchError: Something in the way, in one sentence.
     """
     cpu = not probe(host) or order.cpu
-    measure(host, list(zip(order.originals, order.protected, strict=False)))  # no pairs? told before hours of work
+    measure(host, list(zip(order.originals, order.protected, strict=False)))  # before hours of work, not after them
     with private_folder() as base:
         graph = prepare_graph(order, base)
         (identity,) = {node["inputs"]["identity"] for node in nodes_of(graph, GALLERY)}

@@ -2,9 +2,10 @@
 
 from comfy_api.latest import io
 
+USUAL_BUDGET = "4 to 10 hardly show in photographs, more may, and flat areas first"
 _BUDGET = (
-    "Largest change of a value, in levels of 255, rounded down; 4 to 16 hardly shows, more does. In the demo world, "
-    "with Refine in Pixels, 10 kept no thief off; 32 kept both off in part and was plainly seen."
+    f"Largest change of a value, in levels of 255, rounded down; {USUAL_BUDGET}. In the demo world, with Refine in "
+    "Pixels, 10 showed no effect on thieves; 32 kept both off in part and was plainly seen."
 )
 _STRENGTH = "Factor of the shift: 0 = none, 1 = as trained. 0.5 to 1.5 is usual."
 

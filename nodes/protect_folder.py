@@ -18,12 +18,12 @@ from ..ldu.picture import Picture, load_picture
 from ..ldu.refine import RefineConfig
 from ..ldu.saved_file import FileFormat
 from ..ldu.shapes import Levels
-from ..ldu.wording import LEFT_OUT, SAVED, THERE
+from ..ldu.wording import DEMO_WARNING, LEFT_OUT, SAVED, THERE
 from .estimate import GOES_ON, Pace, Teller, say_few_steps
 from .files import fingerprint_of
 from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, open_picture, say_there, tasks
 from .folder_walk import FolderWalk
-from .host import as_a_part, progress_bar, stop_if_asked, training_resolution
+from .host import as_a_part, is_demo, progress_bar, stop_if_asked, training_resolution
 from .images import require_one_mask, to_image
 from .inputs import budget_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
@@ -32,7 +32,7 @@ from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP
 from .types import RhoSocket, TrainedRho
 from .walk import say_trained_for
 from .walk_checks import require_trained_with_record
-from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, report
+from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, aloud, report
 
 SHOWN = 8  # pictures on the node
 
@@ -190,7 +190,11 @@ class ProtectFolder(io.ComfyNode):
             [inside_output(outcome.task.target) for outcome in done],
             "\n".join([text, *(f"{outcome.task.name}: {outcome.said}" for outcome in outcomes)]),
             *pair,
-            ui={**ui.SavedImages(shown).as_dict(), **report(numbers, text, [*say_few_steps(model), *seen])},
+            ui={
+                **ui.SavedImages(shown).as_dict(),
+                **report(numbers, text, [*say_few_steps(model), *seen]),
+                **aloud(f"{DEMO_WARNING}\n{text}" if is_demo(model) else text),
+            },
         )
 
 

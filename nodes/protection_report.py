@@ -24,7 +24,7 @@ from ..ldu.shapes import Levels
 from ..ldu.whole_file import written_whole
 from .gallery import NOTHING_DONE
 from .images import split_pictures
-from .inputs import budget_input
+from .inputs import USUAL_BUDGET, budget_input
 from .output_names import next_free
 from .protection_settings import model_and_settings
 from .types import GallerySocket, LossesSocket, PictureInfoSocket, RefinedSocket, RhoSocket
@@ -85,7 +85,7 @@ class ProtectionReport(io.ComfyNode):
                 RefinedSocket.Input(
                     "refined", optional=True, tooltip="The settings of Refine in Pixels, to be reported."
                 ),
-                budget_input(tooltip="What you asked for, in levels of 255; 4 to 16 hardly shows."),
+                budget_input(tooltip=f"What you asked for, in levels of 255; {USUAL_BUDGET}."),
                 io.Int.Input(
                     "public_photos",
                     default=0,

@@ -70,7 +70,7 @@ class RefinePixels(io.ComfyNode):
                     tooltip="The personalization prompt, from Textual Inversion. Not needed with a target.",
                 ),
                 io.Image.Input("image", tooltip="The picture after the shift, from Fit to Budget."),
-                budget_input(" The shift's change counts, too. As in Fit to Budget."),
+                budget_input(" Set it as in Fit to Budget; the shift's change counts, too."),
                 io.Int.Input(
                     "steps",
                     default=RefineConfig.refine_steps,

@@ -15,15 +15,16 @@ from ..ldu.naming import ENDINGS, MARK, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
-from ..ldu.wording import MEASURED, UNPUBLISH
+from ..ldu.wording import DEMO_WARNING, MEASURED, UNPUBLISH
 from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
 from .output_names import LONGEST_FILE, LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
 from .picture_writer import Writer, Written, say_unprotected_beside
 from .saved_before import LEFT_AS_IT_IS, say_other
 from .types import PictureInfoSocket
-from .wording import ALIASES, CATEGORY
+from .wording import ALIASES, CATEGORY, aloud
 
+DEMO_LOADER = "LDU_LoadDemoCheckpoint"
 FORMAT_TOOLTIP = (
     "png keeps every level, and with them the budget. jpeg and webp are smaller and change the values again: then the "
     "file is measured anew, and the budget no longer bounds it."
@@ -31,6 +32,7 @@ FORMAT_TOOLTIP = (
 UNCHECKED = "No platform was checked: platform_check needs the picture before, connected to original."
 GAP = "Nothing of it goes on to the nodes behind, and a Protection Report on a list with such a gap is not made."
 NAME = "%name%"
+NO_INFO = PictureInfo("picture.png", "RGB", 0, 0)  # of a picture that nobody tells about
 NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
 NUMBERED_TOOLTIP = (
     "On: a number behind the name, so that each file is a new one. Off: the name alone, for folders; what is there "
@@ -57,6 +59,7 @@ class SaveProtected(io.ComfyNode):
             ),
             search_aliases=[*ALIASES, "save image", "export", "jpeg", "webp", "batch", "resume"],
             is_output_node=True,
+            hidden=[io.Hidden.unique_id],
             inputs=[
                 io.Image.Input("image", lazy=True, tooltip="The protected pictures; each becomes one file."),
                 PictureInfoSocket.Input(
@@ -135,8 +138,8 @@ class SaveProtected(io.ComfyNode):
                 known = _require_known(filename_prefix, info, original)[0]
                 stays = is_taken(_own_file(filename_prefix, known, form)[0]) or _why_not(form, known)
                 return [] if stays or image is not None else ["image"]
-            if info is not None:
-                _next_files(filename_prefix, info, form, 1, (info.width, info.height))
+            name = Path(_prefix(filename_prefix, info or NO_INFO, LONGEST_NAME)).name
+            require_length(f"{name}_00001_{form.ending}")
         if info is not None:
             require_holds(form, info)
         return ["image"] if image is None else []
@@ -160,19 +163,21 @@ class SaveProtected(io.ComfyNode):
         `image` may be None, for nobody asked for it.
         """
         writer = Writer(FileFormat(file_format, quality), platform_check)
-        undone = _say_undone(metadata, platform_check, original)
+        further = _say_undone(metadata, platform_check, original)
+        if _is_made_with_demo(cls.hidden):
+            further.append(DEMO_WARNING)
         if not numbered:
             stays = _what_stays(filename_prefix, *_require_known(filename_prefix, info, original), image, writer.form)
             if stays is not None:
                 written, subfolder, left_out = stays
-                return _output(written, subfolder, [*left_out, *undone])
+                return _output(written, subfolder, [*left_out, *further])
         if image is None:
             raise BadValueError("A saved picture was removed just now, while it was looked for: run again.")
         pictures = to_levels(image, "picture to save")
         befores = _originals(original, pictures)
-        info = info or PictureInfo("picture.png", "RGB", pictures.shape[-1], pictures.shape[-2])
+        count, _, height, width = pictures.shape
+        info = info or replace(NO_INFO, width=width, height=height)
         if numbered:
-            count, _, height, width = pictures.shape
             paths, subfolder = _next_files(filename_prefix, info, writer.form, count, (width, height))
         else:
             paths, subfolder = _own_files(filename_prefix, info, writer.form, pictures)
@@ -186,7 +191,7 @@ class SaveProtected(io.ComfyNode):
             if numbered:
                 raise
             return _output([], subfolder, [f"Left out: {error}", GAP])
-        return _output(written, subfolder, undone)
+        return _output(written, subfolder, further)
 
 
 def _prefix(wished: str, info: PictureInfo, longest: int) -> str:
@@ -283,9 +288,8 @@ def _what_stays(
 
 
 def _named(written: Written) -> Written:
-    """Put a file's name before what is said of it: of a list all is said in one box."""
-    first, *more = written.said
-    return replace(written, said=[f"{written.path.name}: {first}", *more])
+    """Put a file's name before all that is said of it: of a list all is said in one box."""
+    return replace(written, said=[f"{written.path.name}: {line}" for line in written.said])
 
 
 def _output(written: Sequence[Written], subfolder: str, further: Sequence[str] = ()) -> io.NodeOutput:
@@ -296,7 +300,7 @@ def _output(written: Sequence[Written], subfolder: str, further: Sequence[str] =
     return io.NodeOutput(
         [Path(subfolder, each.path.name).as_posix() for each in written] or [nothing()],
         to_image(torch.cat([each.seen for each in written])) if written else nothing(),
-        ui={**ui.SavedImages(shown).as_dict(), "text": (said,)},
+        ui={**ui.SavedImages(shown).as_dict(), "text": (said,), **aloud(said)},
     )
 
 
@@ -316,6 +320,18 @@ def _say_undone(metadata: bool, platform_check: bool, original: Tensor | None) -
     """Say which wishes could not be met."""
     unchecked = [UNCHECKED] if platform_check and original is None else []
     return [*unchecked, NOT_EMBEDDED] if metadata and not may_embed_metadata() else unchecked
+
+
+def _is_made_with_demo(hidden: Any) -> bool:  # noqa: ANN401
+    """Tell whether the demo checkpoint is among what the workflow makes a node's picture from."""
+    prompt: dict[str, dict[str, Any]] = getattr(hidden, "prompt", None) or {}
+    above, seen = [getattr(hidden, "unique_id", None)], set()
+    while above:
+        number = above.pop()
+        if number in prompt and number not in seen:
+            seen.add(number)
+            above += [value[0] for value in prompt[number]["inputs"].values() if isinstance(value, list) and value]
+    return any(prompt[number]["class_type"] == DEMO_LOADER for number in seen)
 
 
 def _workflow_texts(hidden: Any) -> dict[str, str]:  # noqa: ANN401  (the host's holder of hidden inputs)

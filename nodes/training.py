@@ -64,7 +64,7 @@ class TrainRho(io.ComfyNode):
                 io.Clip.Input("clip", optional=True, tooltip="Without a conditioning: learn the word S* here."),
                 io.String.Input("prompt", default="a photo of S* person", tooltip="For clip. Must hold S* once."),
                 io.String.Input("initial_word", default="person", tooltip="For clip: a coarse word to start from."),
-                budget_input(" As in Fit to Budget."),
+                budget_input(" Set it as in Fit to Budget."),
                 io.Int.Input("k", default=2, min=1, max=64, tooltip=K_TOOLTIP),
                 io.Float.Input("depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
                 io.Int.Input(

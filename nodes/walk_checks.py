@@ -94,7 +94,7 @@ def require_same_kind(model: ModelTag, made_by: ModelTag) -> None:
     """
     if (model.family, model.prediction == "flow") != (made_by.family, made_by.prediction == "flow"):
         raise MismatchError(
-            f"z_T was made with a {_kind(made_by)} model, but this one is {_kind(model)}: use the same family."
+            f"z_T was made with {_kind(made_by)}, but this model is {_kind(model)}: use one of the same kind."
         )
 
 

@@ -31,6 +31,11 @@ def report(numbers: dict[str, Any], text: str | None = None, remarks: Sequence[s
     return {"ldu": (json.dumps(told),), **shown}
 
 
+def aloud(text: str) -> dict[str, Any]:
+    """Return the part of a node's UI output that a message says after the run where the canvas is too small to read."""
+    return {"ldu_aloud": (text,)}
+
+
 def of_each(said: Sequence[str]) -> list[str]:
     """Return what is said of some pictures, each with its number if there are several; nothing of an empty text."""
     return [f"Picture {n}: {text}" if len(said) > 1 else text for n, text in enumerate(said, 1) if text]

@@ -81,7 +81,7 @@ def _findings(report: Report) -> list[tuple[str, str, str]]:
     if report.losses:
         mean = average(report.losses)
         alone = "" if mean.beats_random else f" {NO_RISE}"
-        said = f"Changed {mean.verdict}.{alone}"
+        said = f"{mean.verdict.capitalize()}.{alone}"
         cards.append(("A thief's loss", _rise(mean.before, mean.after), said))
     else:
         cards.append(("A thief's loss", "not tested", "No losses of a personalizer were given."))

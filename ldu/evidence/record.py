@@ -46,8 +46,8 @@ class Losses:
     def verdict(self) -> str:
         """Say whether it beats random noise."""
         if self.beats_random:
-            return "more than random noise of the same visibility does"
-        return "not more than random noise of the same visibility does, as far as can be told"
+            return "it rose more than with random noise of the same visibility"
+        return "it did not rise more than with random noise of the same visibility, as far as can be told"
 
     def __str__(self) -> str:
         """Say the losses and whether random noise would have done as well."""

@@ -5,8 +5,8 @@ from .record import PictureEntry, Purified, Report, average, not_tested
 
 _NO_BOUND = "the bound of the budget no longer holds"
 NO_PROMISE = (
-    "A protection can make misuse harder, never impossible. Whether this one does is told by what was measured here "
-    "alone, and only for the models and settings named here."
+    "A protection can make misuse harder, never impossible. Only what was measured here tells whether this one does, "
+    "and only for the model and the settings of this report."
 )
 NO_RANK = (
     "The loss does not rank protections: with its contrast Refine in Pixels raised it less than without, and thieves "

@@ -27,15 +27,12 @@ SAY = """(runs) => {
     return box?.value;
 }"""
 
-SAVE = """([zoom, text]) => {
-    const node = LiteGraph.createNode("LDU_SaveProtected");
-    app.graph.add(node);
-    app.canvas.ds.scale = zoom;
+RUN = """([text, cached]) => {
     const tell = (name, detail) => window.comfyAPI.api.api.dispatchEvent(new CustomEvent(name, { detail }));
     tell("execution_start", {});
-    tell("executed", { node: String(node.id), output: { text: [text] } });
+    tell("execution_cached", { nodes: cached ? ["7"] : [] });
+    tell("executed", { node: "7", output: { ldu_aloud: [text] } });
     tell("execution_success", {});
-    app.graph.remove(node);
 }"""
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="needs a Chromium on the PATH")
@@ -85,17 +82,31 @@ def test_a_node_with_nothing_to_say_any_more_takes_back_what_it_said(front, late
     assert front.page.evaluate(SAY, [{"text": ["It shows."]}, later]) == shown
 
 
-@pytest.mark.parametrize("zoom", [0.3, 1.0])
-def test_where_no_word_can_be_read_a_message_says_what_was_saved(front, zoom):
-    text = f"at_{zoom}.png: PNG, 9 kB."
-    front.page.evaluate(SAVE, [zoom, text])
+def message(front, zoom, text, cached=False):
+    """Act a run whose one node has something to say aloud, and return the messages then."""
+    front.page.evaluate("(zoom) => { app.canvas.ds.changeScale(zoom); app.canvas.setDirty(true, true); }", zoom)
     front.page.wait_for_timeout(500)
-    assert front.page.get_by_role("alert").filter(has_text=text).count() == (zoom < 0.5)
+    front.page.evaluate(RUN, [text, cached])
+    front.page.wait_for_timeout(500)
+    return front.page.get_by_role("alert").filter(has_text="LDU").all_inner_texts()
 
 
-def test_the_message_of_an_earlier_run_makes_room_for_the_next(front):
-    for run in ("first", "second"):
-        front.page.evaluate(SAVE, [0.3, f"{run}.png: PNG, 9 kB."])
-        front.page.wait_for_timeout(500)
-    assert front.page.get_by_role("alert").filter(has_text="second.png").count() == 1
-    assert front.page.get_by_role("alert").filter(has_text="first.png").count() == 0
+@pytest.mark.parametrize(("zoom", "cached"), [(0.3, False), (0.3, True), (1.0, False)])
+def test_where_no_word_can_be_read_a_message_says_what_a_run_did(front, zoom, cached):
+    said = message(front, zoom, "a.png: PNG, 9 kB.", cached)
+    assert ["a.png: PNG, 9 kB." in each for each in said] == [True] * (zoom < 1 and not cached)
+
+
+def test_the_message_of_an_earlier_run_goes_when_another_begins(front):
+    assert len(message(front, 0.3, "first.png")) == 1
+    (second,) = message(front, 0.3, "second.png")
+    assert "second.png" in second
+    assert message(front, 1.0, "third.png") == []
+
+
+def test_of_a_long_message_the_beginning_and_what_holds_for_all_is_shown(front):
+    (said,) = message(front, 0.3, "\n".join([*(f"{each}.png" for each in range(200)), "Publish it."]))
+    assert "(189 lines more on the node)" in said
+    assert "0.png" in said
+    assert said.endswith("Publish it.")
+    assert "100.png" not in said

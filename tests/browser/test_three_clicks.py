@@ -79,7 +79,7 @@ def test_three_clicks_lead_from_the_empty_canvas_to_the_saved_picture(
         assert front.wait_for_end(job) is None
         assert front.ask("pressed") == hand.clicks + choosing
         front.wait_for_pictures("LDU_SaveProtected")
-        told = front.page.get_by_role("alert").filter(has_text="Saved in the output folder").inner_text()
+        told = front.page.get_by_role("alert").filter(has_text="LDU").inner_text()
         assert f"{picture.stem}_protected_00001_.png" in told
         assert "does not protect against Stable Diffusion" in told
         front.photograph_window(album / f"{way.__name__}_saved.png")

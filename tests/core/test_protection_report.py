@@ -225,7 +225,7 @@ def test_where_the_loss_rose_no_more_than_noise_makes_it_no_share_of_that_can_be
 
 def test_a_rise_that_noise_explains_is_said_to_be_none():
     report = replace(full(), losses=(replace(LOSSES, interval=(-0.01, 0.12)),))
-    assert "not more than random noise" in in_words(report)
+    assert "did not rise more than with random noise" in in_words(report)
     assert "not more than" not in in_words(full())
 
 

@@ -58,6 +58,20 @@ def test_a_platform_check_without_the_original_says_what_it_needs(call):
     assert needed not in save(call, image).ui["text"][0]
 
 
+@pytest.mark.parametrize(("loader", "warns"), [("LDU_LoadDemoCheckpoint", True), ("CheckpointLoaderSimple", False)])
+def test_a_picture_that_the_demo_model_made_is_said_to_be(call, host, monkeypatch, loader, warns):
+    prompt = {
+        "1": {"class_type": "LDU_LoadDemoCheckpoint", "inputs": {}},  # connected with nothing
+        "2": {"class_type": loader, "inputs": {"ckpt_name": "a.safetensors"}},
+        "3:4": {"class_type": "LDU_RefinePixels", "inputs": {"model": ["2", 0], "image": ["3:4", 0], "steps": 9}},
+        "5": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["3:4", 0]}},
+    }
+    hidden = SimpleNamespace(prompt=prompt, extra_pnginfo=None, unique_id="5")
+    monkeypatch.setattr(host.classes["LDU_SaveProtected"], "hidden", hidden)
+    said = save(call, random_image(1, 40, 40, 3)).ui["text"][0]
+    assert ("Made with the demo model" in said) == warns
+
+
 @pytest.mark.parametrize("forbidden", [True, False])
 def test_metadata_that_comfyui_was_told_not_to_write_is_said_to_be_missing(call, host, monkeypatch, forbidden):
     from comfy.cli_args import args

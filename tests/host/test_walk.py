@@ -212,9 +212,9 @@ def test_parts_that_do_not_belong_together_are_refused(host, nodes):
     with pytest.raises(error, match="holds latents of"):
         small, _, _ = walk(nodes, model, {"samples": latent["samples"][..., :4]}, condition)
         denoise(model, small, record, condition)
-    with pytest.raises(error, match="same family"):
+    with pytest.raises(error, match="same kind"):
         denoise(tiny.model("sdxl"), z_T, record, tiny.conditioning("sdxl"))
-    with pytest.raises(error, match=r"a SD15 model, but this one is SD15 \(flow\)"):
+    with pytest.raises(error, match=r"made with SD15, but this model is SD15 \(flow\)"):
         denoise(tiny.model("sd1-flow"), z_T, record, condition)
 
 

@@ -1,31 +1,38 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { nodeAt } from "./outputs.js";
 import { together } from "./report.js";
 
-// A large workflow opens so small that no word on it can be read. Then a message says what its saving nodes say.
+// A large workflow opens so small that no word on it can be read. Then a message says after a run what matters most.
 
-const READABLE = 0.6; // of the canvas's zoom, from which on words are drawn
-const SAVERS = ["LDU_SaveProtected", "LDU_ProtectFolder"];
-const DEMO = "The demo model shows how it works; it does not protect against Stable Diffusion.";
 const SHOWN = 30000; // milliseconds
+const [FIRST, LAST] = [8, 4]; // lines of a long message; what holds for all pictures comes last
 
-let said = [];
+let said = []; // of all nodes, those too that need not run again
+let cached = new Set();
+let news = false;
 let message;
-api.addEventListener("execution_start", () => (said = []));
+
+api.addEventListener("execution_start", () => {
+  said = [];
+  news = false;
+  if (message) app.extensionManager.toast.remove(message);
+  message = undefined;
+});
+api.addEventListener("execution_cached", ({ detail }) => (cached = new Set(detail.nodes)));
 api.addEventListener("executed", ({ detail }) => {
-  if (SAVERS.includes(nodeAt(detail.node)?.type)) said.push(...(detail.output?.text ?? []));
+  if (!detail.output?.ldu_aloud) return;
+  said.push(...detail.output.ldu_aloud);
+  news ||= !cached.has(detail.node);
 });
 api.addEventListener("execution_success", () => {
-  if (!said.length || app.canvas.ds.scale >= READABLE) return;
-  const demo = app.rootGraph.nodes.some((node) => node.type === "LDU_LoadDemoCheckpoint");
-  const { toast } = app.extensionManager;
-  if (message) toast.remove(message); // that of the run before
-  message = {
-    severity: demo ? "warn" : "info",
-    summary: "Saved in the output folder",
-    detail: together([...(demo ? [DEMO] : []), ...said]),
-    life: SHOWN,
-  };
-  toast.add(message);
+  if (!news || !app.canvas.low_quality) return;
+  message = { severity: "info", summary: "LDU", detail: shortened(together(said)), life: SHOWN };
+  app.extensionManager.toast.add(message);
 });
+
+function shortened(text) {
+  const lines = text.split("\n");
+  const left = lines.length - FIRST - LAST;
+  if (left < 1) return text;
+  return [...lines.slice(0, FIRST), `(${left} lines more on the node)`, ...lines.slice(-LAST)].join("\n");
+}

@@ -132,7 +132,7 @@ MODELS = [
         "holds latents of",
         denoise(record=lambda b: walked(b, latent={"samples": torch.ones(1, 4, 8, 4)})[1]),
     ),
-    Case("Few-step Denoise", "a model of another family", "same family", denoise(model=lambda b: model("sdxl"))),
+    Case("Few-step Denoise", "a model of another family", "same kind", denoise(model=lambda b: model("sdxl"))),
     Case(
         "Few-step Denoise",
         "a condition from another checkpoint",
@@ -180,7 +180,7 @@ MODELS = [
     Case("Choose a Decoy", "no description", "nothing came", choose(decoys=" \n ")),
     Case("Choose a Decoy", "no picture", "list of records is empty", choose(record=list)),
     Case("Choose a Decoy", "a checkpoint without a CLIP", "holds none", choose(clip=None)),
-    Case("Choose a Decoy", "a model of another family", "same family", choose(model=lambda: model("sdxl"))),
+    Case("Choose a Decoy", "a model of another family", "same kind", choose(model=lambda: model("sdxl"))),
     Case("Refine in Pixels", "neither a condition nor a target", "neither came", refine(conditioning=None)),
     Case("Refine in Pixels", "two targets for one picture", "2 came for 1", refine(target=lambda: latents(batch=2))),
     Case("Refine in Pixels", "a target and purifiers", "no purifiers", refine(target=latents, purifiers=["jpeg 75"])),
