@@ -8,9 +8,8 @@ UNPUBLISH = (
 )
 
 MEASURED = (
-    "What is known of thieves: in the demo world Protect (a shift, then steps on the pixels) showed no effect on them "
-    "at a budget of 10 levels, and took part of the person from them at 32, which one plainly sees. On Stable "
-    "Diffusion nobody has measured it. The rest is in docs/efficacy.md."
+    "On thieves: in the demo world Protect showed no effect at a budget of 10 levels and some at 32, which one plainly "
+    "sees. On Stable Diffusion nobody has measured it (docs/efficacy.md)."
 )
 
 SAVED, THERE, LEFT_OUT = "saved", "there already", "left out"  # what became of a picture of a folder
