@@ -157,7 +157,7 @@ def _add_kept(files: argparse._ArgumentGroup, *, report: str) -> None:
 
 
 def _add_budget(method: argparse._ArgumentGroup) -> None:
-    told = "largest change of a level (10, which hardly shows; an effect on thieves was seen at 32 alone, which shows)"
+    told = "largest change of a level (10, which hardly shows; an effect on thieves was seen at 32, which shows)"
     method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help=told)
 
 

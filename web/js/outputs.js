@@ -28,17 +28,6 @@ export function whenThereIsOutput(name, isOfKind, show) {
   });
 }
 
-// Node 7 inside the subgraph of node 3 is "3:7".
-export function nodeAt(place) {
-  let graph = app.rootGraph;
-  let node;
-  for (const id of String(place).split(":")) {
-    node = graph?.getNodeById(id);
-    graph = node?.subgraph;
-  }
-  return node;
-}
-
 // Make room on a node for its widgets, and draw it.
 export function fit(node) {
   const [width, height] = node.size;

@@ -1,6 +1,6 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { MARGIN, whenThereIsOutput, fit, nodeAt } from "./outputs.js";
+import { MARGIN, whenThereIsOutput, fit } from "./outputs.js";
 
 // A node of this pack that has something to say after it ran says it on itself, in a box as tall as its text.
 
@@ -40,9 +40,15 @@ api.addEventListener("execution_start", () => {
   for (const node of refusing.splice(0)) fallSilent(node);
 });
 
-// The graph in view need not be the one that runs: a node of another kind that has this number in it is not meant.
+// Node 7 inside the subgraph of node 3 is "3:7". The graph in view need not be the one that runs: a node of another kind
+// that has this number in it is not meant.
 function find(place, type) {
-  const node = nodeAt(place);
+  let graph = app.rootGraph;
+  let node;
+  for (const id of String(place).split(":")) {
+    node = graph?.getNodeById(id);
+    graph = node?.subgraph;
+  }
   return node?.type === type ? node : undefined;
 }
 
