@@ -175,12 +175,8 @@ class SaveProtected(io.ComfyNode):
             raise BadValueError("A saved picture was removed just now, while it was looked for: run again.")
         pictures = to_levels(image, "picture to save")
         befores = _originals(original, pictures)
-        count, _, height, width = pictures.shape
-        info = info or replace(NO_INFO, width=width, height=height)
-        if numbered:
-            paths, subfolder = _next_files(filename_prefix, info, writer.form, count, (width, height))
-        else:
-            paths, subfolder = _own_files(filename_prefix, info, writer.form, pictures)
+        info = info or replace(NO_INFO, width=pictures.shape[-1], height=pictures.shape[-2])
+        paths, subfolder = (_next_files if numbered else _own_files)(filename_prefix, info, writer.form, pictures)
         texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}
         try:
             written = [
@@ -200,16 +196,16 @@ def _prefix(wished: str, info: PictureInfo, longest: int) -> str:
     return wished.replace(NAME, shortened(name, longest))
 
 
-def _next_files(
-    prefix: str, info: PictureInfo, form: FileFormat, count: int, size: tuple[int, int]
-) -> tuple[list[Path], str]:
-    """Return where so many pictures of a size (width, height) go under the next free numbers, and the subfolder.
+def _next_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:
+    """Return where pictures go under the next free numbers, and the subfolder of the output folder.
 
     Raises:
         BadValueError: if the names are too long with what is round them.
     """
-    folder, stem, first, subfolder = next_free(_prefix(prefix, info, LONGEST_NAME), *size)
-    names = [f"{stem}_{first + each:05}_{form.ending}" for each in range(count)]
+    folder, stem, first, subfolder = next_free(
+        _prefix(prefix, info, LONGEST_NAME), pictures.shape[-1], pictures.shape[-2]
+    )
+    names = [f"{stem}_{first + each:05}_{form.ending}" for each in range(len(pictures))]
     require_length(names[-1])
     return [folder / name for name in names], subfolder
 
