@@ -11,7 +11,7 @@ class Ear:
     """What the executor wants of a server; it keeps what it hears."""
 
     client_id = "test"
-    last_node_id = last_prompt_id = None
+    last_node_id = None
 
     def __init__(self) -> None:
         """Hear nothing yet."""

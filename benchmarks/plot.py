@@ -40,10 +40,10 @@ class Sheet:
         self.image = Image.new("RGB", (width * SCALE, height * SCALE), "white")
         self.draw = ImageDraw.Draw(self.image)
 
-    def text(self, at: Point, words: str, *, size: int = 14, anchor: str = "la", colour: Colour = INK) -> None:
+    def text(self, at: Point, words: str, *, size: int = 14, anchor: str = "la") -> None:
         """Write words at a point; the anchor is Pillow's."""
         place = (at[0] * SCALE, at[1] * SCALE)
-        self.draw.text(place, words, fill=colour, font=ImageFont.load_default(size * SCALE), anchor=anchor)
+        self.draw.text(place, words, fill=INK, font=ImageFont.load_default(size * SCALE), anchor=anchor)
 
     def line(self, points: Sequence[Point], colour: Colour, *, width: float = 2, dashed: bool = False) -> None:
         """Draw a line through points, dashed by its length if asked."""

@@ -4,7 +4,6 @@ import numpy as np
 
 from .people import SPREAD, Identity, Nuisance
 
-PERSONALIZE_PROMPT = "a photo of {token} person"
 SKIN_WORDS = ("fair", "tanned", "dark")
 EYE_WORDS = ("brown", "blue", "green", "grey")
 LOOKS: dict[str, tuple[str, str]] = {

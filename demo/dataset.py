@@ -5,13 +5,14 @@ python -m demo.dataset --pictures 16000 --workers 2
 
 import argparse
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from launch.setup import cache_root
 
 from .captions import describe
 from .people import sample_identity, sample_nuisance
@@ -27,9 +28,8 @@ CHUNK = 250
 
 
 def cache_folder(student: str = "") -> Path:
-    """Return (and make) the folder of data and training states: $LDU_CACHE/demo_world, or a student's own within it."""
-    parent = os.environ.get("LDU_CACHE", str(Path.home() / ".cache" / "comfyui-ldu"))
-    folder = Path(parent) / "demo_world" / student
+    """Return (and make) the cache's folder of data and training states, or a student's own within it."""
+    folder = cache_root() / "demo_world" / student
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

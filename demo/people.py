@@ -56,7 +56,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The proportions of one face; `spread` in `sample_geometry` gives each one's range."""
+    """The proportions of one face; SPREAD gives each one's range."""
 
     face_width: float
     face_height: float

@@ -1,7 +1,6 @@
 """Save the demo world as one ComfyUI-style file, and load diffusers models from that same file."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
+
+from launch.setup import present_host
+from ldu.whole_file import written_whole
 
 from . import architecture, convert
 
@@ -48,9 +50,8 @@ def save_checkpoint(
     for model, names in key_maps(config, vae, unet, text):
         weights |= convert.to_single_file(names, dict(model.state_dict()))
     halves = {key: value.detach().to(torch.float16).contiguous() for key, value in weights.items()}
-    part = path.with_suffix(".part")
-    save_file(halves, part, metadata={CONFIG_KEY: json.dumps(config)})
-    part.replace(path)
+    with written_whole(path, force=True) as part:
+        save_file(halves, part, metadata={CONFIG_KEY: json.dumps(config)})
 
 
 def is_demo(path: Path) -> bool:
@@ -69,13 +70,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def find_tokenizer() -> Path:
-    """Return the host's folder of CLIP's tokenizer: under $COMFYUI_DIR, else in the cache."""
-    cache = Path(os.environ.get("LDU_CACHE", str(Path.home() / ".cache" / "comfyui-ldu")))
-    for host in (os.environ.get("COMFYUI_DIR"), cache / "ComfyUI"):
-        folder = Path(host or ".") / "comfy" / "sd1_tokenizer"
-        if folder.is_dir():
-            return folder
-    raise FileNotFoundError("no ComfyUI with a CLIP tokenizer: set COMFYUI_DIR to a checkout")
+    """Return the folder of CLIP's tokenizer in the ComfyUI that tools and tests work in."""
+    folder = present_host().comfyui / "comfy" / "sd1_tokenizer"
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no CLIP tokenizer at {folder}: set COMFYUI_DIR to a checkout of ComfyUI")
+    return folder
 
 
 def load_tokenizer() -> CLIPTokenizer:
@@ -100,8 +99,3 @@ def load_diffusers(path: Path | str = WEIGHTS) -> Pipeline:
 def tokenize(tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
     """Return the token numbers (n, 77) of `prompts`."""
     return tokenizer(prompts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
-
-
-def encode_prompts(text: CLIPTextModel, tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
-    """Return the conditioning (n, 77, 128): the last hidden state after the final layer norm."""
-    return text(tokenize(tokenizer, prompts)).last_hidden_state

@@ -30,6 +30,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ldu.whole_file import written_whole
+
 from . import architecture
 from .dataset import cache_folder, load_dataset
 from .pipeline import WEIGHTS, load_diffusers, tokenize
@@ -198,10 +200,9 @@ def publish(run_state: Path, unet: UNet2DConditionModel, path: Path) -> int:
         down, up = more.down.view(-1, *shape[1:]), more.up.view(*more.up.shape, *(1 for _ in shape[2:]))
         parts = {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(float(len(down)))}
         halves |= {f"{lora_name(name)}.{part}": value.detach().half().contiguous() for part, value in parts.items()}
-    part = path.with_suffix(".part")
     note = f"{state['step']} steps of 2 x {BATCH} in {state['spent'] / 60:.0f} minutes"
-    save_file(halves, part, metadata={"training": note})
-    part.replace(path)
+    with written_whole(path, force=True) as part:
+        save_file(halves, part, metadata={"training": note})
     return state["step"]
 
 

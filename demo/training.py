@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, multiprocessing, nn
 
+from ldu.whole_file import written_whole
+
 log = logging.getLogger("demo")
 WARM_UP = 0.01
 
@@ -106,9 +108,8 @@ class Run:
             "spent": self.clock.elapsed,
             "step": self.step,
         }
-        part = self.path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.path)
+        with written_whole(self.path, force=True) as part:
+            torch.save(state, part)
 
     def resume(self) -> None:
         """Load the last state, if there is one."""

@@ -19,7 +19,7 @@ HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 @dataclass(frozen=True)
 class Job:
-    """A picture and the file that its protected version goes to."""
+    """A picture, or a folder of them, and where what is protected goes."""
 
     source: Path
     target: Path

@@ -1,6 +1,6 @@
 """Everything that this package raises on purpose; each message is one sentence for the person who reads it.
 
-A message says what was expected, what came and what to do.
+A message says what was expected, what came and what to do. Standard library only: `launch` reads it as well.
 """
 
 

@@ -1,4 +1,4 @@
-"""Intervals for what was measured in pairs."""
+"""Intervals for the means of what was measured."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""Files that are complete or absent, never half there."""
+"""Files that are complete or absent, never half there.
+
+Standard library only: `launch` reads it as well.
+"""
 
 import os
 import secrets

@@ -26,13 +26,14 @@ from benchmarks.efficacy import cells as plan
 from benchmarks.efficacy import code, costs, curve, estimate, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
 from benchmarks.efficacy import lab as laboratory
-from benchmarks.efficacy.__main__ import chosen, kept_suite, show_mixtures, show_repeats, show_sweep
+from benchmarks.efficacy.__main__ import chosen, kept_suite
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
 from benchmarks.efficacy.measures import Effect, Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
 from benchmarks.efficacy.page import GAP, HEAD_HEIGHT, draw_sheet
+from benchmarks.efficacy.show import show_mixtures, show_repeats, show_sweep
 from benchmarks.efficacy.subjects import drawn_people
 from benchmarks.efficacy.tables import HEAD, MEASURES, judge_checks, read, self_checks, tables
 from benchmarks.efficacy.visible import SCALES, STRONGEST, as_visible_as

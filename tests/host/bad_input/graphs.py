@@ -16,7 +16,6 @@ def at(kind: str, **inputs):
 
 
 IMAGE, MODEL = ["1", 0], ["2", 0]
-INVERT = {"model": MODEL, "latent": ["3", 0], "depth": 0.5, "refine": 0}
 
 GRAPHS = [
     Case("Compare", "nothing connected", "original", at("LDU_Compare", gain=10.0)),
