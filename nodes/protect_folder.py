@@ -13,7 +13,7 @@ from torch import Tensor
 from ..ldu.errors import BadFileError, BadImageError, NonFiniteError
 from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
-from ..ldu.naming import ENDINGS, MARK
+from ..ldu.naming import MARK
 from ..ldu.picture import Picture, load_picture
 from ..ldu.refine import RefineConfig
 from ..ldu.saved_file import FileFormat
@@ -25,10 +25,9 @@ from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, o
 from .folder_walk import FolderWalk
 from .host import as_a_part, is_demo, progress_bar, stop_if_asked, training_resolution
 from .images import require_one_mask, to_image
-from .inputs import budget_input, seed_input, strength_input
+from .inputs import budget_input, format_input, quality_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
 from .picture_writer import Writer
-from .save_protected import FORMAT_TOOLTIP, QUALITY_TOOLTIP
 from .types import RhoSocket, TrainedRho
 from .walk import say_trained_for
 from .walk_checks import require_trained_with_record
@@ -70,8 +69,8 @@ class ProtectFolder(io.ComfyNode):
                     default=f"%folder%{MARK}",
                     tooltip="Folder inside the output folder; %folder% is the name of the folder of originals.",
                 ),
-                io.Combo.Input("file_format", options=list(ENDINGS), default="png", tooltip=FORMAT_TOOLTIP),
-                io.Int.Input("quality", default=90, min=1, max=100, tooltip=QUALITY_TOOLTIP),
+                format_input(),
+                quality_input(),
                 io.Conditioning.Input(
                     "conditioning", optional=True, tooltip="Condition of the walk, the same as ρ was trained with."
                 ),

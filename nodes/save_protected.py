@@ -11,13 +11,14 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import BadFileError, BadImageError, BadValueError, MismatchError
-from ..ldu.naming import ENDINGS, MARK, shortened
+from ..ldu.naming import MARK, shortened
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from ..ldu.wording import DEMO_WARNING, MEASURED, UNPUBLISH
 from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
+from .inputs import format_input, quality_input
 from .output_names import LONGEST_FILE, LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
 from .picture_writer import Writer, Written, say_unprotected_beside
 from .saved_before import LEFT_AS_IT_IS, say_other
@@ -25,10 +26,6 @@ from .types import PictureInfoSocket
 from .wording import ALIASES, CATEGORY, aloud
 
 DEMO_LOADER = "LDU_LoadDemoCheckpoint"
-FORMAT_TOOLTIP = (
-    "png keeps every level, and with them the budget. jpeg and webp are smaller and change the values again: then the "
-    "file is measured anew, and the budget no longer bounds it."
-)
 UNCHECKED = "No platform was checked: platform_check needs the picture before, connected to original."
 GAP = "Nothing of it goes on to the nodes behind, and a Protection Report on a list with such a gap is not made."
 NAME = "%name%"
@@ -39,7 +36,6 @@ NUMBERED_TOOLTIP = (
     "already stays and is not made again, and a picture that the format cannot hold is named and left out. Needs info, "
     "original and %name%."
 )
-QUALITY_TOOLTIP = "Of jpeg and webp, 1 to 100: 90 to 95 is usual. A png has none."
 
 
 class SaveProtected(io.ComfyNode):
@@ -85,10 +81,8 @@ class SaveProtected(io.ComfyNode):
                     optional=True,
                     tooltip="The picture before, of the same size: a jpeg or webp file is measured against it.",
                 ),
-                io.Combo.Input(
-                    "file_format", options=list(ENDINGS), default="png", optional=True, tooltip=FORMAT_TOOLTIP
-                ),
-                io.Int.Input("quality", default=90, min=1, max=100, optional=True, tooltip=QUALITY_TOOLTIP),
+                format_input(optional=True),
+                quality_input(optional=True),
                 io.Boolean.Input(
                     "platform_check",
                     default=False,

@@ -2,12 +2,15 @@
 
 import math
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.budget import working_size
 from ..ldu.checkpoint import require_fit, save_rho
 from ..ldu.errors import BadValueError, MismatchError
@@ -36,8 +39,51 @@ from .loss_map import loss_map
 from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
 from .training_run import card_of, finished_path, forget, run, summary_of
-from .types import ModelTag, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
+from .types import ModelTag, Personalizer, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """The node's inputs by their names, but for pictures and masks; what is optional may be absent."""
+
+    model: Any
+    vae: Any
+    budget: float
+    k: int
+    depth: float
+    steps: int
+    learning_rate: float
+    batch: int
+    seed: int
+    visibility: float
+    patience: int
+    refit_every: int
+    prompt: str
+    initial_word: str
+    conditioning: list[Any] | None = None
+    clip: Any = None
+    as_published: bool = False
+    personalizer: Personalizer | None = None
+    purifiers: Sequence[Recipe] | None = None
+    rho: TrainedRho | None = None
+    walk_conditioning: list[Any] | None = None
+
+    @property
+    def config(self) -> TrainConfig:
+        """Return the settings of the training."""
+        return TrainConfig(
+            budget_levels=self.budget,
+            k_steps=self.k,
+            depth=self.depth,
+            train_steps=self.steps,
+            learning_rate=self.learning_rate,
+            batch=self.batch,
+            visibility_target=self.visibility,
+            patience=self.patience,
+            refit_every=self.refit_every,
+            seed=self.seed,
+        )
 
 
 class TrainRho(io.ComfyNode):
@@ -148,53 +194,39 @@ class TrainRho(io.ComfyNode):
     @classmethod
     def execute(cls, image: list[Tensor], mask: list[Tensor] | None = None, **inputs: list[Any]) -> io.NodeOutput:
         """Return the trained rho and its losses; `inputs` are the schema's, each a list of one."""
-        one = {name: values[0] for name, values in inputs.items() if values}
-        config = TrainConfig(
-            budget_levels=one["budget"],
-            k_steps=one["k"],
-            depth=one["depth"],
-            train_steps=one["steps"],
-            learning_rate=one["learning_rate"],
-            batch=one["batch"],
-            visibility_target=one["visibility"],
-            patience=one["patience"],
-            refit_every=one["refit_every"],
-            seed=one["seed"],
-        )
+        given = _Given(**{name: values[0] for name, values in inputs.items() if values})
         pictures = split_pictures(image)
-        return _train(one, pictures, _masks(mask, pictures), config, Teller())
+        return _train(given, pictures, _masks(mask, pictures), Teller())
 
 
-def _train(
-    one: dict[str, Any], pictures: list[Levels], masks: list[Mask | None], config: TrainConfig, teller: Teller
-) -> io.NodeOutput:
-    if config.refit_every and one.get("personalizer") is None:
+def _train(given: _Given, pictures: list[Levels], masks: list[Mask | None], teller: Teller) -> io.NodeOutput:
+    config, personalizer, published = given.config, given.personalizer, bool(given.as_published)
+    if config.refit_every and personalizer is None:
         raise BadValueError(
             f"refit_every is {config.refit_every}, but there is no personalizer to learn again: connect the one of "
             "Textual Inversion, or set refit_every to 0."
         )
-    if published := bool(one.get("as_published")):
-        require_no_purifiers(one.get("purifiers") or ())
-    model, tag = one["model"], tag_model(one["model"])
+    if published:
+        require_no_purifiers(given.purifiers or ())
+    model, tag = given.model, tag_model(given.model)
     side = training_resolution(model)
-    given: TrainedRho | None = one.get("rho")
-    net = _start(given, model, tag, published=published)
+    net = _start(given.rho, model, tag, published=published)
     sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
-    clip, patcher = _clip_to_train_through(one), under_manager(net)
-    prompt = one["personalizer"].prompt if one.get("personalizer") else one["prompt"]
+    clip, patcher = _clip_to_train_through(given), under_manager(net)
+    prompt = personalizer.prompt if personalizer else given.prompt
     teller.remarks = remarks(model, pictures, masks, side, config)
     if published:
         teller.remarks += say_another_walk(config)
-    if given is not None:
-        teller.remarks += say_other_training(given.card, tag, config, prompt)
+    if given.rho is not None:
+        teller.remarks += say_other_training(given.rho.card, tag, config, prompt)
     text = [] if clip is None else [clip.patcher]
     kept = sum(_kept(model, *size, config.k_steps) for size in sizes)
-    teller.begin(*training_memory(model, one["vae"], shape, [*text, patcher], kept=kept))
-    with training_session(model, one["vae"], shape, clip=clip, extra=[patcher], kept=kept) as (session, coder):
-        condition = _personalization(one, clip, session, coder, pictures, side, config.seed, teller)
+    teller.begin(*training_memory(model, given.vae, shape, [*text, patcher], kept=kept))
+    with training_session(model, given.vae, shape, clip=clip, extra=[patcher], kept=kept) as (session, coder):
+        condition = _personalization(given, clip, session, coder, pictures, side, teller)
         ti_spent = session.evaluations
-        walker = session.bind(normal(default_conditioning(model, one.get("walk_conditioning"))))
+        walker = session.bind(normal(default_conditioning(model, given.walk_conditioning)))
         surrogate = Surrogate(walker, coder, session.schedule, side, session.bind(condition))
         started = time.perf_counter()
         subjects = [
@@ -203,13 +235,13 @@ def _train(
         ]
         subjects[-1].decoded_clean.flatten()[0].item()  # waits for the device
         teller.say(say_time((time.perf_counter() - started) / len(subjects), config, len(subjects)))
-        again = refit(one["personalizer"], clip, session) if config.refit_every else None
-        purifiers = to_train_against(one.get("purifiers"), surrogate)
+        again = refit(personalizer, clip, session) if personalizer and config.refit_every else None
+        purifiers = to_train_against(given.purifiers, surrogate)
         kind = PublishedTraining if published else ShiftTraining
         training = kind(surrogate, subjects, net, config, refit=again, purifiers=purifiers)
         run(training, teller)
     net.requires_grad_(False).eval()
-    rho = TrainedRho(patcher, card_of(training, tag, prompt, one.get("purifiers")))
+    rho = TrainedRho(patcher, card_of(training, tag, prompt, given.purifiers))
     save_rho(finished_path(training), rho.net, rho.card)
     forget(training)
     spent = {"train": session.evaluations - ti_spent, "textual_inversion": ti_spent}
@@ -246,32 +278,33 @@ def _start(given: TrainedRho | None, model: Any, tag: ModelTag, *, published: bo
         return net
 
 
-def _clip_to_train_through(one: dict[str, Any]) -> Any:  # noqa: ANN401
-    refits = one.get("personalizer") and one["refit_every"]
-    fits = one.get("conditioning") is None and one.get("clip") is not None
-    clip = one["personalizer"].clip if refits else one["clip"] if fits else None
+def _clip_to_train_through(given: _Given) -> Any:  # noqa: ANN401
+    if given.personalizer and given.refit_every:
+        clip = given.personalizer.clip
+    else:
+        clip = given.clip if given.conditioning is None else None
     return None if clip is None else differentiable_clip(clip)
 
 
 def _personalization(
-    one: dict[str, Any],
+    given: _Given,
     clip: Any,  # noqa: ANN401
     session: HostSession,
     coder: HostAutoencoder,
     pictures: list[Levels],
     side: int,
-    seed: int,
     teller: Teller,
 ) -> list[Any]:
     """Return the adversary's conditioning, learnt here if none is given."""
-    if one.get("conditioning") is not None:
-        return normal(one["conditioning"])
+    if given.conditioning is not None:
+        return normal(given.conditioning)
     if clip is None:
         raise BadValueError(
             "Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP."
         )
     latents = encode_views(coder, pictures, side, session.device)
-    return fit_personalizer(one["prompt"], one["initial_word"], clip, session, latents, seed, teller).conditioning
+    words = given.prompt, given.initial_word
+    return fit_personalizer(*words, clip, session, latents, given.seed, teller).conditioning
 
 
 def _masks(mask: list[Tensor] | None, pictures: list[Levels]) -> list[Mask | None]:
