@@ -112,22 +112,6 @@ def test_rows_of_another_gallery_come_first(gallery):
     assert both.args[0].shape[1] > first.args[0].shape[1]
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"name": ["a", "b"]}, "2 names for 1 lists"),
-        ({"similarity": [0.1, 0.2]}, "2 similarities for 1 columns"),
-        ({"name": ["clean"], "clean": photo()}, "two columns named 'clean'"),
-        ({"identity": "demo portraits"}, "connect photographs to person"),
-        ({"identity": "insightface", "person": photo()}, "insightface, which is not installed"),
-    ],
-)
-def test_what_does_not_fit_together_is_refused_in_one_sentence(gallery, errors, given, message):
-    with pytest.raises(errors.LduError, match=message) as caught:
-        gallery(photo(), **given)
-    assert "\n" not in str(caught.value)
-
-
 @needs_weights
 def test_the_demos_identity_network_tells_its_people_apart(gallery):
     def load(name):
@@ -319,24 +303,6 @@ def test_the_gallery_in_the_page_shows_no_photograph_of_the_person(gallery, writ
         seen.append(write_report(photo(), changed(photo()), gallery=[rows])[2].read_text("utf-8"))
     assert seen[0] == seen[1]
     assert "What the thieves" in seen[0]
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"file": ["a.png", "b.png"]}, "2 files for 1 protected"),
-        ({"purifier": ["jpeg 75"]}, "1 names of purifiers for 0 losses"),
-        ({"file": ["missing.png"]}, "no picture file"),
-    ],
-)
-def test_parts_of_a_report_that_do_not_fit_are_refused(write_report, errors, given, message):
-    with pytest.raises(errors.LduError, match=message):
-        write_report(photo(), changed(photo()), **given)
-
-
-def test_pictures_of_different_sizes_are_no_pair(write_report, errors):
-    with pytest.raises(errors.MismatchError, match="one size"):
-        write_report(photo(), photo(40, 40))
 
 
 def test_a_word_of_its_own_is_learnt_for_each_name(host, errors):

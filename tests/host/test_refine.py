@@ -169,8 +169,3 @@ def test_the_models_stay_as_they_were(host, parts, refine):
     before = sampled()
     refine(parts["sd1"], picture(), shifted(picture()))
     assert torch.equal(sampled(), before)
-
-
-def test_two_different_pictures_are_refused(host, parts, refine):
-    with pytest.raises(host.module("ldu.errors").MismatchError, match="must have one size"):
-        refine(parts["sd1"], picture(), picture()[:, :56])

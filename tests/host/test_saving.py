@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from .picture_files import colours, folder, put_input, random_image
@@ -120,11 +119,6 @@ def test_a_record_that_cannot_be_written_is_told_of_and_the_picture_is_saved(cal
     assert "It will not be recognised as protected later" in output.ui["text"][0]
     put_input("unrecorded.png", colours(34, 34))
     assert "came out of Save Protected" not in call("LDU_LoadPicture", image="unrecorded.png").ui["text"][0]
-
-
-def test_an_original_of_another_size_is_refused(call, errors):
-    with pytest.raises(errors.MismatchError, match="must have one size"):
-        save(call, torch.zeros(1, 16, 16, 3), original=torch.zeros(1, 16, 24, 3))
 
 
 @pytest.mark.parametrize(

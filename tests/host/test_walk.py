@@ -170,22 +170,6 @@ def test_the_cost_is_2k_plus_1_evaluations(nodes):
     assert len(calls) == 2 * 4 + 1
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (lambda latent: {"samples": latent["samples"][:, :3]}, "latents are"),
-        (lambda latent: {"samples": latent["samples"][:0]}, "latents are"),
-        (lambda latent: {"samples": latent["samples"] * float("nan")}, "infinite or not numbers"),
-        (lambda latent: {"samples": latent["samples"][:, :, None]}, "latents are"),
-    ],
-    ids=["channels", "empty", "nan", "video"],
-)
-def test_a_wrong_latent_is_refused_in_one_sentence(host, nodes, wrong, message):
-    latent = tiny.latents()
-    with pytest.raises(host.module("ldu.errors").LduError, match=message):
-        walk(nodes, tiny.model("sd1"), wrong(latent), tiny.conditioning("sd1"))
-
-
 def test_parts_that_do_not_belong_together_are_refused(host, nodes):
     error = host.module("ldu.errors").MismatchError
     model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
