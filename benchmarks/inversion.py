@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.table import print_table, provenance
-from demo import pipeline
+from benchmarks.world import load_world
 from demo.dataset import HELD_OUT
 from demo.people import sample_identity, sample_nuisance
+from demo.pipeline import WEIGHTS
 from demo.portraits import photograph
-from ldu.backends.diffusers import DiffusersAutoencoder, DiffusersDenoiser, TextEncoder, read_schedule
 from ldu.protect import WalkModels
 from ldu.trajectory import Record, denoise, invert, slope
 
@@ -65,15 +65,6 @@ def unseen_portraits(count: int) -> Tensor:
     seeds = range(FIRST_PERSON, FIRST_PERSON + count)
     photos = np.stack([photograph(sample_identity(seed), sample_nuisance(seed)) for seed in seeds])
     return torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def load_models(checkpoint: Path) -> WalkModels:
-    """Load the demo checkpoint for the walk, with the empty prompt."""
-    vae, unet, text, tokenizer, scheduler = pipeline.load_diffusers(checkpoint)
-    schedule = read_schedule(scheduler)
-    condition = {"encoder_hidden_states": TextEncoder(text, tokenizer).encode("")}
-    walker = DiffusersDenoiser(unet, schedule, condition)
-    return WalkModels(walker, DiffusersAutoencoder(vae), schedule, unet.config["sample_size"] * 8)
 
 
 def measure(models: WalkModels, z_0: Tensor, k_steps: int, depth: float, refine: int) -> Measured:
@@ -129,9 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--row", action="store_true", help="one row, two portraits: quick")
     parser.add_argument("--portraits", type=int, default=8, help="how many pictures (default 8)")
-    parser.add_argument("--checkpoint", type=Path, default=pipeline.WEIGHTS, help="a checkpoint in the demo's layout")
+    parser.add_argument("--checkpoint", type=Path, default=WEIGHTS, help="a checkpoint in the demo's layout")
     options = parser.parse_args(arguments)
-    made_by, models = provenance(options.checkpoint), load_models(options.checkpoint)
+    made_by = provenance(options.checkpoint)
+    models = load_world(options.checkpoint, torch.device("cpu")).walk_models()
     z_0 = models.autoencoder.encode(unseen_portraits(2 if options.row else options.portraits))
     every = [(k, depth, refine) for depth in DEPTHS for k in K_STEPS for refine in REFINEMENTS]
     print_table(HEAD, rows(models, z_0, [ONE_ROW] if options.row else every))

@@ -11,16 +11,14 @@ draws, on protected - original.
 
 import sys
 import time
-from types import SimpleNamespace
 
 import torch
 from PIL import Image, ImageDraw
 
-from demo.pipeline import load_diffusers
+from benchmarks.world import load_world
 from ldu.attacks.purify.contract import DiffusionModel, Tools
 from ldu.attacks.purify.recipe import Recipe, build, parse, stress_suite
 from ldu.attacks.thief import thief_view
-from ldu.backends.diffusers import walk_models
 from ldu.budget import to_levels, to_pixels
 from ldu.metrics import psnr_db
 from ldu.picture import load_picture
@@ -60,10 +58,7 @@ def measured(recipe: Recipe, tools: Tools, before: Pixels, after: Pixels) -> tup
 
 def demo_tools() -> Tools:
     """Return the demo checkpoint as tools, frozen."""
-    vae, unet, text, tokenizer, scheduler = load_diffusers()
-    parts = SimpleNamespace(vae=vae, unet=unet, text_encoder=text, tokenizer=tokenizer, scheduler=scheduler)
-    parts.vae_scale_factor = 8
-    models = walk_models(parts)
+    models = load_world(device=torch.device("cpu")).walk_models()
     return Tools(models.autoencoder, DiffusionModel(models.walker, models.schedule, models.autoencoder))
 
 
