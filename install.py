@@ -3,6 +3,7 @@
 Installs nothing and asks nothing of the network.
 """
 
+import os
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -45,13 +46,19 @@ def installed(package: str) -> tuple[int, ...]:
 
 
 def surroundings() -> Path | None:
-    """Return the folder into whose custom_nodes this pack was cloned."""
-    return PACK.parent.parent if PACK.parent.name == "custom_nodes" else None
+    """Return the folder into whose custom_nodes this pack was cloned or linked."""
+    links = Path(__file__).absolute().parent, Path(os.environ.get("PWD", PACK))
+    places = (place for place in (PACK, *links) if place.parent.name == "custom_nodes" and place.resolve() == PACK)
+    return next((place.parent.parent for place in places), None)
 
 
 if __name__ == "__main__":
     around = surroundings()
-    if around is not None:
-        (around / "models" / "ldu").mkdir(parents=True, exist_ok=True)
     missing = complaints(around)
+    if around is not None:
+        folder = around / "models" / "ldu"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # such as a link to a disk that is not there
+            missing.append(f"No folder can be made at {folder} ({error.strerror}): make it, for trained shifts.")
     print("\n".join(f"LDU: {line}" for line in missing) or "LDU: everything needed is there.")

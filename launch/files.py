@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ldu.naming import MARK, is_picture
 from ldu.whole_file import written_whole
 
 LENGTH_BYTES = 8  # of a safetensors file: how long the header behind them is
+_PROTECTED = re.compile(rf"{MARK}(_\d+_)?$")  # with the number that Save Protected gives
 HEADER_LIMIT = 100 * 2**20  # bytes, the safetensors format's own
 
 
@@ -94,8 +96,8 @@ def pictures_of(job: Job) -> list[Path]:
 
 
 def seems_protected(image: Path) -> bool:
-    """Tell by its name, as it is given here, whether a picture is protected already."""
-    return image.stem.endswith(MARK)
+    """Tell by its name or its folder's, as they are given here, whether a picture is protected already."""
+    return bool(_PROTECTED.search(image.stem) or _PROTECTED.search(image.absolute().parent.name))
 
 
 def require_distinct(targets: list[Path]) -> None:
@@ -115,7 +117,7 @@ def require_free(target: Path, inputs: list[Path], *, force: bool) -> None:
         raise LaunchError(f"{target} is one of the inputs, and an input is never written over: choose another name.")
     if target.is_dir():
         raise LaunchError(f"{target} is a folder, but a file's name is needed.")
-    if target.exists() and not force:
+    if os.path.lexists(target) and not force:  # a link that leads nowhere is in the way, too
         raise LaunchError(f"{target} is there already: move it, choose another name, or add --force.")
     if target.parent.is_file():
         raise LaunchError(f"{target.parent} is a file, but a folder is needed to save {target.name} in.")

@@ -123,6 +123,8 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
     run = {"nfe": told["nfe"], "train_steps": told.get("train_steps"), "device": device}
     saved = [each for each in told["pictures"] if each["outcome"] == SAVED]
     jobs = [Job(job.source / each["name"], _target(job, each)) for each in saved]
+    gone = [single.target.name for single in jobs if not single.target.is_file()]
+    jobs = [single for single in jobs if single.target.is_file()]
     measured = measure(host, [(job.source, job.target) for job in jobs])
     seconds = round(time.monotonic() - started, 1)
     judged = sample[0] if sample else {}  # one picture, which stands for all
@@ -131,7 +133,8 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
         compose(single, order.checkpoint, graph, found | run, judged | found)
         for single, found in zip(jobs, measured, strict=True)
     ]
-    return FolderReport(job, reports, told["pictures"], sample, seconds, remarks_of(entry, graph))
+    moved = [f"{name} was moved or removed before it was measured." for name in gone]
+    return FolderReport(job, reports, told["pictures"], sample, seconds, [*remarks_of(entry, graph), *moved])
 
 
 def link_existing(target: Path, place: Path) -> set[Path]:

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_stress(commands.add_parser("stress", help="ask what thieves learn from pictures once they are protected"))
     ui = commands.add_parser("ui", help="open ComfyUI with the LDU nodes in place")
     ui.add_argument("--port", type=port, help="port of the address (default: a free one)")
-    ui.add_argument("--checkpoint", type=Path, metavar=WEIGHTS, help="your SD checkpoint, for Load Checkpoint")
+    ui.add_argument("--checkpoint", type=path, metavar=WEIGHTS, help="your SD checkpoint, for Load Checkpoint")
     _add_host(ui)
     test = commands.add_parser("test", help="pass all checks; further options go to pytest", allow_abbrev=False)
     test.add_argument("--fast", action="store_true", help="the core's tests only")
@@ -98,11 +98,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_protect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="pictures of one subject, or one folder of them"
+        "images", nargs="+", type=path, metavar="IMAGE", help="pictures of one subject, or one folder of them"
     )
     files = parser.add_argument_group("files")
     # As it was typed: a path forgets the slash that says "a folder".
-    files.add_argument("--out", metavar="FILE|DIR", help=f"default: NAME{MARK} beside the picture or folder")
+    files.add_argument(
+        "--out", type=typed, metavar="FILE|DIR", help=f"default: NAME{MARK} beside the picture or folder"
+    )
     _add_kept(files, report="save the report (several pictures: a list of them)")
     files.add_argument("--format", choices=list(ENDINGS), help="of the saved files (png); the others break the budget")
     files.add_argument("--quality", type=quality, help="of jpeg and webp, 1..100 (90)")
@@ -119,19 +121,19 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
         "--decoy", action="store_true", help="people: move pixels to where a model sees somebody else; trains nothing"
     )
     models = _add_models(parser)
-    models.add_argument("--rho", type=Path, metavar=WEIGHTS, help="a trained rho: the shift, no training")
+    models.add_argument("--rho", type=path, metavar=WEIGHTS, help="a trained rho: the shift, no training")
     _add_host(parser)
 
 
 def _add_stress(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="originals of one person or thing, or one folder of them"
+        "images", nargs="+", type=path, metavar="IMAGE", help="originals of one person or thing, or one folder of them"
     )
     files = parser.add_argument_group("files")
     files.add_argument(
-        "--protected", nargs="+", type=Path, default=[], metavar="FILE", help="their protected versions, in that order"
+        "--protected", nargs="+", type=path, default=[], metavar="FILE", help="their protected versions, in that order"
     )
-    files.add_argument("--out", type=Path, metavar="DIR", help="default: NAME_stress beside the first one")
+    files.add_argument("--out", type=path, metavar="DIR", help="default: NAME_stress beside the first one")
     _add_kept(files, report="save the report as JSON here too")
     thieves = parser.add_argument_group("thieves (defaults are the workflow's)")
     thieves.add_argument("--purifiers", nargs="+", metavar="LINE", help='what they try first: "jpeg 75" "resize 0.5"')
@@ -151,9 +153,9 @@ def _add_stress(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_kept(files: argparse._ArgumentGroup, *, report: str) -> None:
-    files.add_argument("--json", type=Path, metavar="FILE", help=report)
+    files.add_argument("--json", type=path, metavar="FILE", help=report)
     files.add_argument("--force", action="store_true", help="replace existing files, never an input")
-    files.add_argument("--keep-log", type=Path, metavar="FILE", help="save ComfyUI's log; it names your files")
+    files.add_argument("--keep-log", type=path, metavar="FILE", help="save ComfyUI's log; it names your files")
 
 
 def _add_budget(method: argparse._ArgumentGroup) -> None:
@@ -169,12 +171,12 @@ def _add_training(method: argparse._ArgumentGroup, *, refining: str) -> None:
 def _add_models(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     models = parser.add_argument_group("models")
     longer = "your SD checkpoint; unlike for the demo, ρ then trains for 300 steps and its word for 500"
-    models.add_argument("--checkpoint", type=Path, metavar=WEIGHTS, help=longer)
+    models.add_argument("--checkpoint", type=path, metavar=WEIGHTS, help=longer)
     return models
 
 
 def _add_host(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--comfyui", type=Path, metavar="DIR", help="your own ComfyUI (default: COMFYUI_DIR)")
+    parser.add_argument("--comfyui", type=path, metavar="DIR", help="your own ComfyUI (default: COMFYUI_DIR)")
     parser.add_argument("--cpu", action="store_true", help="leave the GPU alone")
 
 
@@ -210,6 +212,18 @@ def quality(text: str) -> int:
     if not 1 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is not within 1..100")
     return value
+
+
+def typed(text: str) -> str:
+    """Read a name: an empty one would be the folder in which the command runs."""
+    if not text:
+        raise argparse.ArgumentTypeError("a name is needed, but nothing came")
+    return text
+
+
+def path(text: str) -> Path:
+    """Read a path."""
+    return Path(typed(text))
 
 
 def port(text: str) -> int:

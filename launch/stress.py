@@ -32,7 +32,7 @@ from launch.progress import run_with_progress
 from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log, measure
 from launch.result import told_by
 from launch.server import serving
-from ldu.naming import is_picture
+from ldu.naming import MARK, is_picture
 
 WORKFLOW = "stress_test"
 GALLERY, REPORT_NODE, FOLDER_LOADER = "LDU_ThiefsGallery", "LDU_ProtectionReport", "LDU_LoadPictureFolder"
@@ -42,6 +42,7 @@ TOLD_OF_MAKING = ("rho", "strength", "shift_seed", "refined")  # of the report: 
 NOBODY, _, INSIGHTFACE = IDENTITIES
 FACES = "buffalo_l"  # InsightFace's pack
 ORIGINALS, PROTECTED = "originals", "protected"  # folders inside the input folder
+FIRST = "_00001_.png"  # behind the name of a picture that is saved in an empty folder
 PAGE, DATA, PICTURE = "report.html", "report.json", "gallery.png"
 _DRAWN_BY_WORD = ("samples", "positive")  # from what a gallery is given back to the word that was learnt
 
@@ -130,7 +131,8 @@ def require_pictures(order: StressOrder) -> None:
     if len({as_on_disk(picture.name) for picture in order.originals}) < len(order.originals):
         raise LaunchError("Two originals have the same name: rename one of them.")
     asked = filter(None, (order.json, order.keep_log))
-    targets = [*(order.out / name for name in (PICTURE, PAGE, DATA)), *asked]
+    made = [] if order.protected else [f"{picture.stem}{MARK}{FIRST}" for picture in order.originals]
+    targets = [*(order.out / name for name in (PICTURE, PAGE, DATA, *dict.fromkeys(made))), *asked]
     require_distinct(targets)
     inputs = [*order.originals, *order.protected, *filter(None, [order.checkpoint])]
     for target in targets:
@@ -155,11 +157,25 @@ def stress(order: StressOrder, host: Host) -> str:
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             entry = run_with_progress(server, graph)
             found = results(entry, graph, base / "output")
-            for name in found:
-                require_free(order.out / name, [*order.originals, *order.protected], force=order.force)
-            for name, file in found.items():
-                deliver(file.read_bytes(), order.out / name, force=order.force)
+            keep(found, order)
         return _said(entry, graph)
+
+
+def keep(found: Mapping[str, Path], order: StressOrder) -> None:
+    """Save what was found after hours of work: what cannot be saved does not keep the rest from it.
+
+    Raises:
+        LaunchError: One of them could not be, and the others were.
+    """
+    failed: list[LaunchError] = []
+    for name, file in found.items():
+        try:
+            require_free(order.out / name, [*order.originals, *order.protected], force=order.force)
+            deliver(file.read_bytes(), order.out / name, force=order.force)
+        except LaunchError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def bring_face_network(host: Host, base: Path) -> None:

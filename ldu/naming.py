@@ -13,13 +13,16 @@ MARK = "_protected"  # in the names of files and folders that are made
 LONGEST = 240  # bytes of a name, which leaves room for a number and an ending on every usual file system
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}  # by the name of the format
 # Endings that Python's table does not know on every system; what cannot be read is named, not passed over in silence.
-ALSO_PICTURES = (".avif", ".heic", ".heif", ".jfif", ".jp2", ".jxl", ".psd", ".qoi", ".tga", ".webp")
+ALSO_PICTURES = (
+    *(".avif", ".dds", ".heic", ".heif", ".icns", ".jfif", ".jp2", ".jxl", ".mpo", ".psd", ".qoi", ".tga", ".webp"),
+)
 
 
 def is_picture(name: str) -> bool:
     """Tell by its ending whether a file is a picture."""
-    kind, _ = mimetypes.guess_type(name, strict=False)
-    return (kind or "").startswith("image/") or name.lower().endswith(ALSO_PICTURES)
+    ending = PurePosixPath(name).suffix.lower()
+    kind, _ = mimetypes.guess_type(f"file{ending}", strict=False)  # which takes whole names for addresses
+    return (kind or "").startswith("image/") or ending in ALSO_PICTURES
 
 
 def protected_names(names: Iterable[str], ending: str) -> dict[str, str]:

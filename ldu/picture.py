@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import MAX_TEXT_CHUNK, PngInfo
 from torch import Tensor
 
 from .errors import BadFileError, BadImageError
@@ -42,6 +42,8 @@ _DECODER_FAILURES = (
     AttributeError,
     RuntimeError,  # what AVIF's decoder raises
 )
+_OPAQUE = 255
+_LARGEST_PROFILE = MAX_TEXT_CHUNK  # Pillow takes a larger one in a PNG for an attack, also in a file of ours
 _MODE_WORDS = {
     "1": "1-bit black and white",
     "L": "grey",
@@ -72,8 +74,8 @@ class PictureInfo:
         mode: Pillow's mode of the file, e.g. "RGB", "CMYK", "I;16".
         width: Pixels, after the EXIF orientation was applied.
         height: Pixels, after the EXIF orientation was applied.
-        alpha: uint8 [height, width], 255 is opaque; None if the file has no transparency.
-        icc: The colour profile; None if there is none or if it does not describe RGB.
+        alpha: uint8 [height, width], 255 is opaque; None if nothing is transparent.
+        icc: The colour profile; None if there is none, it does not describe RGB, or is too large for a PNG.
         note: One sentence on what was converted.
         own_name: Path inside its folder without ending, which no other picture there has; empty if it has no folder.
     """
@@ -182,14 +184,15 @@ def _decode(opened: Image.Image, name: str) -> Picture:
     _match_transparency(opened)  # before anything reads the pixels: they take their layout with them
     note = _note(opened)
     rgb, alpha = _to_rgb(_upright(opened))
+    opaque = alpha is None or alpha.min() == _OPAQUE  # many a screenshot has alpha, and nothing transparent
     height, width = rgb.shape[:2]
     info = PictureInfo(
         name=name,
         mode=opened.mode,
         width=width,
         height=height,
-        alpha=None if alpha is None else torch.from_numpy(alpha),
-        icc=_profile(opened) if _describes_rgb(opened) else None,
+        alpha=None if opaque else torch.from_numpy(alpha),
+        icc=None if _why_no_profile(opened) else _profile(opened),
         note=note,
     )
     return Picture(torch.from_numpy(rgb), info)
@@ -213,7 +216,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
-    return _TURN_OF.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    try:
+        return _TURN_OF.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except _DECODER_FAILURES:  # of what is no picture: a browser shows it as it lies there, too
+        return None
 
 
 def _to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
@@ -237,9 +243,12 @@ def _profile(image: Image.Image) -> bytes | None:
     return image.info.get("icc_profile") or None
 
 
-def _describes_rgb(image: Image.Image) -> bool:
-    """Tell by the colour space field of its header whether the profile still fits after conversion to RGB."""
-    return (_profile(image) or b"")[16:20] == b"RGB "
+def _why_no_profile(image: Image.Image) -> str:
+    """Say why a picture's profile cannot go with its levels; nothing if it can, or if there is none."""
+    profile = _profile(image) or b""
+    if profile and profile[16:20] != b"RGB ":  # the colour space, in its header
+        return "it does not describe RGB"
+    return "it is too large to be read from a PNG" if len(profile) > _LARGEST_PROFILE else ""
 
 
 def _note(image: Image.Image) -> str:
@@ -256,8 +265,8 @@ def _conversions(image: Image.Image) -> Iterator[str]:
         yield "turned upright as its EXIF orientation says"
     if (frames := getattr(image, "n_frames", 1)) > 1:
         yield f"the first of {frames} frames taken"
-    if _profile(image) and not _describes_rgb(image):
-        yield "its colour profile left out because it does not describe RGB"
+    if why := _why_no_profile(image):
+        yield f"its colour profile left out because {why}"
 
 
 def to_pillow(levels: Tensor, alpha: Tensor | None) -> Image.Image:

@@ -116,11 +116,19 @@ def in_words(outcomes: Sequence[Outcome], form: FileFormat, budget: float) -> st
     """Sum up what became of the pictures, with whatever needs somebody's attention."""
     counts = Counter(outcome.kind for outcome in outcomes)
     summary = ", ".join(f"{counts[kind]} {kind}" for kind in (SAVED, THERE, LEFT_OUT) if counts[kind])
-    size = sum(each.task.target.stat().st_size for each in outcomes if each.kind != LEFT_OUT)
+    size = sum(_bytes_of(each.task.target) for each in outcomes if each.kind != LEFT_OUT)
     notable = [f"{each.task.name}: {each.said}" for each in outcomes if each.notable]
     return "\n".join(
         [f"{summary}, {say_bytes(size)} in all.", *_say_change(outcomes, form, budget), *notable, MEASURED, UNPUBLISH]
     )
+
+
+def _bytes_of(saved: Path) -> int:
+    """Return how large a file is; 0 where somebody has moved it since it was saved."""
+    try:
+        return saved.stat().st_size
+    except OSError:
+        return 0
 
 
 def _say_change(outcomes: Sequence[Outcome], form: FileFormat, budget: float) -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ldu.attacks.textual_inversion import InversionConfig
 from ..ldu.checkpoint import write_safetensors
-from ..ldu.errors import BadValueError, MismatchError
+from ..ldu.errors import BadFileError, BadValueError, MismatchError
 from ..ldu.shapes import Levels
 from .estimate import KEEPS_NOTHING, Pace, Teller
 from .host import differentiable_clip, latent_shape, training_memory, training_resolution, training_session
@@ -148,16 +148,20 @@ class TextualInversion(io.ComfyNode):
             pace = Pace(teller, steps[0] * len(latents), KEEPS_NOTHING)
             fitting = (session, encoder, config, seed[0], shown, pace)
             words = [Fitting(*fitting).fit(of, encoder.initial(vectors[0])) for of in latents]
+        said = pace.took
         if target is not None:
             parts = encoder.split(words[0].token)
-            write_safetensors(target, {name: part.contiguous() for name, part in parts.items()}, {})
+            try:
+                write_safetensors(target, {name: part.contiguous() for name, part in parts.items()}, {})
+            except BadFileError as error:  # what was learnt for long goes on to the nodes behind
+                said = f"{said}\nThe word was learnt, but not saved: {error}"
         numbers = {"nfe": {"textual_inversion": session.evaluations}, "ti_steps": steps[0]}
         return io.NodeOutput(
             [word.conditioning for word in words],
             [Personalizer(clip[0], encoder.prompt, initial_word[0], word.token, config, seed[0]) for word in words],
             [loss_map(word.losses) for word in words],
             list(subjects),
-            ui=report(numbers, pace.took),
+            ui=report(numbers, said),
         )
 
 

@@ -148,6 +148,8 @@ def folder_is_there(folder: str | None) -> bool | str:
             return True
     except OSError as error:  # a name too long for any folder
         return f"No folder can be called {folder!r} ({error.strerror}): choose another one."
+    except BadValueError as error:  # a link, or a path, that leads elsewhere
+        return str(error)
     return f"There is no folder {folder!r} in the input folder: make it there, or choose another one."
 
 

@@ -4,6 +4,7 @@ The host keeps whatever travels between nodes until a run is over, for every pic
 time is in memory, however many the folder holds, and a run that was stopped goes on where it stopped.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,19 +183,30 @@ class ProtectFolder(io.ComfyNode):
             "pictures": [outcome.as_dict() for outcome in outcomes],
         }
         seen = [f"{each.task.name}: {each.said}" for each in outcomes if each.kind == SAVED and each.notable]
-        sample = next((each.task for each in done if each.kind == SAVED), done[0].task)
         shown = [_shown(outcome.task.target) for outcome in done[:SHOWN]]
-        pair = (to_image(load_picture(path).as_batch()) for path in (sample.source, sample.target))
         return io.NodeOutput(
             [inside_output(outcome.task.target) for outcome in done],
             "\n".join([text, *(f"{outcome.task.name}: {outcome.said}" for outcome in outcomes)]),
-            *pair,
+            *_example(done),
             ui={
                 **ui.SavedImages(shown).as_dict(),
                 **report(numbers, text, [*say_few_steps(model), *seen]),
                 **aloud(f"{DEMO_WARNING}\n{text}" if is_demo(model) else text),
             },
         )
+
+
+def _example(done: list[Outcome]) -> tuple[Tensor, Tensor]:
+    """Return a picture before and after, one that this run saved if there is any.
+
+    Raises:
+        BadFileError: if all of them were moved meanwhile.
+    """
+    for outcome in sorted(done, key=lambda outcome: outcome.kind != SAVED):
+        with suppress(BadFileError):
+            before, after = (load_picture(path) for path in (outcome.task.source, outcome.task.target))
+            return to_image(before.as_batch()), to_image(after.as_batch())
+    raise BadFileError("All pictures were saved, and then moved or removed: none is left to be shown.")
 
 
 def _work_through(todo: list[Task], walk: FolderWalk, writer: Writer) -> list[Outcome]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms, TiffImagePlugin, features
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin, features
 
 from ldu.errors import BadFileError, BadImageError
 from ldu.picture import load_picture, save_png
@@ -84,7 +84,7 @@ def test_other_modes_are_converted_as_pillow_does_and_it_is_said(tmp_path, mode,
     assert picture.info.mode == reread.mode == mode
     assert np.array_equal(picture.levels, np.asarray(reread.convert("RGB")))
     assert word in picture.info.note
-    assert (picture.alpha is not None) == (mode == "LA")
+    assert picture.alpha is None  # nothing is transparent, LA included
 
 
 @pytest.mark.parametrize("transparency", [3, bytes([255, 0, 128, 7])])
@@ -197,6 +197,31 @@ def test_only_a_profile_that_describes_rgb_is_kept(tmp_path):
     assert kept.info.icc == SRGB
     assert dropped.info.icc is None
     assert "profile left out" in dropped.info.note
+
+
+def test_a_profile_that_no_reader_takes_from_a_png_is_left_out_and_it_is_said(tmp_path):
+    large = SRGB + b"0" * PngImagePlugin.MAX_TEXT_CHUNK
+    photo = load_picture(saved(tmp_path / "a.jpg", Image.fromarray(colours()), icc_profile=large))
+    assert photo.info.icc is None
+    assert "too large to be read from a PNG" in photo.info.note
+    save_png(tmp_path / "b.png", photo.levels, None, photo.info.icc)
+    assert torch.equal(load_picture(tmp_path / "b.png").levels, photo.levels)
+
+
+def test_alpha_that_hides_nothing_is_none(tmp_path):
+    rgba = colours(channels=4)
+    rgba[..., 3] = 255
+    screenshot = load_picture(saved(tmp_path / "a.png", Image.fromarray(rgba)))
+    assert screenshot.alpha is None
+    assert np.array_equal(screenshot.levels, rgba[..., :3])
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+def test_exif_that_is_none_does_not_damage_a_picture(tmp_path, suffix):
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(colours()), exif=b"Exif\0\0" + bytes(40), lossless=True)
+    picture = load_picture(path)
+    assert (picture.info.width, picture.info.height) == (9, 6)
+    assert "upright" not in picture.info.note
 
 
 def png_bytes():

@@ -182,6 +182,17 @@ class TestInstall:
         pack = self.copy_pack(tmp_path / "custom_nodes" / "ldu")
         assert self.run(pack) == "LDU: ComfyUI 0.30.0 or newer is needed: update it.\n"
 
+    @pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+    def test_a_linked_pack_is_inside_and_a_models_folder_that_is_not_there_is_told_of(self, tmp_path):
+        make_comfyui(tmp_path)
+        (tmp_path / "custom_nodes").mkdir(exist_ok=True)
+        link = tmp_path / "custom_nodes" / "ldu"
+        link.symlink_to(self.copy_pack(tmp_path / "elsewhere"))
+        (tmp_path / "models").symlink_to(tmp_path / "another disk")
+        go = f'cd "{link}" && "{sys.executable}" install.py'
+        said = subprocess.run(["sh", "-c", go], capture_output=True, text=True, check=True).stdout
+        assert said.startswith(f"LDU: No folder can be made at {tmp_path / 'models' / 'ldu'}")
+
 
 @pytest.mark.parametrize(("second", "status", "shown"), [("json.tool", 0, 3), ("no_such_module", 1, 1)])
 def test_rows_are_printed_until_one_fails_which_is_named(monkeypatch, capsys, tmp_path, second, status, shown):

@@ -9,6 +9,7 @@ import pytest
 
 from launch import LaunchError, door, files, folder, graph, options, protect, result
 from launch.delivery import Delivery
+from ldu.naming import is_picture
 
 from .made_files import make_file, make_safetensors
 
@@ -46,6 +47,37 @@ class TestWhichFileGoesWhere:
         make_file(tmp_path / "there.png")
         with pytest.raises(LaunchError, match=message):
             files.plan([photo], str(tmp_path / out), force=False)
+
+    def test_a_link_that_leads_nowhere_is_in_the_way_too(self, tmp_path):
+        photo, link = make_file(tmp_path / "me.png"), tmp_path / "me_protected.png"
+        link.symlink_to(tmp_path / "gone.png")
+        with pytest.raises(LaunchError, match="is there already"):
+            files.plan([photo], None, force=False)
+        assert files.plan([photo], None, force=True)[0].target == link
+
+    @pytest.mark.parametrize(
+        ("name", "seems"),
+        [
+            ("a_protected.png", True),
+            ("a_protected_00012_.png", True),
+            ("me_protected/a.png", True),
+            ("protected.png", False),
+            ("a_protected_twice.png", False),
+        ],
+    )
+    def test_what_came_out_of_the_pack_seems_protected_by_its_name(self, name, seems):
+        assert files.seems_protected(Path(name)) == seems
+
+    def test_a_picture_is_one_by_its_ending_whatever_stands_before(self):
+        names = ("me.png", "ME.JPG", "selfie:me#1.jpg", "Re:why?.png", "data:a.webp", "http://a/b.mpo", "a.icns")
+        assert [name for name in names if not is_picture(name)] == []
+        assert not any(map(is_picture, ("notes.txt", "png", "me.jpg.part", "data:image/png,a")))
+
+    @pytest.mark.parametrize("typed", ["", "me.png --out="])
+    def test_an_empty_name_is_not_the_folder_in_which_the_command_runs(self, typed, capsys):
+        with pytest.raises(SystemExit):
+            door.main(["protect", *typed.split(" ")])
+        assert "a name is needed, but nothing came" in capsys.readouterr().err
 
     def test_force_replaces_a_file_but_never_the_input_by_whatever_name(self, tmp_path):
         photo, there = make_file(tmp_path / "me.png"), make_file(tmp_path / "there.png")

@@ -330,6 +330,23 @@ def test_saving_outside_the_output_folder_is_refused(host, folder, run):
         run(save_in="../elsewhere")
 
 
+def test_what_is_moved_away_as_soon_as_it_is_saved_is_no_loss(host, folder, run, monkeypatch):
+    tick = host.module("nodes.protect_folder").Pace.tick
+
+    def moved(pace):
+        saved(host, "a.png").unlink(missing_ok=True)
+        tick(pace)
+
+    monkeypatch.setattr(host.module("nodes.protect_folder").Pace, "tick", moved)
+    output, told = run()
+    assert [picture["outcome"] for picture in told] == ["saved"] * 3
+    assert output.args[2].shape == output.args[3].shape
+    shutil.rmtree(host.base / "output" / "album_protected")
+    monkeypatch.setattr(host.module("nodes.protect_folder").Pace, "tick", lambda _: shutil.rmtree(saved(host, "")))
+    with pytest.raises(host.module("ldu.errors").BadFileError, match="none is left to be shown"):
+        run()
+
+
 def test_protecting_a_protected_picture_again_is_told_of(host, folder, run):
     run()
     shutil.copy(saved(host, "b.png"), folder / "again.png")

@@ -54,6 +54,14 @@ def test_each_number_is_the_next_picture_by_name_as_without_a_number(folder, loa
         assert output.ui["text"][0].startswith(f"Picture {number} of 4: {name}: ")
 
 
+def test_a_linked_folder_that_leads_out_of_the_input_folder_is_told_of_before_anything_runs(host, folder, tmp_path):
+    link = host.base / "input" / "elsewhere"
+    link.symlink_to(tmp_path)
+    for node in (NODE, "LDU_ProtectFolder"):
+        assert "lies outside the input folder" in host.classes[node].validate_inputs(folder="elsewhere")
+    link.unlink()
+
+
 def test_a_picture_too_narrow_for_the_model_is_named_and_left_out(folder, load):
     put_input("roll/banner.png", colours(8, 400))
     output = load(model=model("sd1"))

@@ -58,13 +58,16 @@ def test_the_node_shows_the_input_file_itself_and_what_was_converted(call):
     assert not list(folder("temp").glob("**/*grey*"))
 
 
-def test_only_files_inside_the_hosts_folders_are_accepted(host):
+def test_only_files_inside_the_hosts_folders_are_accepted(host, tmp_path):
     node = host.classes["LDU_LoadPicture"]
     put_input("inside.png", colours())
     assert node.validate_inputs(image="inside.png") is True
     assert node.validate_inputs(image=None) is True
     assert "no picture" in node.validate_inputs(image="missing.png")
     assert "no picture" in node.validate_inputs(image="../../../etc/passwd")
+    Path(folder("input"), "link.png").symlink_to(tmp_path / "elsewhere.png")
+    assert "is a link that leads out of the input folder" in node.validate_inputs(image="link.png")
+    Path(folder("input"), "link.png").unlink()
 
 
 def test_a_changed_file_is_loaded_again(host):

@@ -535,6 +535,19 @@ def test_a_learnt_word_is_saved_only_on_request_and_the_stock_loader_reads_it(ho
         invert_text(model, clip, vae, picture(), save_as="../../somebody")
 
 
+def test_a_word_that_cannot_be_saved_is_not_lost(host, models, invert_text, monkeypatch):
+    def full(*_):
+        raise host.module("ldu.errors").BadFileError("No space left on the disk.")
+
+    model, clip, vae = models["sd1"]
+    said = []
+    monkeypatch.setattr(host.module("nodes.personalization"), "write_safetensors", full)
+    monkeypatch.setattr(host.module("nodes.personalization"), "report", lambda _, text: said.append(text))
+    _, personalizer, _ = invert_text(model, clip, vae, picture(), save_as="nobody")
+    assert personalizer.token.isfinite().all()
+    assert said[0].endswith("The word was learnt, but not saved: No space left on the disk.")
+
+
 def test_the_adversarys_loss_on_equal_pictures_is_equal(host, models):
     model, _, vae = models["sd1"]
     import json
