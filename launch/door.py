@@ -30,7 +30,7 @@ from launch.result import in_words
 from launch.setup import prepare
 from launch.stress import DATA, PAGE, PICTURE, StressOrder, default_out, originals_in, require_pictures, stress
 from launch.ui import serve
-from ldu.naming import ENDINGS
+from ldu.naming import ENDINGS, say_links
 from ldu.wording import MEASURED, UNPUBLISH, say_beside
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -92,7 +92,7 @@ def _protect_folder(options: argparse.Namespace) -> int:
     report = protect_folder(job, _order(options), _host(options))
     count = sum(seems_protected(path) for path in inputs)
     warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
-    warned += _about_rho(options)
+    warned += [*say_links(job.source), *_about_rho(options)]
     tell("\n\n".join([report.in_words(), "\n".join([*warned, MEASURED, UNPUBLISH])]))
     _keep_report(options, report.as_dict())
     return 0

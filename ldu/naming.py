@@ -1,4 +1,4 @@
-"""Names of pictures: which files are some, and what protected ones are called.
+"""Names of pictures: which files are some, what is passed over, and what protected ones are called.
 
 Standard library only: `launch` reads it as well.
 """
@@ -7,7 +7,7 @@ import mimetypes
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, count
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 MARK = "_protected"  # in the names of files and folders that are made
 LONGEST = 240  # bytes of a name, which leaves room for a number and an ending on every usual file system
@@ -23,6 +23,13 @@ def is_picture(name: str) -> bool:
     ending = PurePosixPath(name).suffix.lower()
     kind, _ = mimetypes.guess_type(f"file{ending}", strict=False)  # which takes whole names for addresses
     return (kind or "").startswith("image/") or ending in ALSO_PICTURES
+
+
+def say_links(folder: Path) -> list[str]:
+    """Name the sub-folders that are links: nobody goes through them, for they can lead anywhere, also back."""
+    links = (path.relative_to(folder) for path in folder.rglob("*") if path.is_symlink() and path.is_dir())
+    names = sorted(link.as_posix() for link in links if not any(part.startswith(".") for part in link.parts))
+    return [f"{name} is a link to another folder, and was passed over: give that folder itself." for name in names]
 
 
 def protected_names(names: Iterable[str], ending: str) -> dict[str, str]:

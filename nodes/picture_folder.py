@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
-from ..ldu.naming import is_picture, protected_names
+from ..ldu.naming import is_picture, protected_names, say_links
 from ..ldu.picture import PictureInfo, load_picture
 from .files import TRANSPARENT_TOOLTIP, fingerprint_of, in_input_folder, transparency
 from .host import progress_bar, stop_if_asked, training_resolution
@@ -129,6 +129,7 @@ class LoadPictureFolder(io.ComfyNode):
             except BadImageError as error:
                 said.append(f"Left out: {name}: {error}")
             bar.update_absolute(count)
+        said += say_links(root)
         if not loaded:
             raise BadFileError(place + said[0] if said else no_picture(folder))
         images, masks, infos = (list(each) for each in zip(*loaded, strict=True))

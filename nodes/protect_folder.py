@@ -14,7 +14,7 @@ from torch import Tensor
 from ..ldu.errors import BadFileError, BadImageError, NonFiniteError
 from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
-from ..ldu.naming import MARK
+from ..ldu.naming import MARK, say_links
 from ..ldu.picture import Picture, load_picture
 from ..ldu.refine import RefineConfig
 from ..ldu.saved_file import FileFormat
@@ -27,7 +27,7 @@ from .folder_walk import FolderWalk
 from .host import as_a_part, is_demo, progress_bar, stop_if_asked, training_resolution
 from .images import require_one_mask, to_image
 from .inputs import budget_input, format_input, quality_input, seed_input, strength_input
-from .picture_folder import FOLDER_TOOLTIP, folder_is_there, input_folders, no_picture, stamps
+from .picture_folder import FOLDER_TOOLTIP, folder_inside_input, folder_is_there, input_folders, no_picture, stamps
 from .picture_writer import Writer
 from .types import RhoSocket, TrainedRho
 from .walk import say_trained_for
@@ -176,6 +176,7 @@ class ProtectFolder(io.ComfyNode):
         if not done:
             raise BadFileError(outcomes[0].said)
         about = [] if rho is None else [f"ρ was {say_trained_for(rho)}."]
+        about += say_links(folder_inside_input(folder))
         text = "\n".join([in_words(outcomes, form, budget), *about])
         numbers = {
             "nfe": walk.evaluations,

@@ -62,6 +62,11 @@ def test_a_linked_folder_that_leads_out_of_the_input_folder_is_told_of_before_an
     link.unlink()
 
 
+def test_a_sub_folder_that_is_a_link_is_named(folder, load, tmp_path):
+    (folder / "sub" / "2023").symlink_to(tmp_path)
+    assert "sub/2023 is a link to another folder, and was passed over" in load().ui["text"][0]
+
+
 def test_a_picture_too_narrow_for_the_model_is_named_and_left_out(folder, load):
     put_input("roll/banner.png", colours(8, 400))
     output = load(model=model("sd1"))
