@@ -25,7 +25,7 @@ def folder(host):
     shutil.rmtree(root, ignore_errors=True)
     shutil.rmtree(host.base / "output" / "album_protected", ignore_errors=True)
     (root / "sub").mkdir(parents=True)
-    for seed, name in enumerate(("b.png", "a.jpg", "sub/c.png")):
+    for seed, name in enumerate(("b.png", "a.jpg", "sub/c.png"), 100):  # that no other test has saved as it is
         write_picture(host, f"album/{name}", alpha=name.endswith("c.png"), seed=seed)
     (root / "notes.txt").write_text("no picture")
     yield root
