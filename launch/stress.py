@@ -32,7 +32,7 @@ from launch.progress import run_with_progress
 from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log, measure
 from launch.result import told_by
 from launch.server import serving
-from ldu.naming import MARK, is_picture
+from ldu.naming import LONGEST_NAME, MARK, is_picture, protected_names, shortened
 
 WORKFLOW = "stress_test"
 GALLERY, REPORT_NODE, FOLDER_LOADER = "LDU_ThiefsGallery", "LDU_ProtectionReport", "LDU_LoadPictureFolder"
@@ -131,8 +131,8 @@ def require_pictures(order: StressOrder) -> None:
     if len({as_on_disk(picture.name) for picture in order.originals}) < len(order.originals):
         raise LaunchError("Two originals have the same name: rename one of them.")
     asked = filter(None, (order.json, order.keep_log))
-    made = [] if order.protected else [f"{picture.stem}{MARK}{FIRST}" for picture in order.originals]
-    targets = [*(order.out / name for name in (PICTURE, PAGE, DATA, *dict.fromkeys(made))), *asked]
+    made = [] if order.protected else _names_of_made(order.originals)
+    targets = [*(order.out / name for name in (PICTURE, PAGE, DATA, *made)), *asked]
     require_distinct(targets)
     inputs = [*order.originals, *order.protected, *filter(None, [order.checkpoint])]
     for target in targets:
@@ -168,14 +168,24 @@ def keep(found: Mapping[str, Path], order: StressOrder) -> None:
         LaunchError: One of them could not be, and the others were.
     """
     failed: list[LaunchError] = []
+    kept: list[str] = []
     for name, file in found.items():
         try:
             require_free(order.out / name, [*order.originals, *order.protected], force=order.force)
             deliver(file.read_bytes(), order.out / name, force=order.force)
+            kept.append(name)
         except LaunchError as error:
             failed.append(error)
     if failed:
+        if kept:
+            say(f"Saved in {order.out}: {', '.join(kept)}.")
         raise failed[0]
+
+
+def _names_of_made(originals: list[Path]) -> list[str]:
+    """Return what Save Protected calls the protected versions of a folder's pictures in an empty output folder."""
+    own = protected_names(sorted(picture.name for picture in originals), "").values()
+    return [f"{shortened(name, LONGEST_NAME)}{MARK}{FIRST}" for name in own]
 
 
 def bring_face_network(host: Host, base: Path) -> None:

@@ -10,6 +10,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 MARK = "_protected"  # in the names of files and folders that are made
+LONGEST_NAME = 200  # bytes of a name that gets MARK, a number and an ending besides
 LONGEST = 240  # bytes of a name, which leaves room for a number and an ending on every usual file system
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}  # by the name of the format
 # Endings that Python's table does not know on every system; what cannot be read is named, not passed over in silence.

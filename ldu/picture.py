@@ -75,7 +75,7 @@ class PictureInfo:
         width: Pixels, after the EXIF orientation was applied.
         height: Pixels, after the EXIF orientation was applied.
         alpha: uint8 [height, width], 255 is opaque; None if nothing is transparent.
-        icc: The colour profile; None if there is none, it does not describe RGB, or is too large for a PNG.
+        icc: The colour profile; None if there is none or if it does not describe RGB.
         note: One sentence on what was converted.
         own_name: Path inside its folder without ending, which no other picture there has; empty if it has no folder.
     """
@@ -148,7 +148,7 @@ def save_png(
         path: The new file; its folder must exist.
         levels: uint8 [height, width, 3], RGB.
         alpha: uint8 [height, width], 255 is opaque.
-        icc: Colour profile to embed.
+        icc: Colour profile to embed; one that is too large for a PNG is left out.
         force: Whether an existing file may be replaced.
         text: Texts to embed by keyword; none unless given.
 
@@ -157,9 +157,15 @@ def save_png(
         BadImageError: if levels or alpha do not have that shape and type.
     """
     encoded = io.BytesIO()  # whole before anything is on disk: a host that ends meanwhile leaves no part of it there
-    to_pillow(levels, alpha).save(encoded, format="PNG", icc_profile=icc, pnginfo=_png_texts(text or {}))
+    profile = icc if fits_png(icc) else None
+    to_pillow(levels, alpha).save(encoded, format="PNG", icc_profile=profile, pnginfo=_png_texts(text or {}))
     with written_whole(Path(path), force=force) as unfinished:
         unfinished.write_bytes(encoded.getvalue())
+
+
+def fits_png(icc: bytes | None) -> bool:
+    """Tell whether readers take a colour profile of this size from a PNG."""
+    return icc is None or len(icc) <= _LARGEST_PROFILE
 
 
 def _require_file(path: Path) -> None:
@@ -192,7 +198,7 @@ def _decode(opened: Image.Image, name: str) -> Picture:
         width=width,
         height=height,
         alpha=None if opaque else torch.from_numpy(alpha),
-        icc=None if _why_no_profile(opened) else _profile(opened),
+        icc=_profile(opened) if _describes_rgb(opened) else None,
         note=note,
     )
     return Picture(torch.from_numpy(rgb), info)
@@ -243,12 +249,9 @@ def _profile(image: Image.Image) -> bytes | None:
     return image.info.get("icc_profile") or None
 
 
-def _why_no_profile(image: Image.Image) -> str:
-    """Say why a picture's profile cannot go with its levels; nothing if it can, or if there is none."""
-    profile = _profile(image) or b""
-    if profile and profile[16:20] != b"RGB ":  # the colour space, in its header
-        return "it does not describe RGB"
-    return "it is too large to be read from a PNG" if len(profile) > _LARGEST_PROFILE else ""
+def _describes_rgb(image: Image.Image) -> bool:
+    """Tell by the colour space field of its header whether the profile still fits after conversion to RGB."""
+    return (_profile(image) or b"")[16:20] == b"RGB "
 
 
 def _note(image: Image.Image) -> str:
@@ -265,8 +268,8 @@ def _conversions(image: Image.Image) -> Iterator[str]:
         yield "turned upright as its EXIF orientation says"
     if (frames := getattr(image, "n_frames", 1)) > 1:
         yield f"the first of {frames} frames taken"
-    if why := _why_no_profile(image):
-        yield f"its colour profile left out because {why}"
+    if _profile(image) and not _describes_rgb(image):
+        yield "its colour profile left out because it does not describe RGB"
 
 
 def to_pillow(levels: Tensor, alpha: Tensor | None) -> Image.Image:

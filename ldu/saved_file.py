@@ -17,7 +17,7 @@ from torch import Tensor
 from .errors import BadImageError, BadValueError
 from .metrics import measure_visibility
 from .naming import ENDINGS
-from .picture import PictureInfo, load_picture, save_png, to_pillow
+from .picture import PictureInfo, fits_png, load_picture, save_png, to_pillow
 from .shapes import Levels
 from .whole_file import written_whole
 from .wording import say_bytes
@@ -131,7 +131,8 @@ def say_file(path: Path, info: PictureInfo, form: FileFormat, original: Levels |
     """
     size = f"{form}, {say_bytes(path.stat().st_size)}"
     if form.keeps_levels:
-        return [f"{size}. {_say_alternative(path, info, form.quality)}"]
+        left_out = [] if fits_png(info.icc) else ["Its colour profile is left out: it is too large for a PNG."]
+        return [f"{size}. {_say_alternative(path, info, form.quality)}", *left_out]
     return [f"{size}. {say_loss(path, form, original)}"]
 
 

@@ -72,7 +72,7 @@ class LoadPicture(io.ComfyNode):
             return MASK_EDITOR_WROTE_IT
         if folder_paths.exists_annotated_filepath(image):
             return True
-        if Path(image).name == image and Path(folder_paths.get_input_directory(), image).is_symlink():
+        if any(entry.name == image and entry.is_symlink() for entry in in_input_folder()):
             return f"{image} is a link that leads out of the input folder, or nowhere: put the picture itself there."
         return f"There is no picture {image!r} in the input folder: put it there, or choose another one."
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import folder_paths
 
 from ..ldu.errors import BadValueError
+from ..ldu.naming import LONGEST_NAME
 
 LONGEST_FILE = 255  # bytes
-LONGEST_NAME = 200  # bytes, which leaves room for a number and the ending on every file system
 
 
 def rho_folder() -> Path:

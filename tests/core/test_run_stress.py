@@ -197,6 +197,15 @@ class TestStress:
             stress.keep(found, order)
         assert sorted(path.name for path in order.out.iterdir()) == [there.name, "gallery.png", "report.html"]
 
+    def test_the_names_that_will_be_made_are_those_of_save_protected(self):
+        assert stress._names_of_made([Path("IMG.png"), Path("img.jpg"), Path("me.png")]) == [
+            "IMG.png_protected_00001_.png",
+            "img.jpg_protected_00001_.png",
+            "me_protected_00001_.png",
+        ]
+        (name,) = stress._names_of_made([Path("x" * 240 + ".png")])
+        assert name == "x" * 200 + "_protected_00001_.png"
+
     def test_nothing_is_written_over_without_force_and_an_original_never(self, tmp_path):
         order = self.order(tmp_path, ("gallery.png",))
         stress.require_pictures(order)

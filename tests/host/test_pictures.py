@@ -68,6 +68,7 @@ def test_only_files_inside_the_hosts_folders_are_accepted(host, tmp_path):
     Path(folder("input"), "link.png").symlink_to(tmp_path / "elsewhere.png")
     assert "is a link that leads out of the input folder" in node.validate_inputs(image="link.png")
     Path(folder("input"), "link.png").unlink()
+    assert "no picture" in node.validate_inputs(image="x" * 300)
 
 
 def test_a_changed_file_is_loaded_again(host):
