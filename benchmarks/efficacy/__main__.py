@@ -26,6 +26,7 @@ from benchmarks.efficacy.cells import (
     purified,
     quick,
     row,
+    tuned,
 )
 from benchmarks.efficacy.kept import keep
 from benchmarks.efficacy.lab import PIXELS, Lab, Setup
@@ -44,7 +45,7 @@ from ldu.attacks.purify.recipe import parse
 from ldu.attacks.purify.registry import STRESS_SUITE
 from ldu.errors import LduError
 
-SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "full", "kept")
+SUITES = ("row", "quick", "field", "purifiers", *OF_FEW, "tuned", "full", "kept")
 
 
 def runnable(cells: list[Cell], setup: Setup) -> list[Cell]:
@@ -78,6 +79,8 @@ def suite(name: str, people: int) -> list[Cell]:
         return field(METHODS, people or 4)
     if name in OF_FEW:
         return OF_FEW[name](people or 4)
+    if name == "tuned":
+        return tuned(people or 2)
     if name == "row":
         return row()
     return quick(people or 2)
@@ -167,7 +170,7 @@ def main() -> None:
         options.checkpoint,
         options.out,
         options.data,
-        "tuning" if options.tuning else "table",
+        "tuning" if options.tuning or options.suite == "tuned" else "table",
         options.seed,
         not options.fp32,
         other=options.other,
@@ -192,7 +195,7 @@ def main() -> None:
     if options.keep:
         found = {lab.path(result.cell).stem: result.found for result in results}
         print(f"{keep(setup.results.name, found)} results are kept with the code now")
-    if options.suite in {"full", "kept"}:
+    if options.suite in {"full", "kept"} and setup.use == "table":
         show_targets(results, options.ours)
     if options.suite == "diffpure":
         show_sweep(results, setup.results)

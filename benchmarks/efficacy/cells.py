@@ -15,6 +15,11 @@ BEST_BASELINES = ("fsmg", "advdm", "sds_minus")
 """The field's three after which thieves kept least of the tables' people, the last one with DreamBooth alone."""
 OTHER_BASELINES = ("photoguard", "mist", "ace", "aspl", "simac", "metacloak")
 """The rest of those by which a protection is usually measured."""
+FIELD = (*BEST_BASELINES, *OTHER_BASELINES, "sds", "photoguard_diffusion", "blurguard")
+"""All of the field's but one of the two forms of FSMG."""
+TIMES = 3
+LONGER = f"_x{TIMES}"
+"""Behind a method's name: the same with that many times its steps."""
 TELLING = ("jpeg 75", "img2img 0.15", "diffpure 150")
 """Purifiers for methods that do not meet all: what sharing a picture does, and two that undo most."""
 TOWARDS = ("ldu_decoy", "ldu_target")
@@ -197,6 +202,13 @@ def budgets(people: int = 4) -> list[Cell]:
     whole = _crossed(("DreamBooth",), (OURS[0], *TOWARDS, *BEST_BASELINES), ("none",), people)
     cells = (cell for levels in (4.0, 8.0, 10.0, 16.0, 24.0, 32.0) for cell in at_equal_budget(whole, levels))
     return list(dict.fromkeys(cells))  # clean pictures once
+
+
+def tuned(people: int = 2) -> list[Cell]:
+    """Return the cells that tell whether tuning would serve the field: more steps, and more room, beside ours."""
+    longer = (method + LONGER for method in FIELD)
+    cells = _crossed(FINE_TUNED, (OURS[0], *FIELD, *longer), ("none",), people)
+    return [*cells, *(replace(cell, budget_levels=2 * EQUAL[0]) for cell in cells if cell.method in FIELD)]
 
 
 OF_FEW = {

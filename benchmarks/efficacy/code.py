@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from benchmarks.efficacy.cells import LONGER
 from benchmarks.table import ROOT
 
 BENCH = (
@@ -50,6 +51,7 @@ BESIDE = (
 
 def of_method(name: str) -> str:
     """Return the digest of what decides how a method protects."""
+    name = name.removesuffix(LONGER)  # whose number of steps its results have in their names
     own = OWN.get(name, ())
     if name.startswith("ldu") or name.endswith("_control"):
         return digest_of(OURS + own, method=name)

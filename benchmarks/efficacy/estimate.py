@@ -12,8 +12,7 @@ import torch
 
 from benchmarks.efficacy.cells import Cell
 from benchmarks.efficacy.general import TaughtByOthers
-from benchmarks.efficacy.lab import GENERATIONS, Lab, protections
-from benchmarks.efficacy.methods import METHODS
+from benchmarks.efficacy.lab import GENERATIONS, Lab, method_of, protections
 from benchmarks.efficacy.subjects import PHOTOS
 from benchmarks.thieves import Thief
 from benchmarks.world import SAMPLER_STEPS
@@ -30,7 +29,7 @@ def estimated_seconds(lab: Lab, cells: Sequence[Cell], workers: int) -> float:
     made, step = protections(cells), GRADIENT * (DRAWS * forward + encode)
     protecting = sum(_protection(lab, method, step, forward, encode) for method, _, _ in made)
     stealing = sum(_theft(lab.setup.thieves[cell.thief], forward, encode) for cell in cells)
-    for_everybody = [METHODS[method].protect for method, _ in {(method, budget) for method, budget, _ in made}]
+    for_everybody = [method_of(method).protect for method, _ in {(method, budget) for method, budget, _ in made}]
     training = step * sum(each.train_steps for each in for_everybody if isinstance(each, TaughtByOthers))
     return (protecting + stealing) / workers + training  # by every worker that needs it
 
@@ -38,7 +37,7 @@ def estimated_seconds(lab: Lab, cells: Sequence[Cell], workers: int) -> float:
 def _protection(lab: Lab, method: str, step: float, forward: float, encode: float) -> float:
     cost = lab.kept_cost(method)
     if cost is None:
-        return step * METHODS[method].steps * PHOTOS
+        return step * method_of(method).steps * PHOTOS
     denoising = cost["forwards"] + (GRADIENT - 1) * cost["backwards"]
     return denoising * forward + GRADIENT * (cost["encodes"] + cost["decodes"]) * encode
 

@@ -1,6 +1,6 @@
 """All methods of the comparison by name: the field's, the controls, ours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from benchmarks import baselines
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost, counted
 from benchmarks.efficacy import contrasted, published, stronger
+from benchmarks.efficacy.cells import FIELD, LONGER, TIMES
 from benchmarks.efficacy.decoyed import Decoyed
 from benchmarks.efficacy.general import TaughtByOthers
 from benchmarks.efficacy.ours import Refined, Shift
@@ -35,6 +36,8 @@ METHODS: dict[str, Method] = baselines.METHODS | {
     "sds_minus": Method(stronger.sds_minus, 100),
     "fsmg_dreambooth": Method(stronger.fsmg_dreambooth, 100, "a surrogate of 1000 steps, here 100"),
 }
+
+TUNED: dict[str, Method] = {name + LONGER: replace(METHODS[name], steps=TIMES * METHODS[name].steps) for name in FIELD}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from benchmarks.efficacy import lab as laboratory
 from benchmarks.efficacy.__main__ import chosen, kept_suite
 from benchmarks.efficacy.cells import CLEAN, Cell
 from benchmarks.efficacy.general import TaughtByOthers
-from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, protections, to_bytes
+from benchmarks.efficacy.lab import KEPT, Lab, Setup, jobs, method_of, protections, to_bytes
 from benchmarks.efficacy.measures import Effect, Judge
 from benchmarks.efficacy.methods import METHODS, Protected, protect
 from benchmarks.efficacy.page import GAP, HEAD_HEIGHT, draw_sheet
@@ -72,6 +72,7 @@ def test_the_cells_of_a_suite_differ_and_their_files_too():
         plan.full(METHODS, ["none", "jpeg 75", "jpeg 75 + resize 0.5"], people=2),
         plan.purified(["none", "jpeg 75"], people=2),
         *(suite(2) for suite in plan.OF_FEW.values()),
+        plan.tuned(),
         chosen(plan.full(METHODS, ["none"], people=2), asked(suite="full", levels=10.0)),
     )
     for cells in suites:
@@ -86,6 +87,16 @@ def test_others_that_take_no_signed_steps_are_measured_with_the_room_of_ours_too
 def test_every_method_of_the_suites_exists():
     cells = [*plan.quick(), *plan.full(METHODS, ["none"], people=1)]
     assert {cell.method for cell in cells} == {CLEAN, *METHODS}
+
+
+def test_the_field_with_more_steps_or_more_room_is_the_field():
+    longer = {cell.method for cell in plan.tuned() if cell.method.endswith(plan.LONGER)}
+    assert longer == {name + plan.LONGER for name in plan.FIELD}
+    assert {cell.method for cell in plan.tuned() if cell.budget_levels == 32} == {"ldu_protect", *plan.FIELD}
+    for name in longer:
+        usual, more = METHODS[name.removesuffix(plan.LONGER)], method_of(name)
+        assert more == replace(usual, steps=3 * usual.steps)
+        assert code.of_method(name) == code.of_method(name.removesuffix(plan.LONGER))
 
 
 def test_a_command_takes_of_a_suite_what_it_names_and_refuses_what_is_not_there():
