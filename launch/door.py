@@ -72,7 +72,11 @@ def _protect(options: argparse.Namespace) -> int:
     _require_room(options, [job.target for job in jobs], options.images)
     told = protect(jobs, _order(options), _host(options))
     reports = [report for report, _ in told]
-    warned = [f"{job.source} seems protected already, by its name." for job in jobs if seems_protected(job.source)]
+    warned = [
+        f"{job.source} seems protected already, by its name or its folder's."
+        for job in jobs
+        if seems_protected(job.source)
+    ]
     warned += _about_rho(options)
     if any(job.source.parent == job.target.parent for job in jobs):
         warned.append(say_beside("original", "the protected file"))
@@ -91,7 +95,7 @@ def _protect_folder(options: argparse.Namespace) -> int:
     _require_room(options, [], inputs)
     report = protect_folder(job, _order(options), _host(options))
     count = sum(seems_protected(path) for path in inputs)
-    warned = [f"{count} of the pictures seem protected already, by their names."] if count else []
+    warned = [f"{count} of the pictures seem protected already, by their names or their folder's."] if count else []
     warned += [*say_links(job.source), *_about_rho(options)]
     tell("\n\n".join([report.in_words(), "\n".join([*warned, MEASURED, UNPUBLISH])]))
     _keep_report(options, report.as_dict())
@@ -142,12 +146,8 @@ def _stress(options: argparse.Namespace) -> int:
     if options.checkpoint:
         require_safetensors(options.checkpoint)
     require_pictures(order)
-    told = stress(order, _host(options))
-    tell(
-        f"{told}\n\nSaved in {out}: {PAGE} and {DATA} with all settings, and {PICTURE}, which shows your originals too."
-    )
-    if options.json:
-        deliver((out / DATA).read_bytes(), options.json, force=options.force)
+    stress(order, _host(options))
+    tell(f"\nSaved in {out}: {PAGE} and {DATA} with all settings, and {PICTURE}, which shows your originals too.")
     return 0
 
 

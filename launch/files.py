@@ -11,7 +11,7 @@ from typing import Any
 
 from launch import LaunchError
 from ldu.errors import BadFileError
-from ldu.naming import MARK, is_picture
+from ldu.naming import MARK, is_picture, say_links
 from ldu.whole_file import written_whole
 
 LENGTH_BYTES = 8  # of a safetensors file: how long the header behind them is
@@ -88,7 +88,8 @@ def pictures_of(job: Job) -> list[Path]:
     names = sorted(path.relative_to(job.source) for path in files if is_picture(path.name))
     names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not names:
-        raise LaunchError(f"There is no picture in the folder {job.source}: put PNG, JPEG or WebP files there.")
+        said = f"There is no picture in the folder {job.source}: put PNG, JPEG or WebP files there."
+        raise LaunchError("\n".join([said, *say_links(job.source)]))
     for name in names:
         if (job.source / name).resolve().is_relative_to(job.target):
             raise LaunchError(f"{job.target} holds the original of {name}: choose another folder for what is saved.")
@@ -96,8 +97,8 @@ def pictures_of(job: Job) -> list[Path]:
 
 
 def seems_protected(image: Path) -> bool:
-    """Tell by its name or its folder's, as they are given here, whether a picture is protected already."""
-    return bool(_PROTECTED.search(image.stem) or _PROTECTED.search(image.absolute().parent.name))
+    """Tell by its name or that of a folder above it whether a picture is protected already."""
+    return any(map(_PROTECTED.search, (image.stem, *image.absolute().parent.parts)))
 
 
 def require_distinct(targets: list[Path]) -> None:

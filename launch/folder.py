@@ -55,6 +55,7 @@ class FolderReport:
         sample: Losses of the first picture, as its file is and after a platform; empty if they were not measured.
         seconds: How long all of it took.
         remarks: What the nodes had to say to people.
+        moved: Saved pictures that were moved or removed before they were measured.
     """
 
     job: Job
@@ -63,6 +64,7 @@ class FolderReport:
     sample: list[dict[str, Any]]
     seconds: float
     remarks: Sequence[str] = ()
+    moved: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Give it for programs."""
@@ -73,6 +75,7 @@ class FolderReport:
             "pictures": self.pictures,
             "there_already": [each["name"] for each in others if each["outcome"] == THERE],
             "left_out": {each["name"]: each["said"] for each in others if each["outcome"] != THERE},
+            "moved": list(self.moved),
             "losses_of_first": self.sample,
             "seconds": self.seconds,
         }
@@ -84,7 +87,7 @@ class FolderReport:
         counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in dict.fromkeys(outcomes))
         lines += [f"{self.job.source} -> {self.job.target}: {counts}", *self._visibility()]
         lines += [f"{each['name']}: {each['said']}" for each in self.told if each["outcome"] != SAVED]
-        lines += self.remarks
+        lines += [*self.remarks, *(f"{name} was moved or removed before it was measured." for name in self.moved)]
         for losses, which in zip(self.sample, JUDGED, strict=False):
             lines.append(f"{which}: {say_thief(losses)}")
         return "\n".join([*lines, f"{self.seconds} s"])
@@ -123,7 +126,7 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
     run = {"nfe": told["nfe"], "train_steps": told.get("train_steps"), "device": device}
     saved = [each for each in told["pictures"] if each["outcome"] == SAVED]
     jobs = [Job(job.source / each["name"], _target(job, each)) for each in saved]
-    gone = [single.target.name for single in jobs if not single.target.is_file()]
+    moved = [each["name"] for each, single in zip(saved, jobs, strict=True) if not single.target.is_file()]
     jobs = [single for single in jobs if single.target.is_file()]
     measured = measure(host, [(job.source, job.target) for job in jobs])
     seconds = round(time.monotonic() - started, 1)
@@ -133,8 +136,7 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
         compose(single, order.checkpoint, graph, found | run, judged | found)
         for single, found in zip(jobs, measured, strict=True)
     ]
-    moved = [f"{name} was moved or removed before it was measured." for name in gone]
-    return FolderReport(job, reports, told["pictures"], sample, seconds, [*remarks_of(entry, graph), *moved])
+    return FolderReport(job, reports, told["pictures"], sample, seconds, remarks_of(entry, graph), moved)
 
 
 def link_existing(target: Path, place: Path) -> set[Path]:

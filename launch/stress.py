@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
-from launch.console import say
+from launch.console import say, tell
 from launch.files import as_on_disk, deliver, require_distinct, require_free
 from launch.graph import (
     SAVER,
@@ -139,8 +139,8 @@ def require_pictures(order: StressOrder) -> None:
         require_free(target, inputs, force=order.force)
 
 
-def stress(order: StressOrder, host: Host) -> str:
-    """Run the test, save what came out, and return the report as text.
+def stress(order: StressOrder, host: Host) -> None:
+    """Run the test, tell the report as text, and save what came out.
 
     Raises:
         LaunchError: Something in the way, in one sentence.
@@ -156,29 +156,31 @@ def stress(order: StressOrder, host: Host) -> str:
             say("Nobody compares faces: what the thieves draw will be shown, not measured (--identity insightface).")
         with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
             entry = run_with_progress(server, graph)
-            found = results(entry, graph, base / "output")
-            keep(found, order)
-        return _said(entry, graph)
+            tell(_said(entry, graph))  # first: what cannot be saved after hours of work was said at least
+            keep(results(entry, graph, base / "output"), order)
 
 
 def keep(found: Mapping[str, Path], order: StressOrder) -> None:
-    """Save what was found after hours of work: what cannot be saved does not keep the rest from it.
+    """Save what was found: what cannot be saved does not keep the rest from it.
 
     Raises:
         LaunchError: One of them could not be, and the others were.
     """
+    targets = {order.out / name: file for name, file in found.items()}
+    if order.json:
+        targets[order.json] = found[DATA]
     failed: list[LaunchError] = []
-    kept: list[str] = []
-    for name, file in found.items():
+    saved: list[str] = []
+    for target, file in targets.items():
         try:
-            require_free(order.out / name, [*order.originals, *order.protected], force=order.force)
-            deliver(file.read_bytes(), order.out / name, force=order.force)
-            kept.append(name)
+            require_free(target, [*order.originals, *order.protected], force=order.force)
+            deliver(file.read_bytes(), target, force=order.force)
+            saved.append(str(target))
         except LaunchError as error:
             failed.append(error)
     if failed:
-        if kept:
-            say(f"Saved in {order.out}: {', '.join(kept)}.")
+        if saved:
+            say(f"Saved: {', '.join(saved)}.")
         raise failed[0]
 
 

@@ -30,7 +30,7 @@ def say_links(folder: Path) -> list[str]:
     """Name the sub-folders that are links: nobody goes through them, for they can lead anywhere, also back."""
     links = (path.relative_to(folder) for path in folder.rglob("*") if path.is_symlink() and path.is_dir())
     names = sorted(link.as_posix() for link in links if not any(part.startswith(".") for part in link.parts))
-    return [f"{name} is a link to another folder, and was passed over: give that folder itself." for name in names]
+    return [f"{name} is a link to another folder, and was passed over: copy what it holds here." for name in names]
 
 
 def protected_names(names: Iterable[str], ending: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.PngImagePlugin import MAX_TEXT_CHUNK, PngInfo
 from torch import Tensor
 
@@ -52,7 +52,7 @@ _MODE_WORDS = {
     "PA": "a palette with alpha",
     "I": "32-bit grey, cut at 65535,",
 }
-_SIXTEEN_BIT_LAYOUT = re.compile(r"\b(I|L|LA|RGB|RGBA|RGBX|CMYK);16")
+_DEEP_LAYOUT = re.compile(r"\b(?:I|L|LA|RGB|RGBA|RGBX|CMYK);(12|16)")
 _FEW_BITS = re.compile(r"\bL;([24])\b")  # of grey
 _TURN_OF = {  # what makes a picture upright, by its EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -188,9 +188,11 @@ def _decode(opened: Image.Image, name: str) -> Picture:
             f"{name} is a floating-point picture, which does not say what is white; save it with 8 bits a channel."
         )
     _match_transparency(opened)  # before anything reads the pixels: they take their layout with them
-    note = _note(opened)
-    rgb, alpha = _to_rgb(_upright(opened))
+    steps, grey = list(_conversions(opened)), _deep_grey(opened)
+    rgb, alpha = _to_rgb(_upright(opened), grey)
     opaque = alpha is None or alpha.min() == _OPAQUE  # many a screenshot has alpha, and nothing transparent
+    if opaque and alpha is not None:
+        steps.append("its alpha left out because nothing is transparent")
     height, width = rgb.shape[:2]
     info = PictureInfo(
         name=name,
@@ -199,7 +201,7 @@ def _decode(opened: Image.Image, name: str) -> Picture:
         height=height,
         alpha=None if opaque else torch.from_numpy(alpha),
         icc=_profile(opened) if _describes_rgb(opened) else None,
-        note=note,
+        note=_sentence(steps or [f"8-bit {opened.mode}, nothing converted"]),
     )
     return Picture(torch.from_numpy(rgb), info)
 
@@ -207,10 +209,10 @@ def _decode(opened: Image.Image, name: str) -> Picture:
 def _match_transparency(image: Image.Image) -> None:
     """Give a PNG's transparent colour the depth that its pixels have once decoded; Pillow leaves it as in the file."""
     transparent = image.info.get("transparency")
-    layout = str(getattr(image, "tile", ""))
+    layout = _layout(image)
     if isinstance(transparent, int) and (bits := _FEW_BITS.search(layout)):
         image.info["transparency"] = transparent * 255 // (2 ** int(bits[1]) - 1)
-    elif isinstance(transparent, tuple) and _SIXTEEN_BIT_LAYOUT.search(layout):
+    elif isinstance(transparent, tuple) and _DEEP_LAYOUT.search(layout):
         image.info["transparency"] = tuple(value >> 8 for value in transparent)
 
 
@@ -228,21 +230,36 @@ def _turn_of(image: Image.Image) -> Image.Transpose | None:
         return None
 
 
-def _to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+def _to_rgb(image: Image.Image, grey: "_DeepGrey") -> tuple[np.ndarray, np.ndarray | None]:
     if image.mode.startswith("I"):
-        return _deep_grey_to_rgb(image)
+        return _deep_grey_to_rgb(image, grey)
     if not image.has_transparency_data:
         return np.array(image.convert("RGB")), None
     rgba = np.array(image.convert("RGBA"))
     return rgba[..., :3].copy(), rgba[..., 3].copy()
 
 
-def _deep_grey_to_rgb(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Take the high byte, as Pillow does for 16-bit colour; its own conversion of 16-bit grey cuts at 255."""
-    grey = np.asarray(image).astype(np.int64).clip(0, 65535)
+@dataclass(frozen=True)
+class _DeepGrey:
+    """What Pillow leaves as it is in grey of more than 8 bits: how many, and a TIFF's negative (WhiteIsZero)."""
+
+    bits: int
+    negative: bool
+
+
+def _deep_grey(image: Image.Image) -> _DeepGrey:
+    photometric = getattr(image, "tag_v2", {}).get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+    return _DeepGrey(12 if "I;12" in _layout(image) else 16, photometric == 0)
+
+
+def _deep_grey_to_rgb(image: Image.Image, deep: _DeepGrey) -> tuple[np.ndarray, np.ndarray | None]:
+    """Take the highest 8 bits, as Pillow does for 16-bit colour; its own conversion of 16-bit grey cuts at 255."""
+    white = 2**deep.bits - 1
+    grey = np.asarray(image).astype(np.int64).clip(0, white)
     transparent = image.info.get("transparency")
     alpha = None if transparent is None else np.where(grey == transparent, 0, 255).astype(np.uint8)
-    return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=-1), alpha
+    shown = (white - grey if deep.negative else grey) >> (deep.bits - 8)
+    return np.repeat(shown.astype(np.uint8)[..., None], 3, axis=-1), alpha
 
 
 def _profile(image: Image.Image) -> bytes | None:
@@ -254,16 +271,21 @@ def _describes_rgb(image: Image.Image) -> bool:
     return (_profile(image) or b"")[16:20] == b"RGB "
 
 
-def _note(image: Image.Image) -> str:
-    steps = "; ".join(_conversions(image)) or f"8-bit {image.mode}, nothing converted"
-    return f"{steps[0].upper()}{steps[1:]}."
+def _layout(image: Image.Image) -> str:
+    """Return how the pixels lie in the file, in Pillow's words, until they are read."""
+    return str(getattr(image, "tile", ""))
+
+
+def _sentence(steps: list[str]) -> str:
+    text = "; ".join(steps)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _conversions(image: Image.Image) -> Iterator[str]:
     if image.mode not in ("RGB", "RGBA"):
         yield f"converted from {_MODE_WORDS.get(image.mode, image.mode)} to RGB"
-    if _SIXTEEN_BIT_LAYOUT.search(str(getattr(image, "tile", ""))):
-        yield "reduced from 16 to 8 bits a channel"
+    if deep := _DEEP_LAYOUT.search(_layout(image)):
+        yield f"reduced from {deep[1]} to 8 bits a channel"
     if _turn_of(image) is not None:
         yield "turned upright as its EXIF orientation says"
     if (frames := getattr(image, "n_frames", 1)) > 1:

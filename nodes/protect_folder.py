@@ -167,7 +167,7 @@ class ProtectFolder(io.ComfyNode):
             require_trained_with_record(rho)
         todo = tasks(folder, save_in, file_format)
         if not todo:
-            raise BadFileError(no_picture(folder))
+            raise BadFileError("\n".join([no_picture(folder), *say_links(folder_inside_input(folder))]))
         steps = 0 if personalization is None else refine_steps
         walk = FolderWalk(model, vae, rho, conditioning, budget, strength, seed, mask, personalization, steps)
         form = FileFormat(file_format, quality)

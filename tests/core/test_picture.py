@@ -111,6 +111,30 @@ def test_16_bit_grey_keeps_its_high_byte_and_it_is_said(tmp_path, suffix):
     assert "16 to 8 bits" in picture.info.note
 
 
+@pytest.mark.parametrize(
+    ("bits", "photometric", "row", "levels"),
+    [
+        (12, 1, bytes.fromhex("000800fff123"), [0, 128, 255, 18]),
+        (16, 0, struct.pack("<4H", 0, 32768, 65535, 256), [255, 127, 0, 254]),  # 0 is white, a negative
+    ],
+)
+def test_grey_that_pillow_leaves_as_it_lies_in_a_tiff_is_shown_as_it_is_meant(tmp_path, bits, photometric, row, levels):
+    path = tmp_path / "a.tiff"
+    path.write_bytes(small_tiff(4, bits, photometric, row))
+    picture = load_picture(path)
+    assert picture.levels[0].tolist() == [[level] * 3 for level in levels]
+    assert f"from {bits} to 8 bits" in picture.info.note
+
+
+def small_tiff(width, bits, photometric, row):
+    """Return a TIFF of one row of raw grey samples."""
+    shorts = {256: width, 257: 1, 258: bits, 259: 1, 262: photometric, 277: 1, 278: 1}
+    start = 8 + 2 + 12 * (len(shorts) + 2) + 4
+    entries = [struct.pack("<HHII", tag, 3, 1, value) for tag, value in shorts.items()]
+    entries += [struct.pack("<HHII", tag, 4, 1, value) for tag, value in ((273, start), (279, len(row)))]
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(sorted(entries)) + bytes(4) + row
+
+
 def test_a_transparent_16_bit_grey_gives_alpha(tmp_path):
     deep = np.array([[0, 257, 40000]], dtype=np.uint16)
     assert load_picture(saved(tmp_path / "a.png", Image.fromarray(deep), transparency=257)).alpha.tolist() == [
@@ -215,9 +239,18 @@ def test_alpha_that_hides_nothing_is_none(tmp_path):
     screenshot = load_picture(saved(tmp_path / "a.png", Image.fromarray(rgba)))
     assert screenshot.alpha is None
     assert np.array_equal(screenshot.levels, rgba[..., :3])
+    assert screenshot.info.note == "Its alpha left out because nothing is transparent."
 
 
-@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+def test_grey_with_alpha_keeps_what_is_transparent(tmp_path):
+    pixels = np.array([[[10, 255], [200, 0], [30, 128]]], dtype=np.uint8)
+    picture = load_picture(saved(tmp_path / "a.png", Image.fromarray(pixels)))
+    assert picture.info.mode == "LA"
+    assert picture.levels[0].tolist() == [[10] * 3, [200] * 3, [30] * 3]
+    assert picture.alpha.tolist() == [[255, 0, 128]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_exif_that_is_none_does_not_damage_a_picture(tmp_path, suffix):
     path = saved(tmp_path / f"a.{suffix}", Image.fromarray(colours()), exif=b"Exif\0\0" + bytes(40), lossless=True)
     picture = load_picture(path)

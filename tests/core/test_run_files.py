@@ -61,6 +61,7 @@ class TestWhichFileGoesWhere:
             ("a_protected.png", True),
             ("a_protected_00012_.png", True),
             ("me_protected/a.png", True),
+            ("me_protected/summer/a.png", True),
             ("protected.png", False),
             ("a_protected_twice.png", False),
         ],
@@ -326,7 +327,7 @@ class TestFolder:
         ]
         losses = {"loss_before": 0.1, "loss_after": 0.3, "loss_random": 0.2, "loss_gain_over_random": [0.05, 0.15]}
         later = losses | {"loss_after": 0.25, "loss_gain_over_random": [-0.01, 0.11]}
-        found = folder.FolderReport(job, [report], told, [losses, later], 3.0, ["a.jpg: Flat areas."])
+        found = folder.FolderReport(job, [report], told, [losses, later], 3.0, ["a.jpg: Flat areas."], ["c.jpg"])
         words = found.in_words()
         assert "1 saved, 1 left out" in words
         assert "bad.png: bad.png is not a picture." in words
@@ -335,7 +336,9 @@ class TestFolder:
         shown = [result.NOT_SHOWN in line for line in words.splitlines() if "thief" in line]
         assert shown == [False, True]
         assert "a.jpg: Flat areas." in words
+        assert "c.jpg was moved or removed before it was measured." in words
         assert found.as_dict()["left_out"] == {"bad.png": "bad.png is not a picture."}
+        assert found.as_dict()["moved"] == ["c.jpg"]
 
     def test_a_folder_stands_alone_on_the_command_line(self, job, capsys):
         assert door.main(["protect", str(job.source), str(job.source / "b.png")]) == 1

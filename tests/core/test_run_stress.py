@@ -185,17 +185,21 @@ class TestStress:
         with pytest.raises(LaunchError, match=re.escape("d.png is 16 x 8 pixels but b.png is 16 x 16")):
             stress.stress(order, host.Host(Path(sys.executable), tmp_path))
 
-    def test_what_is_in_the_way_is_told_before_the_work_and_costs_nothing_else_after_it(self, tmp_path):
+    def test_what_is_in_the_way_is_told_before_the_work_and_costs_nothing_else_after_it(self, tmp_path, capsys):
         order = self.order(tmp_path, ("a.png",))
         (tmp_path / "out").mkdir()
         there = make_file(tmp_path / "out" / "a_protected_00001_.png")
         with pytest.raises(LaunchError, match=r"a_protected_00001_\.png is there already"):
             stress.require_pictures(order)
         stress.require_pictures(replace(order, protected=[there]))
-        found = {name: make_file(tmp_path / f"found_{name}") for name in (there.name, "gallery.png", "report.html")}
+        found = {name: make_file(tmp_path / f"found_{name}") for name in (there.name, "gallery.png", "report.json")}
+        numbers = tmp_path / "numbers.json"
         with pytest.raises(LaunchError, match=r"a_protected_00001_\.png is there already"):
-            stress.keep(found, order)
-        assert sorted(path.name for path in order.out.iterdir()) == [there.name, "gallery.png", "report.html"]
+            stress.keep(found, replace(order, json=numbers))
+        assert sorted(path.name for path in order.out.iterdir()) == [there.name, "gallery.png", "report.json"]
+        assert numbers.read_bytes() == found["report.json"].read_bytes()
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said == f"Saved: {order.out / 'gallery.png'}, {order.out / 'report.json'}, {numbers}."
 
     def test_the_names_that_will_be_made_are_those_of_save_protected(self):
         assert stress._names_of_made([Path("IMG.png"), Path("img.jpg"), Path("me.png")]) == [
