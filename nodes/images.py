@@ -85,7 +85,7 @@ def fit_mask(mask: Tensor, levels: Levels) -> Mask:
         BadImageError: if it is not finite, or 0 everywhere: a picture left open must not pass for a protected one.
         MismatchError: if there is neither one mask for all pictures nor one for each.
     """
-    masks = _planes(mask)
+    masks = mask_planes(mask)
     require_one_or_each(len(masks), len(levels))
     _require_something(masks)
     return resize_mask(masks, levels)
@@ -113,14 +113,18 @@ def require_one_mask(mask: Tensor) -> None:
         BadImageError: if it is not finite, or 0 everywhere.
         MismatchError: if there are several.
     """
-    masks = _planes(mask)
+    masks = mask_planes(mask)
     if len(masks) > 1:
         raise MismatchError(f"There are {len(masks)} masks, but one serves the whole folder: connect a single mask.")
     _require_something(masks)
 
 
-def _planes(mask: Tensor) -> Tensor:
-    """Return a MASK as (batch, 1, height, width), float32."""
+def mask_planes(mask: Tensor) -> Tensor:
+    """Return a MASK as (batch, 1, height, width), float32.
+
+    Raises:
+        BadImageError: if there is nothing in it.
+    """
     if mask.ndim < 2 or 0 in mask.shape:
         raise BadImageError(
             f"A mask must be (batch, height, width), but {tuple(mask.shape)} came: paint one, or disconnect it."

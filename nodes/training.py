@@ -33,7 +33,7 @@ from .host import (
     training_session,
     under_manager,
 )
-from .images import fit_mask, require_one_or_each, split_pictures
+from .images import fit_mask, mask_planes, require_one_or_each, split_pictures
 from .inputs import budget_input, seed_input
 from .loss_map import loss_map
 from .purifier_models import to_train_against
@@ -311,11 +311,11 @@ def _masks(mask: list[Tensor] | None, pictures: list[Levels]) -> list[Mask | Non
     """Return one mask per picture at its size, outside inference mode."""
     if not mask or mask[0] is None:
         return [None] * len(pictures)
-    planes = [plane for batch in mask for plane in batch.reshape(-1, *batch.shape[-2:])]
+    planes = [plane for batch in mask for plane in mask_planes(batch)]
     require_one_or_each(len(planes), len(pictures))
     chosen = planes * len(pictures) if len(planes) == 1 else planes
     with torch.inference_mode(False):
-        return [fit_mask(plane[None].clone(), picture) for plane, picture in zip(chosen, pictures, strict=True)]
+        return [fit_mask(plane.clone(), picture) for plane, picture in zip(chosen, pictures, strict=True)]
 
 
 NODES = [TrainRho]

@@ -145,6 +145,7 @@ MODELS = [
     Case("Train ρ", "a strip of 4000 x 10", "too narrow", train(image=picture(10, 4000))),
     Case("Train ρ", "a budget of 300", "0 to 255", train(budget=300.0)),
     Case("Train ρ", "three masks for one picture", "3 masks", train(mask=torch.ones(3, 64, 72))),
+    Case("Train ρ", "a mask of no size", "paint one", train(mask=torch.zeros(1, 0, 0))),
     Case("Train ρ", "a mask that is black", "nothing would be protected", train(mask=torch.zeros(1, 64, 72))),
     Case("Train ρ", "a ρ of another family", "trained for SDXL", train(rho=lambda b: rho(b, model_family="SDXL"))),
     Case("Train ρ", "k 64 at depth 0.02", "steps fit", train(k=64, depth=0.02)),
