@@ -1,7 +1,7 @@
 """Refine in Pixels: let a thief learn somebody else by steps on the pixels."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,11 +14,12 @@ from ..ldu.errors import BadValueError, MismatchError, NonFiniteError
 from ..ldu.losses import expected_loss
 from ..ldu.model import Denoiser
 from ..ldu.refine import RefineConfig, Refinement
-from ..ldu.shapes import Latent, Levels
+from ..ldu.shapes import Latent, Levels, Mask
 from ..ldu.target import TowardsTarget
 from ..ldu.train import Purifier, Surrogate, published_latent
 from .estimate import KEEPS_NOTHING, Pace, Teller
 from .host import (
+    HostAutoencoder,
     HostDenoiser,
     HostSession,
     default_conditioning,
@@ -195,36 +196,79 @@ class RefinePixels(io.ComfyNode):
         memory, opened = by_loss if target is None else by_vae
         teller.begin(*memory(model, vae, shape))
         with opened(model, vae, shape) as (session, coder):
-            never_asked = HostDenoiser(session, [])
-            adversary = session.bind(normal(conditioning)) if target is None else never_asked
-            walks = bool(purifiers or config.contrast)  # some purifiers diffuse
-            walker = session.bind(normal(default_conditioning(model, walk_conditioning))) if walks else adversary
-            surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
-            chosen = to_train_against(purifiers, surrogate)  # which diffuse with the models' own schedule
-            goals = None if target is None else _one_each(session, model, target, len(stays))
-            evaluated = [*([adversary] if goals is None else []), *([walker] if config.contrast else [])]
+            if target is None:
+                walk = default_conditioning(model, walk_conditioning) if purifiers or config.contrast else None
+                way = _away(session, coder, side, config, conditioning, walk, purifiers)
+            else:
+                way = _towards(session, coder, side, config, _one_each(session, model, target, len(stays)))
             where = None if mask is None else normal(fit_mask(mask, torch.cat(originals)))
             refined, pace = [], Pace(teller, steps * stays.count(False), KEEPS_NOTHING)
             first = originals[0].to(session.device)
-            pace.foretell(lambda: _without_gradient(surrogate, first, config, chosen, evaluated))
+            pace.foretell(lambda: _without_gradient(way, first, config))
             masks = mask_of_each(where, len(stays))
             for number, (one, after, own, stay) in enumerate(zip(originals, shifted, masks, stays, strict=True)):
                 if stay:
                     refined.append(after)
                     continue
-                pictures = one.to(session.device), after.to(session.device)
                 here = None if own is None else own.to(session.device)
-                refinement = (
-                    Refinement(surrogate, *pictures, config, mask=here, purifiers=chosen)
-                    if goals is None
-                    else TowardsTarget(surrogate, *pictures, config, target=goals[number], mask=here)
-                )
+                refinement = way.begin(number, one.to(session.device), after.to(session.device), here)
                 refined.append(_refined(refinement, config, pace))
         numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
         taken = replace(config, refine_steps=0) if all(stays) else config
         done_with = RefinedWith(taken, name_all(purifiers), mask is not None, target is not None)
         said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
         return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Where a refinement leads.
+
+    Args:
+        surrogate: the models of a step.
+        evaluated: those of its denoisers that a step evaluates.
+        purifiers: what is done to the picture first.
+        begin: gives the refinement of a picture, by its number, the original, the picture after the shift and a mask.
+    """
+
+    surrogate: Surrogate
+    evaluated: Sequence[Denoiser]
+    purifiers: Sequence[Purifier]
+    begin: Callable[[int, Levels, Levels, Mask | None], Refinement]
+
+
+def _away(
+    session: HostSession,
+    coder: HostAutoencoder,
+    side: int,
+    config: RefineConfig,
+    conditioning: list[Any] | None,
+    walk_conditioning: list[Any] | None,
+    purifiers: Sequence[Recipe] | None,
+) -> _Way:
+    """Lead away from what the personalization prompt names; contrast and purifiers need the walk's condition, too."""
+    adversary = session.bind(normal(conditioning))
+    walker = adversary if walk_conditioning is None else session.bind(normal(walk_conditioning))
+    surrogate = Surrogate(walker, coder, session.schedule, side, adversary)
+    chosen = to_train_against(purifiers, surrogate)  # which diffuse with the models' own schedule
+
+    def begin(_: int, original: Levels, shifted: Levels, mask: Mask | None) -> Refinement:
+        return Refinement(surrogate, original, shifted, config, mask=mask, purifiers=chosen)
+
+    return _Way(surrogate, [adversary, walker] if config.contrast else [adversary], chosen, begin)
+
+
+def _towards(
+    session: HostSession, coder: HostAutoencoder, side: int, config: RefineConfig, targets: Sequence[Latent]
+) -> _Way:
+    """Lead to each picture's target, by the VAE alone."""
+    never_asked = HostDenoiser(session, [])
+    surrogate = Surrogate(never_asked, coder, session.schedule, side, never_asked)
+
+    def begin(number: int, original: Levels, shifted: Levels, mask: Mask | None) -> Refinement:
+        return TowardsTarget(surrogate, original, shifted, config, target=targets[number], mask=mask)
+
+    return _Way(surrogate, [], [], begin)
 
 
 def _one_each(session: HostSession, model: Any, target: dict[str, Any], count: int) -> list[Latent]:  # noqa: ANN401
@@ -242,17 +286,11 @@ def _one_each(session: HostSession, model: Any, target: dict[str, Any], count: i
     return list(normal(session.latent_in(samples)).split(1))
 
 
-def _without_gradient(
-    surrogate: Surrogate,
-    picture: Levels,
-    config: RefineConfig,
-    purifiers: Sequence[Purifier],
-    evaluated: Sequence[Denoiser],
-) -> None:
+def _without_gradient(way: _Way, picture: Levels, config: RefineConfig) -> None:
     """Do what a step does before its gradient, so that it can be timed."""
-    generator = torch.Generator()
-    z_0 = published_latent(surrogate, to_working_size(picture, surrogate.resolution), purifiers, generator)
-    for denoiser in evaluated:
+    generator, surrogate = torch.Generator(), way.surrogate
+    z_0 = published_latent(surrogate, to_working_size(picture, surrogate.resolution), way.purifiers, generator)
+    for denoiser in way.evaluated:
         expected_loss(denoiser, z_0, surrogate.schedule, draws=config.draws, generator=generator)
 
 
