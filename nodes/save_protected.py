@@ -11,7 +11,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.errors import BadFileError, BadImageError, BadValueError, MismatchError
-from ..ldu.naming import MARK, shortened
+from ..ldu.naming import MARK
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
@@ -19,16 +19,16 @@ from ..ldu.wording import DEMO_WARNING, MEASURED, UNPUBLISH
 from .host import may_embed_metadata, nothing
 from .images import to_image, to_levels
 from .inputs import format_input, quality_input
-from .output_names import LONGEST_FILE, LONGEST_NAME, is_taken, next_free, require_inside_output, require_length
+from .output_names import is_taken, require_inside_output
 from .picture_writer import Writer, Written, say_unprotected_beside
 from .saved_before import LEFT_AS_IT_IS, say_other
+from .saved_names import NAME, next_files, own_file, own_files, require_known, require_room
 from .types import PictureInfoSocket
 from .wording import ALIASES, CATEGORY, aloud
 
 DEMO_LOADER = "LDU_LoadDemoCheckpoint"
 UNCHECKED = "No platform was checked: platform_check needs the picture before, connected to original."
 GAP = "Nothing of it goes on to the nodes behind, and a Protection Report on a list with such a gap is not made."
-NAME = "%name%"
 NO_INFO = PictureInfo("picture.png", "RGB", 0, 0)  # of a picture that nobody tells about
 NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
 NUMBERED_TOOLTIP = (
@@ -129,11 +129,10 @@ class SaveProtected(io.ComfyNode):
         if filename_prefix is not None:
             require_inside_output(filename_prefix)
             if not numbered:
-                known = _require_known(filename_prefix, info, original)[0]
-                stays = is_taken(_own_file(filename_prefix, known, form)[0]) or _why_not(form, known)
+                known = require_known(filename_prefix, info, original)[0]
+                stays = is_taken(own_file(filename_prefix, known, form)[0]) or _why_not(form, known)
                 return [] if stays or image is not None else ["image"]
-            name = Path(_prefix(filename_prefix, info or NO_INFO, LONGEST_NAME)).name
-            require_length(f"{name}_00001_{form.ending}")
+            require_room(filename_prefix, info or NO_INFO, form)
         if info is not None:
             require_holds(form, info)
         return ["image"] if image is None else []
@@ -161,7 +160,7 @@ class SaveProtected(io.ComfyNode):
         if _is_made_with_demo(cls.hidden):
             further.append(DEMO_WARNING)
         if not numbered:
-            stays = _what_stays(filename_prefix, *_require_known(filename_prefix, info, original), image, writer.form)
+            stays = _what_stays(filename_prefix, *require_known(filename_prefix, info, original), image, writer.form)
             if stays is not None:
                 written, subfolder, left_out = stays
                 return _output(written, subfolder, [*left_out, *further])
@@ -170,7 +169,7 @@ class SaveProtected(io.ComfyNode):
         pictures = to_levels(image, "picture to save")
         befores = _originals(original, pictures)
         info = info or replace(NO_INFO, width=pictures.shape[-1], height=pictures.shape[-2])
-        paths, subfolder = (_next_files if numbered else _own_files)(filename_prefix, info, writer.form, pictures)
+        paths, subfolder = (next_files if numbered else own_files)(filename_prefix, info, writer.form, pictures)
         texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}
         try:
             written = [
@@ -182,71 +181,6 @@ class SaveProtected(io.ComfyNode):
                 raise
             return _output([], subfolder, [f"Left out: {error}", GAP])
         return _output(written, subfolder, further)
-
-
-def _prefix(wished: str, info: PictureInfo, longest: int) -> str:
-    """Return a prefix with the original's name in it, cut to a number of bytes."""
-    name = info.own_name or Path(info.name).with_suffix("").as_posix()
-    return wished.replace(NAME, shortened(name, longest))
-
-
-def _next_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:
-    """Return where pictures go under the next free numbers, and the subfolder of the output folder.
-
-    Raises:
-        BadValueError: if the names are too long with what is round them.
-    """
-    folder, stem, first, subfolder = next_free(
-        _prefix(prefix, info, LONGEST_NAME), pictures.shape[-1], pictures.shape[-2]
-    )
-    names = [f"{stem}_{first + each:05}_{form.ending}" for each in range(len(pictures))]
-    require_length(names[-1])
-    return [folder / name for name in names], subfolder
-
-
-def _own_files(prefix: str, info: PictureInfo, form: FileFormat, pictures: Levels) -> tuple[list[Path], str]:
-    """Return where a picture goes without a number, and the subfolder of the output folder.
-
-    Raises:
-        BadValueError: if there are several, which would replace each other.
-    """
-    if len(pictures) > 1:
-        raise BadValueError(
-            f"Without numbers a name is for one picture, but a batch of {len(pictures)} came: switch numbered on, or "
-            "give the pictures one by one, as Load Picture Folder does."
-        )
-    target, subfolder = _own_file(prefix, info, form)
-    return [target], subfolder
-
-
-def _require_known(prefix: str, info: PictureInfo | None, original: Tensor | None) -> tuple[PictureInfo, Tensor]:
-    """Return what a picture without a number needs.
-
-    Raises:
-        BadValueError: if the original's name is not used, or nobody told it, or showed the original.
-    """
-    if info is None or NAME not in prefix:
-        raise BadValueError(
-            "Without numbers a file is named by its original: connect the info of Load Picture or Load Picture Folder "
-            f"and have {NAME} in the prefix, or switch numbered on."
-        )
-    if original is None:
-        raise BadValueError(
-            "Without numbers a file that is there already is compared with the picture before, but no original came: "
-            "connect it, or switch numbered on."
-        )
-    return info, original
-
-
-def _own_file(prefix: str, info: PictureInfo, form: FileFormat) -> tuple[Path, str]:
-    """Return where a picture goes without a number, and the subfolder of the output folder.
-
-    Raises:
-        BadValueError: if the name is too long with what is round it.
-    """
-    folder, stem, _, subfolder = next_free(_prefix(prefix, info, LONGEST_FILE), info.width, info.height)
-    require_length(f"{stem}{form.ending}")
-    return folder / f"{stem}{form.ending}", subfolder
 
 
 def _why_not(form: FileFormat, info: PictureInfo) -> str:
@@ -262,7 +196,7 @@ def _what_stays(
     prefix: str, info: PictureInfo, original: Tensor, image: Tensor | None, form: FileFormat
 ) -> tuple[list[Written], str, list[str]] | None:
     """Return the file that is there already, or nothing of a picture that is left out; None if it is to be saved."""
-    target, subfolder = _own_file(prefix, info, form)
+    target, subfolder = own_file(prefix, info, form)
     if not is_taken(target):
         why = _why_not(form, info)
         return ([], subfolder, [f"Left out: {why}", GAP]) if why else None
