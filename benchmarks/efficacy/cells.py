@@ -29,12 +29,12 @@ TOWARDS_AND = ("ldu_target_decoy", "ldu_target_word")
 where the first brought nothing."""
 OURS = (
     *("ldu_protect", "ldu", "ldu_refined", "ldu_pixels", "ldu_slope", "ldu_contrast"),
-    *(*TOWARDS, *TOWARDS_AND, "ldu_whole_budget"),
+    *(*TOWARDS, *TOWARDS_AND, "ldu_whole_budget", "ldu_target_whole_budget"),
 )
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
 last three without a contrast, pixels alone along the slope with a contrast and more draws, pixels alone towards
-somebody else, and Protect where it may use all of its budget. `ldu_forward` is the shift with a rho that other people
+somebody else, and Protect and the encoder's view of somebody else where they may use all of their budget. `ldu_forward` is the shift with a rho that other people
 taught, `ldu_no_contrast` what Protect did before it had a contrast."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is

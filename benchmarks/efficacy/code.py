@@ -32,6 +32,7 @@ OWN = {
     "ldu_forward": ("benchmarks/efficacy/general.py",),
     "ldu_decoy": ("benchmarks/efficacy/decoyed.py", "benchmarks/decoy.py"),
     "ldu_target": TARGETED,
+    "ldu_target_whole_budget": TARGETED,
     "ldu_target_decoy": TARGETED,
     "ldu_target_word": TARGETED,
     "z0_contrast_control": ("benchmarks/efficacy/contrasted.py",),

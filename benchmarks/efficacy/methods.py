@@ -29,6 +29,7 @@ METHODS: dict[str, Method] = baselines.METHODS | {
     "ldu_contrast": Method(Refined(config=RefineConfig(refine_steps=40, draws=4)), 0),
     "ldu_decoy": Method(Decoyed(), 60),
     "ldu_target": Method(Targeted(), 60),
+    "ldu_target_whole_budget": Method(Targeted(config=RefineConfig(visibility=1)), 60),
     "ldu_target_decoy": Method(Targeted(expected=True), 60),
     "ldu_target_word": Method(Targeted(away=True), 60),
     "ldu_published": Method(published.protect, 50),
