@@ -34,8 +34,8 @@ OURS = (
 """What the workflow Protect does (the shift and then pixels, along the slope, where it hides and with a contrast), the
 shift of z_T, the shift and then pixels by signed steps, pixels alone by signed steps, pixels alone along the slope, the
 last three without a contrast, pixels alone along the slope with a contrast and more draws, pixels alone towards
-somebody else, and Protect and the encoder's view of somebody else where they may use all of their budget. `ldu_forward` is the shift with a rho that other people
-taught, `ldu_no_contrast` what Protect did before it had a contrast."""
+somebody else, and Protect and the encoder's view where they may use all of their budget. `ldu_forward` is the shift
+with a rho that other people taught, `ldu_no_contrast` what Protect did before it had a contrast."""
 EQUAL = (16.0, 26.0)
 """Budget in levels and PSNR in decibels of the comparison at equal visibility, to which every method's change is
 scaled: the mildest at which AdvDM did more than noise on the demo world's tuning people."""
