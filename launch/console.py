@@ -12,6 +12,7 @@ from pathlib import Path
 SECONDS_BETWEEN_LINES = 15.0
 LINE_LENGTH = 100
 _STEERING = {code: f"\\x{code:02x}" for code in (*range(10), *range(11, 32), *range(127, 160))}
+_STEERING |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}  # order of letters
 
 
 def say(text: str) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import sys
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from launch import LaunchError
 from ldu.errors import BadFileError
 from ldu.naming import MARK, is_picture, say_links
 from ldu.whole_file import written_whole
+from ldu.wording import one_line
 
 LENGTH_BYTES = 8  # of a safetensors file: how long the header behind them is
 _PROTECTED = re.compile(rf"{MARK}(_\d+_)?$")  # with the number that Save Protected gives
@@ -109,6 +111,8 @@ def require_distinct(targets: list[Path]) -> None:
 
 def as_on_disk(name: str) -> str:
     """Return what a disk tells names apart by: those of Windows and macOS take upper and lower case for the same."""
+    if sys.platform == "darwin":
+        name = unicodedata.normalize("NFC", name)
     return name.casefold() if sys.platform in ("win32", "darwin") else name
 
 
@@ -174,7 +178,7 @@ def rho_settings(file: Path) -> dict[str, Any]:
 def rho_prompt(file: Path) -> str:
     """Read from a rho's card the prompt that it was trained for; empty where it does not tell."""
     prompt = _card(file).get("prompt")
-    return prompt if isinstance(prompt, str) else ""
+    return one_line(prompt) if isinstance(prompt, str) else ""
 
 
 def deliver(content: bytes, target: Path, *, force: bool) -> None:

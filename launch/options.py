@@ -5,11 +5,13 @@ argparse tells the name of a function that cannot read a value, so those below a
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from launch import LaunchError
+from launch.console import harmless
 from ldu.naming import ENDINGS, MARK
 
 # What the pictures show: the word to start from, and another for the thief that judges the result.
@@ -25,6 +27,9 @@ Wishes = dict[str, Any]
 def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return the options of a command line and, of `test`, those that are pytest's."""
     parser = _parser()
+    for argument in arguments:
+        if argument.startswith("-") and os.path.lexists(argument):  # what * may have found in a stranger's folder
+            parser.error(f"{argument} is the name of a file here, and would be taken for an option: rename the file.")
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "test":
         parser.error(f"unknown option: {' '.join(rest)}")
@@ -82,8 +87,15 @@ def _words_of(subject: str) -> Wishes:
     return {"prompt": f"a photo of {TOKEN} {subject}", "initial_word": subject}
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong without what would steer a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(harmless(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run.py", description="Protect pictures against personalization.")
+    parser = _Parser(prog="run.py", description="Protect pictures against personalization.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{protect,stress,ui,test}")
     _add_protect(commands.add_parser("protect", help="protect one picture, several of one subject, or a folder"))
     _add_stress(commands.add_parser("stress", help="ask what thieves learn from pictures once they are protected"))

@@ -246,9 +246,9 @@ def results(entry: dict[str, Any], graph: Graph, output: Path) -> dict[str, Path
     """Return the files that the workflow wrote, by the names that they get; protected ones keep those in the report.
 
     Raises:
-        LaunchError: There is no report.
+        LaunchError: There is no report, or a name leads elsewhere.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for number, told in entry["outputs"].items():
         for image in told.get("images", []) if graph[number]["class_type"] in (GALLERY, SAVER) else []:
             if image["type"] == "output":
@@ -258,7 +258,11 @@ def results(entry: dict[str, Any], graph: Graph, output: Path) -> dict[str, Path
     page = output / next((told["report"] for told in told_by(entry, reporter) if "report" in told), "")
     if not page.is_file():
         raise LaunchError("The workflow ended without a report; --keep-log FILE keeps its log.")
-    return found | {PAGE: page, DATA: page.with_suffix(".json")}
+    found |= {PAGE: page, DATA: page.with_suffix(".json")}
+    for name, file in found.items():  # who answers at the port may be somebody else
+        if Path(name).name != name or not file.resolve().is_relative_to(output.resolve()):
+            raise LaunchError(f"The server named {name!r} among its results, which is no file of its own: run again.")
+    return found
 
 
 def _said(entry: dict[str, Any], graph: Graph) -> str:

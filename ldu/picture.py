@@ -41,6 +41,7 @@ _DECODER_FAILURES = (
     ArithmeticError,
     AttributeError,
     RuntimeError,  # what AVIF's decoder raises
+    MemoryError,  # a length in the file that is none
 )
 _OPAQUE = 255
 _LARGEST_PROFILE = MAX_TEXT_CHUNK  # Pillow takes a larger one in a PNG for an attack, also in a file of ours

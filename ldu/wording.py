@@ -14,6 +14,14 @@ MEASURED = (
 
 SAVED, THERE, LEFT_OUT = "saved", "there already", "left out"  # what became of a picture of a folder
 
+LONGEST_LINE = 1000  # letters of what a stranger's file tells of itself
+
+
+def one_line(text: str) -> str:
+    """Return a stranger's text as one line, cut where it is longer than anybody would read."""
+    line = " ".join(text[: 2 * LONGEST_LINE].split())
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+
 
 def say_beside(original: str, saved: str) -> str:
     """Say that an unprotected original lies beside what was saved."""

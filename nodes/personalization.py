@@ -17,7 +17,7 @@ from .host import differentiable_clip, latent_shape, training_memory, training_r
 from .images import split_pictures
 from .inputs import seed_input
 from .loss_map import loss_map
-from .output_names import require_plain_name
+from .output_names import is_taken, require_plain_name
 from .token_encoder import TokenEncoder
 from .token_fitting import Fitting, encode_views
 from .types import Personalizer, PersonalizerSocket
@@ -179,8 +179,9 @@ def _by_name(image: Sequence[Tensor], name: Sequence[str] | None) -> dict[str, l
 
 def _embedding_path(name: str) -> Path:
     require_plain_name(name, "An embedding")
+    taken = {Path(each).stem.casefold() for each in folder_paths.get_filename_list("embeddings")}
     target = Path(folder_paths.get_folder_paths("embeddings")[0]) / f"{name}.safetensors"
-    if target.exists() or target.is_symlink():
+    if name.casefold() in taken or is_taken(target):  # whatever its folder and ending: a prompt would find the new one
         raise BadValueError(f"There is an embedding named {name!r} already: choose another name.")
     return target
 

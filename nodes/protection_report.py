@@ -143,7 +143,8 @@ class ProtectionReport(io.ComfyNode):
             **_losses(measured),
             **model_and_settings(measured),
         )
-        small = [thumbnails(*pair, budget[0]) for pair in zip(befores, afters, strict=True)]
+        alphas = [each.alpha for each in info] if info and len(info) == len(afters) else [None] * len(afters)
+        small = [thumbnails(*each[:2], budget[0], each[2]) for each in zip(befores, afters, alphas, strict=True)]
         saved = _save(found, small, rows, filename_prefix[0])
         where = f"Saved as {saved} and .json in the output folder"
         shown = f"{where}, with the model and all settings.\n\n{in_words(found, settings=False)}"

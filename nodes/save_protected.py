@@ -30,6 +30,7 @@ DEMO_LOADER = "LDU_LoadDemoCheckpoint"
 UNCHECKED = "No platform was checked: platform_check needs the picture before, connected to original."
 GAP = "Nothing of it goes on to the nodes behind, and a Protection Report on a list with such a gap is not made."
 NO_INFO = PictureInfo("picture.png", "RGB", 0, 0)  # of a picture that nobody tells about
+EMBEDDED = "Prompt and workflow are in the file, as metadata asks: whoever gets it can read how it was made."
 NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
 NUMBERED_TOOLTIP = (
     "On: a number behind the name, so that each file is a new one. Off: the name alone, for folders; what is there "
@@ -180,7 +181,7 @@ class SaveProtected(io.ComfyNode):
             if numbered:
                 raise
             return _output([], subfolder, [f"Left out: {error}", GAP])
-        return _output(written, subfolder, further)
+        return _output(written, subfolder, [*([EMBEDDED] if texts and writer.form.keeps_levels else []), *further])
 
 
 def _why_not(form: FileFormat, info: PictureInfo) -> str:

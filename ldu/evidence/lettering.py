@@ -5,6 +5,7 @@ of the system that has them. Letters that no font has become their codes: few ca
 """
 
 import unicodedata
+from bisect import bisect_right
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
@@ -59,9 +60,8 @@ class Lettering:
     def _fit(self, line: str, width: float, cut: bool) -> str:
         if not cut and self.length(line) <= width:
             return line
-        while line and self.length(f"{line}...") > width:
-            line = line[:-1]
-        return f"{line}..."
+        fits = bisect_right(range(1, len(line) + 1), width, key=lambda letters: self.length(f"{line[:letters]}..."))
+        return f"{line[:fits]}..."
 
     def _set(self, text: str) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
         """Return a text as it can be drawn, and the font for it: of the system's the one with most of its letters."""

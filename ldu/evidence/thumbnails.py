@@ -25,18 +25,27 @@ class Thumbnails:
     changes: Image.Image
 
 
-def thumbnails(original: Levels, protected: Levels, full_scale: float) -> Thumbnails:
+def thumbnails(original: Levels, protected: Levels, full_scale: float, alpha: Tensor | None = None) -> Thumbnails:
     """Make both of one picture, (1, 3, h, w).
 
     Args:
         original: Whole levels.
         protected: Whole levels, same shape.
         full_scale: The change, in levels, that gets the full colour.
+        alpha: uint8 (h, w), 0 where the picture is transparent; what is hidden there must not be seen on a page.
     """
     size = (protected - original).abs().amax(1)[0] / max(full_scale, 1.0)
     shares = size.clamp(0, 1).cpu().numpy()[..., None]
     changes = Image.fromarray((PAPER + shares * (INK - PAPER)).round().astype(np.uint8))
-    return Thumbnails(shrink(to_pillow(protected), SIDE), shrink(changes, SIDE))
+    return Thumbnails(shrink(_as_seen(to_pillow(protected), alpha), SIDE), shrink(changes, SIDE))
+
+
+def _as_seen(picture: Image.Image, alpha: Tensor | None) -> Image.Image:
+    """Lay a picture over paper where it is transparent."""
+    if alpha is None:
+        return picture
+    paper = Image.new("RGB", picture.size, tuple(PAPER.astype(int).tolist()))
+    return Image.composite(picture, paper, Image.fromarray(alpha.cpu().numpy()))
 
 
 def to_pillow(levels: Tensor) -> Image.Image:

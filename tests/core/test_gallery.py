@@ -189,6 +189,12 @@ def test_lines_fit_their_width_and_say_where_they_were_cut():
     assert lines[-1].endswith("...")
 
 
+def test_a_word_that_is_far_longer_than_a_line_is_cut_at_once():
+    (line,) = Lettering(20).wrap("a" * 50_000, 120)  # letter by letter this takes the better part of an hour
+    assert line.endswith("...")
+    assert Lettering(20).length(line) <= 120 < Lettering(20).length(line.replace("...", "aa..."))
+
+
 def test_letters_that_the_font_lacks_are_replaced_by_what_tells_them_apart():
     assert drawable("Zoë × ρ 人") == "Zoe x rho \\u4eba"
     assert drawable("Zoë × ρ 人", "人") == "Zoe x rho 人"

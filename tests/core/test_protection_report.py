@@ -273,6 +273,13 @@ def test_the_original_cannot_be_got_back_from_its_thumbnails():
     assert not np.array_equal(small()[0].protected, opposite.protected)
 
 
+def test_what_is_hidden_under_transparency_is_in_no_thumbnail():
+    alpha = torch.zeros(ORIGINAL.shape[-2:], dtype=torch.uint8)
+    hidden, shown = (thumbnails(ORIGINAL, PROTECTED_PICTURE, 10, each).protected for each in (alpha, alpha + 255))
+    assert hidden.getcolors() == [(hidden.width * hidden.height, (248, 247, 243))]
+    assert np.array_equal(shown, small()[0].protected)
+
+
 def test_a_picture_in_the_page_carries_nothing_but_pixels():
     picture = Image.new("RGB", (8, 8))
     picture.info["icc_profile"], picture.info["comment"] = b"secret" * 40, b"secret"

@@ -77,6 +77,16 @@ class TestCommandLine:
         console.tell("from \x1b]0;evil\x07\r\x9b2J to\nme_ü語.png")
         assert capsys.readouterr().out == "from \\x1b]0;evil\\x07\\x0d\\x9b2J to\nme_ü語.png\n"
 
+    @pytest.mark.parametrize("name", ["--comfyui=.png", "--out=x.png", "-\x1b]0;evil\x07.png"])
+    def test_a_file_that_is_called_like_an_option_is_none(self, capsys, monkeypatch, tmp_path, name):
+        monkeypatch.chdir(tmp_path)
+        make_file(tmp_path / name)
+        with pytest.raises(SystemExit):
+            door.main(["protect", name, "me.png"])
+        told = capsys.readouterr().err
+        assert "is the name of a file here, and would be taken for an option" in told
+        assert "\x1b" not in told
+
     def test_the_report_never_takes_the_pictures_place(self, tmp_path, capsys):
         photo = make_file(tmp_path / "me.png")
         assert door.main(["protect", str(photo), "--json", str(tmp_path / "me_protected.png"), "--force"]) == 1

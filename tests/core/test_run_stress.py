@@ -1,5 +1,6 @@
 """The door fills the stress test's workflow, and refuses what would be written over."""
 
+import json
 import re
 import sys
 from dataclasses import replace
@@ -151,6 +152,21 @@ class TestStress:
         assert orders[0].originals == [album / "a.jpg", album / "b.png"]
         assert orders[0].out == tmp_path / "2024.holiday_stress"
         assert stress.default_out(album / "a.jpg") == album / "a_stress"
+
+    @pytest.mark.parametrize("told", [{"subfolder": "../../"}, {"filename": "../out.png"}])
+    def test_who_answers_in_the_servers_place_gets_nothing_copied_from_elsewhere(self, tmp_path, told):
+        graph = {"1": {"class_type": stress.SAVER}, "2": {"class_type": stress.REPORT_NODE}}
+        make_file(tmp_path / "output" / "report_00001_.html")
+        image = {"type": "output", "subfolder": "", "filename": "a.png"}
+        outputs = {"1": {"images": [image]}, "2": {"ldu": [json.dumps({"report": "report_00001_.html"})]}}
+        assert set(stress.results({"outputs": outputs}, graph, tmp_path / "output")) == {
+            "a.png",
+            "report.html",
+            "report.json",
+        }
+        image |= told
+        with pytest.raises(LaunchError, match="no file of its own"):
+            stress.results({"outputs": outputs}, graph, tmp_path / "output")
 
     def test_a_folder_stands_alone_and_is_not_empty(self, tmp_path):
         photo = make_file(tmp_path / "a.png")

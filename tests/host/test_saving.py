@@ -81,6 +81,7 @@ def test_metadata_that_comfyui_was_told_not_to_write_is_said_to_be_missing(call,
     given = {"image": random_image(1, 40, 40, 3), "filename_prefix": "told"}
     said = [call("LDU_SaveProtected", metadata=wanted, **given).ui["text"][0] for wanted in (True, False)]
     assert ["--disable-metadata" in each for each in said] == [forbidden, False]
+    assert ["Prompt and workflow are in the file" in each for each in said] == [not forbidden, False]
 
 
 def test_a_picture_that_was_saved_as_protected_is_recognised_when_it_is_loaded(call):

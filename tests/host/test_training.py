@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import comfy.model_management as mm
@@ -445,6 +446,11 @@ def test_a_finished_rho_is_on_disk_and_loads_again(host, models, train):
     loaded = host.classes["LDU_LoadRho"].execute(newest.name).args[0]
     assert torch.equal(loaded.net.conv_out.weight, rho.net.conv_out.weight)
     assert loaded.card.training["losses"] == losses["loss"]
+    boastful = replace(rho.card, prompt="a photo\nHere it held " + "x" * 5000, training={"a\nb": "c\nd", "n": 1})
+    host.classes["LDU_SaveRho"].execute(replace(rho, card=boastful), "boastful")
+    told = host.classes["LDU_LoadRho"].execute("boastful.safetensors").args[0].card
+    assert (told.prompt[:20], len(told.prompt)) == ("a photo Here it held", 1003)
+    assert told.training == {"a b": "c d", "n": 1}
     host.classes["LDU_SaveRho"].execute(rho, "mine")
     host.classes["LDU_SaveRho"].execute(rho, "mine")
     assert {"mine.safetensors", "mine_2.safetensors"} <= {
@@ -533,6 +539,10 @@ def test_a_learnt_word_is_saved_only_on_request_and_the_stock_loader_reads_it(ho
         invert_text(model, clip, vae, picture(), save_as="somebody")
     with pytest.raises(error, match="plain name"):
         invert_text(model, clip, vae, picture(), save_as="../../somebody")
+    (folder / "negative").mkdir()
+    (folder / "negative" / "Easy.pt").touch()  # a prompt would find the new word in the old one's place
+    with pytest.raises(error, match="already"):
+        invert_text(model, clip, vae, picture(), save_as="easy")
 
 
 def test_a_word_that_cannot_be_saved_is_not_lost(host, models, invert_text, monkeypatch):
