@@ -58,7 +58,7 @@ class RefineConfig:
         flat: how much change a flat area takes beside a busy one, above 0 to 1; it is seen there first.
         contrast: how much of the slope that the loss under the empty prompt shares is taken out, 0 to 1. With 0 a thief
             learns spoilt pictures, with 1 somebody else.
-        refine_steps: gradient steps; 0 leaves the picture as it is.
+        refine_steps: gradient steps; 0 leaves the picture as it is, within the budget.
         draws: draws of t and noise per step.
         weighting: how much each noise level counts in the loss.
         seed: of all draws.

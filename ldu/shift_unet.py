@@ -2,7 +2,7 @@
 
 It sees z_T in unit variance, so its bound is in those units at every depth. It is the identity at initialisation (its
 last convolution is zero), its output is bounded by `bound * tanh(. / bound)`, and it normalises within one picture
-(GroupNorm), so that a picture's shift never depends on its neighbours in a batch.
+(GroupNorm), so that a picture's shift never depends on its neighbours in a batch, but with a key on its place there.
 
 Source: LDU (arXiv 2510.03089), the trajectory-shifted perturbation; the blocks follow Ho et al. 2020, app. B.
 """

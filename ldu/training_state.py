@@ -1,6 +1,7 @@
 """An interrupted training on disk: rho, the optimiser's moments, the price, the random state and the history.
 
-It continues with the very numbers that an uninterrupted training would have had.
+It continues with the very numbers that an uninterrupted training would have had, but for a personalizer that is learnt
+again (`refit_every`): that one is not kept, and is learnt once more from the pictures as they are by then.
 """
 
 import json

@@ -1,5 +1,6 @@
 """Adversary's Loss: what the protection does to a personalizer that it was not trained against."""
 
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from ..ldu.evidence.record import Losses
 from ..ldu.losses import expected_loss
 from ..ldu.shapes import Levels
 from ..ldu.statistics import bootstrap_interval
-from .host import HostSession, latent_shape, require_vae, sampling_session, training_resolution
+from .host import HostSession, latent_shape, require_for_loss, require_vae, sampling_session, training_resolution
 from .images import as_a_thief_loads_it, require_one_size, split_pictures, to_image
 from .inputs import seed_input
 from .types import LossesSocket
@@ -73,11 +74,14 @@ class MeasureLoss(io.ComfyNode):
         """Return the report as text and as numbers."""
         require_one_size(original, protected, "measure behind Fit to Budget.")
         require_vae(vae, model)
+        require_for_loss(conditioning)
         side = training_resolution(model)
         samples = _as_a_thief_loads_them(vae, split_pictures([original]), split_pictures([protected]), side, seed)
         with sampling_session(model, conditioning, latent_shape(model, side, side, 8)) as session:
             before, after, noisy = (_losses(session, conditioning, each, draws, seed) for each in samples)
-        gain = [a - b for a, b in zip(after, noisy, strict=True)]
+        gains = [a - b for a, b in zip(after, noisy, strict=True)]
+        # Each draw meets all pictures, which rise and fall with it: draws are what the interval is over.
+        gain = [fmean(gains[draw::draws]) for draw in range(draws)]
         low, high = bootstrap_interval(gain)
         means = [sum(values) / len(values) for values in (before, after, noisy)]
         losses = Losses(means[0], means[1], means[2], (low, high))

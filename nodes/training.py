@@ -42,6 +42,8 @@ from .training_run import card_of, finished_path, forget, run, summary_of
 from .types import ModelTag, Personalizer, PersonalizerSocket, PurifiersSocket, RhoSocket, TrainedRho
 from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
+_ONE_EACH = ("model", "vae", "clip", "conditioning", "personalizer", "rho", "walk_conditioning")  # may come as lists
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Given:
@@ -194,6 +196,12 @@ class TrainRho(io.ComfyNode):
     @classmethod
     def execute(cls, image: list[Tensor], mask: list[Tensor] | None = None, **inputs: list[Any]) -> io.NodeOutput:
         """Return the trained rho and its losses; `inputs` are the schema's, each a list of one."""
+        for name in _ONE_EACH:
+            if len(inputs.get(name) or ()) > 1:
+                raise BadValueError(
+                    f"Train ρ makes one ρ for all pictures, but {len(inputs[name])} came as {name}: connect one, such "
+                    "as that of a Textual Inversion without names."
+                )
         given = _Given(**{name: values[0] for name, values in inputs.items() if values})
         pictures = split_pictures(image)
         return _train(given, pictures, _masks(mask, pictures), Teller())

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from ..ldu.attacks.purify.recipe import Recipe
 from ..ldu.checkpoint import RhoCard
-from ..ldu.errors import BadFileError, LduError, NonFiniteError
+from ..ldu.errors import BadFileError, MismatchError, NonFiniteError
 from ..ldu.published import PublishedTraining
 from ..ldu.train import ShiftTraining
 from ..ldu.whole_file import remove_leftovers
@@ -29,9 +29,7 @@ def run(training: ShiftTraining, teller: Teller) -> None:
     """Train with progress and preview; what is on disk is at most ten steps old, also after a crash."""
     path = state_path(training)
     if path.is_file():
-        with suppress(LduError):  # a damaged state is worth nothing: start anew
-            training.resume(path)
-        let_go_of_the_file(training.optimizer)
+        _go_on(training, path)
     bar = progress_bar(training.config.train_steps)
     shown = preview(training.protected(training.subjects[0]))
     first, started = training.state.step, time.perf_counter()
@@ -53,6 +51,17 @@ def run(training: ShiftTraining, teller: Teller) -> None:
         raise
     finally:
         training.optimizer.zero_grad(set_to_none=True)  # as large as rho, which the host keeps
+
+
+def _go_on(training: ShiftTraining, path: Path) -> None:
+    """Take up an unfinished training."""
+    try:
+        with suppress(BadFileError, MismatchError):  # a damaged state is worth nothing: start anew
+            training.resume(path)
+    except NonFiniteError:  # of learning the personalizer again
+        forget(training)
+        raise
+    let_go_of_the_file(training.optimizer)
 
 
 def let_go_of_the_file(optimizer: Optimizer) -> None:
@@ -97,6 +106,7 @@ def card_of(training: ShiftTraining, tag: ModelTag, prompt: str, purifiers: Sequ
     against = {"purifiers": name_all(purifiers), "as_published": isinstance(training, PublishedTraining)}
     measured = {"losses": training.state.losses, "evaluations": training.state.evaluations}
     settings = {name: value for name, value in asdict(config).items() if name not in RhoCard.__dataclass_fields__}
+    settings["train_steps"] = training.state.step  # which patience or an earlier, longer run can make another number
     return RhoCard(
         model_family=tag.family,
         model_hash=tag.fingerprint,

@@ -1,6 +1,7 @@
 """How a thief loads a picture: antialiased resize of the short side to the training resolution, then a centre crop.
 
-Source: the data loaders of the Textual Inversion and DreamBooth training scripts of diffusers (bilinear, antialiased).
+Source: the data loader of the DreamBooth training script of diffusers (bilinear, antialiased). That of its Textual
+Inversion script stretches the whole picture to a square by default, bicubic; the two are alike for square pictures.
 """
 
 from torch.nn import functional

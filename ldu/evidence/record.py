@@ -173,7 +173,7 @@ class Report:
 
 
 def average(losses: tuple[Losses, ...]) -> Losses:
-    """Average several measurements; the interval becomes the mean of theirs, wider than that of the mean."""
+    """Average several measurements; the interval becomes the mean of theirs: with one seed they share draws."""
     count = len(losses)
     before, after, random, low, high = (
         sum(numbers) / count

@@ -11,6 +11,7 @@ from .models import (
     fingerprint,
     latent_shape,
     read_schedule,
+    require_for_loss,
     tag_model,
     training_resolution,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "preview",
     "progress_bar",
     "read_schedule",
+    "require_for_loss",
     "require_vae",
     "sampling_session",
     "say_on_node",

@@ -18,9 +18,11 @@ from ...ldu.errors import MismatchError, UnsupportedModelError
 from ...ldu.fingerprint import fingerprint_weights
 from ...ldu.schedule import NoiseSchedule
 from ..types import ModelTag
+from .described import describe
 
 _FINGERPRINTS: WeakKeyDictionary[nn.Module, dict[Any, str]] = WeakKeyDictionary()  # by the host's name of the patches
 _FEW_STEP_WORDS = ("turbo", "lightning", "lcm", "hyper-sd", "hypersd", "schnell", "distill")
+_NO_LOSS = {"control": "a ControlNet", "hooks": "hooks", "gligen": "GLIGEN", "area": "an area", "mask": "a mask"}
 _LARGE = {"SDXL", "SDXLRefiner", "PixArtAlpha", "HunyuanDiT"}  # eps and v models trained at 1024 pixels, and their kin
 
 
@@ -88,15 +90,29 @@ def tag_model(model: Any) -> ModelTag:  # noqa: ANN401
 
 def fingerprint(model: Any) -> str:  # noqa: ANN401
     """Return a digest of a MODEL's weights and patches, computed once for each loaded model and set of patches."""
-    known = _FINGERPRINTS.setdefault(model.model, {})
-    if model.patches_uuid not in known:
-        known[model.patches_uuid] = fingerprint_weights([*_unpatched_weights(model), *_patches(model)])
-    return known[model.patches_uuid]
+    known, told = _FINGERPRINTS.setdefault(model.model, {}), _attached(model)
+    name = model.patches_uuid, told
+    if name not in known:
+        attached = [(told, torch.empty(0))] if told else []
+        known[name] = fingerprint_weights([*_unpatched_weights(model), *_patches(model), *attached])
+    return known[name]
+
+
+def _attached(model: Any) -> str:  # noqa: ANN401
+    """Return a digest of what changes a MODEL's answers beside its weights (FreeU, IPAdapter, a bypassing LoRA)."""
+    options = model.model_options
+    parts = [options.get("transformer_options"), options.get("model_function_wrapper")]
+    parts += [getattr(model, name, None) for name in ("wrappers", "injections", "attachments")]
+    return describe(parts)
 
 
 def _unpatched_weights(model: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401
     """Yield the weights, those that the host has patched in place from its backup: loading changes nothing."""
-    for name, weight in sorted(model.model.diffusion_model.state_dict().items()):
+    network = model.model.diffusion_model
+    weights = network.state_dict()
+    if any(weight.is_meta for weight in weights.values()):  # GGUF saves none, for its weights are packed
+        weights = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    for name, weight in sorted(weights.items()):
         backup = model.backup.get(f"diffusion_model.{name}")
         yield name, weight if backup is None else backup.weight
 
@@ -145,6 +161,26 @@ def require_condition(model: Any, conditioning: list[Any]) -> None:  # noqa: ANN
             )
         if pooled and extra.get("pooled_output") is None:
             raise MismatchError(f"This model reads a pooled output beside the condition, but none came: {advice}")
+
+
+def require_for_loss(conditioning: list[Any]) -> None:
+    """Raise unless a CONDITIONING holds for all of a latent, at every noise level, and is the prompt's alone.
+
+    A batch of a loss has many noise levels, of which the host asks a range for the first; and what a ControlNet, a
+    hook or GLIGEN adds is neither loaded nor open for gradients where one trains.
+
+    Raises:
+        UnsupportedModelError: naming what it brings.
+    """
+    for _, extra in conditioning:
+        found = [name for key, name in _NO_LOSS.items() if extra.get(key) is not None]
+        if extra.get("start_percent", 0.0) > 0 or extra.get("end_percent", 1.0) < 1:
+            found.append("a range of timesteps")
+        if found:
+            raise UnsupportedModelError(
+                f"A loss is measured under a prompt alone, but this condition also brings {' and '.join(found)}: "
+                "connect what CLIP Text Encode or Textual Inversion gives."
+            )
 
 
 def default_conditioning(model: Any, conditioning: list[Any] | None) -> list[Any]:  # noqa: ANN401

@@ -16,7 +16,7 @@ from torch import Tensor
 from ...ldu.shapes import Latent, PerSample
 from .learnt import name_condition
 from .memory import compute_in_wide_range, differentiable, intermediate_device, make_normal, require_full_load
-from .models import fingerprint, read_schedule, require_condition
+from .models import fingerprint, read_schedule, require_condition, require_for_loss
 from .progress import stop_if_asked
 from .vae import HostAutoencoder, require_vae, training_room
 
@@ -56,8 +56,8 @@ class HostDenoiser:
 class HostSession:
     """A MODEL that the host has loaded and prepared; make one with `sampling_session` or `training_session`."""
 
-    def __init__(self, patcher: Any, options: dict[str, Any]) -> None:  # noqa: ANN401
-        self.patcher, self.options = patcher, options
+    def __init__(self, patcher: Any, options: dict[str, Any], *, trains: bool = False) -> None:  # noqa: ANN401
+        self.patcher, self.options, self.trains = patcher, options, trains
         self.inner, self.device = patcher.model, patcher.load_device
         self.schedule = read_schedule(patcher)
         self.key = fingerprint(patcher)
@@ -66,6 +66,8 @@ class HostSession:
     def bind(self, conditioning: list[Any]) -> HostDenoiser:
         """Return the denoiser for a CONDITIONING (positive only, cfg 1)."""
         require_condition(self.inner, conditioning)
+        if self.trains:
+            require_for_loss(conditioning)
         return HostDenoiser(self, conditioning)
 
     def reload(self, shape: Sequence[int]) -> None:
@@ -162,7 +164,7 @@ def training_session(
         was_training, mm.in_training = mm.in_training, True
         patcher.pre_run()
         try:
-            session = HostSession(patcher, options)
+            session = HostSession(patcher, options, trains=True)
             yield session, HostAutoencoder(vae, vae_patcher.model, session.inner, session.device)
         finally:
             mm.in_training = was_training

@@ -506,6 +506,42 @@ def test_the_mask_reaches_training(models, train, host):
         train(model, vae, picture(), [mask * 0], conditioning=tiny.conditioning("sd1"))
 
 
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ({"control": object()}, "a ControlNet"),
+        ({"hooks": object()}, "hooks"),
+        ({"start_percent": 0.0, "end_percent": 0.5}, "a range of timesteps"),
+        ({"area": (8, 8, 0, 0), "mask": torch.ones(1, 8, 8)}, "an area and a mask"),
+    ],
+)
+def test_a_condition_that_no_loss_holds_for_is_refused(host, models, train, errors, extra, named):
+    model, _, vae = models["sd1"]
+    (tensor, rest), *_ = tiny.conditioning("sd1")
+    condition = [[tensor, {**rest, **extra}]]
+    with pytest.raises(errors.UnsupportedModelError, match=f"also brings {named}"):
+        train(model, vae, picture(), conditioning=condition)
+    with pytest.raises(errors.UnsupportedModelError, match=f"also brings {named}"):
+        host.classes["LDU_MeasureLoss"].execute(model, vae, condition, picture(), picture(), 4, 0)
+    whole = [[tensor, {**rest, "start_percent": 0.0, "end_percent": 1.0}]]
+    assert train(model, vae, picture(), conditioning=whole, steps=0)
+
+
+def test_several_conditions_for_one_rho_are_refused(host, models, errors):
+    with pytest.raises(errors.BadValueError, match="2 came as conditioning"):
+        host.classes["LDU_TrainRho"].execute(image=[picture()], conditioning=[tiny.conditioning("sd1")] * 2)
+
+
+def test_the_interval_of_several_pictures_is_that_of_their_draws(host, models):
+    """All pictures meet the same draws: four copies of one tell no more than the one."""
+    model, _, vae = models["sd1"]
+    measure, given = host.classes["LDU_MeasureLoss"].execute, (model, vae, tiny.conditioning("sd1"))
+    before, after = picture(), (picture() + 0.02).clamp(0, 1)
+    one = measure(*given, before, after, 16, 0).args[1]
+    four = measure(*given, before.repeat(4, 1, 1, 1), after.repeat(4, 1, 1, 1), 16, 0).args[1]
+    assert four.interval == pytest.approx(one.interval, rel=0.05)
+
+
 def test_masks_of_another_count_than_the_pictures_are_refused(models, train, errors):
     model, _, vae = models["sd1"]
     with pytest.raises(errors.MismatchError, match="2 masks for 1 pictures"):

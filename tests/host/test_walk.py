@@ -7,6 +7,8 @@ import comfy.supported_models
 import comfy_extras.nodes_custom_sampler as stock
 import pytest
 import torch
+from comfy.controlnet import ControlBase
+from comfy_extras.nodes_freelunch import FreeU_V2
 
 from . import tiny_models as tiny
 
@@ -148,6 +150,48 @@ def test_a_lora_patched_model_walks_and_is_another_model_to_rho(nodes):
     again, _, _ = walk(nodes, model, latent, condition)
     assert torch.equal(again["samples"], plain["samples"])
     assert again["ldu"] == plain["ldu"]
+
+
+def test_what_other_packs_attach_to_a_model_makes_it_another_one(nodes):
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
+    plain, record, _ = walk(nodes, model, latent, condition)
+    freed = [FreeU_V2.execute(model, b1=strength, b2=1.4, s1=0.9, s2=0.2).args[0] for strength in (1.3, 1.5, 1.3)]
+    names = [walk(nodes, each, latent, condition)[0]["ldu"].model.fingerprint for each in freed]
+    assert names[0] == names[2]
+    assert len({plain["ldu"].model.fingerprint, *names}) == 3
+    # Its corrections are its own: with those of the plain model the picture would not come back.
+    back = denoised(nodes, freed[0], moved(plain, 1e-7), record, condition)
+    assert 0.18215 * (back - latent["samples"]).abs().max() < 1e-4
+
+
+def test_another_attention_kernel_or_compiled_code_is_the_same_model(nodes):
+    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
+    plain, _, _ = walk(nodes, model, latent, condition)
+    faster = model.clone()
+    faster.model_options["transformer_options"]["optimized_attention_override"] = lambda func, *a, **k: func(*a, **k)
+    assert walk(nodes, faster, latent, condition)[0]["ldu"] == plain["ldu"]
+
+
+def test_weights_that_no_state_dict_gives_are_found_where_they_lie(host, monkeypatch):
+    """GGUF's packed weights: their module saves none, and the host samples with them all the same."""
+    fingerprint, model = host.module("nodes.host").fingerprint, tiny.model("sd1", seed=9)
+    network = model.model.diffusion_model
+    bare = {name: weight.to("meta") for name, weight in network.state_dict().items()}
+    monkeypatch.setattr(network, "state_dict", lambda: bare)
+    assert fingerprint(model) == fingerprint(tiny.model("sd1", seed=9))
+
+
+def test_a_condition_is_named_by_its_control_too(host):
+    name = host.module("nodes.host.learnt").name_condition
+    (tensor, rest), *_ = tiny.conditioning("sd1")
+
+    def under(hint, strength):
+        control = ControlBase()
+        control.cond_hint_original, control.strength = torch.full((1, 3, 8, 8), hint), strength
+        return name([[tensor, {**rest, "control": control}]])
+
+    assert under(0.5, 1.0) == under(0.5, 1.0)
+    assert len({name([[tensor, rest]]), under(0.5, 1.0), under(0.6, 1.0), under(0.5, 0.4)}) == 4
 
 
 def test_a_batch_walks_as_its_pictures_do_alone(nodes):
