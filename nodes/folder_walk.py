@@ -43,9 +43,10 @@ class FolderWalk:
         card, image = self.rho.card, to_image(picture.as_batch())
         (working,) = WorkingSize.execute(image, 0, self.model).args
         latent = {"samples": self.vae.encode(working)}
-        z_T, record, _ = self._run(InvertToZT, self.model, latent, card.k_steps, card.depth, 0, self.conditioning)
-        (shifted,) = self._run(ApplyRhoShift, z_T, self.rho, self.strength, self.seed)
-        (protected,) = self._run(FewStepDenoise, self.model, shifted, record, self.conditioning)
+        walk = {"model": self.model, "conditioning": self.conditioning}
+        z_T, record, _ = self._run(InvertToZT, **walk, latent=latent, k=card.k_steps, depth=card.depth, refine=0)
+        (shifted,) = self._run(ApplyRhoShift, z_T=z_T, rho=self.rho, strength=self.strength, seed=self.seed)
+        (protected,) = self._run(FewStepDenoise, **walk, z_T=shifted, record=record)
         clean = self.vae.decode(latent["samples"])
         same = torch.equal(protected["samples"], latent["samples"])  # then the picture must stay, bit for bit
         changed = clean if same else self.vae.decode(protected["samples"])
@@ -72,15 +73,27 @@ class FolderWalk:
         """Return the picture after Refine in Pixels with its own defaults, if that is asked for."""
         if not self.refine_steps:
             return shifted
-        usual = RefineConfig.visibility, RefineConfig.flat, RefineConfig.contrast
-        settings = self.budget, self.refine_steps, self.seed, *usual
-        beside = {"original": original, "mask": self.mask, "walk_conditioning": self.conditioning}
-        given = *self.copies, to_image(shifted), *settings, self.personalization
-        refined, _ = self._run(RefinePixels, *given, **beside)
+        model, vae = self.copies
+        refined, _ = self._run(
+            RefinePixels,
+            model=model,
+            vae=vae,
+            conditioning=self.personalization,
+            image=to_image(shifted),
+            original=original,
+            mask=self.mask,
+            walk_conditioning=self.conditioning,
+            budget=self.budget,
+            steps=self.refine_steps,
+            seed=self.seed,
+            visibility=RefineConfig.visibility,
+            flat_areas=RefineConfig.flat,
+            contrast=RefineConfig.contrast,
+        )
         return split_pictures([refined])[0]
 
-    def _run(self, node: Any, *inputs: Any, **named: Any) -> tuple[Any, ...]:  # noqa: ANN401
-        output = node.execute(*inputs, **named)
+    def _run(self, node: Any, **inputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        output = node.execute(**inputs)
         told = json.loads(output.ui["ldu"][0]) if output.ui else {}
         self.evaluations.update(told.get("nfe", {}))
         return output.args
