@@ -7,6 +7,7 @@ import argparse
 import math
 import os
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +28,7 @@ Wishes = dict[str, Any]
 def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return the options of a command line and, of `test`, those that are pytest's."""
     parser = _parser()
-    for argument in arguments:
+    for argument in takewhile(lambda argument: argument != "--", arguments):
         if argument.startswith("-") and os.path.lexists(argument):  # what * may have found in a stranger's folder
             parser.error(f"{argument} is the name of a file here, and would be taken for an option: rename the file.")
     options, rest = parser.parse_known_args(arguments)

@@ -15,6 +15,7 @@ from ..ldu.checkpoint import RhoCard
 from ..ldu.flatness import hint
 from ..ldu.shapes import Levels, Mask
 from ..ldu.train import TrainConfig
+from ..ldu.wording import one_line
 from .host import few_step_kind, is_a_part, say_on_node
 from .types import ModelTag
 from .wording import of_each
@@ -164,7 +165,7 @@ def say_other_training(card: RhoCard, tag: ModelTag, config: TrainConfig, prompt
     differing = [
         ("another checkpoint", "the one that is loaded", card.model_hash != tag.fingerprint),
         (*walks, was != now),
-        (f"“{card.prompt}”", f"“{prompt}”", bool(card.prompt) and card.prompt != prompt),
+        (f"“{one_line(card.prompt)}”", f"“{prompt}”", bool(card.prompt) and card.prompt != prompt),
     ]
     said = "The ρ to go on from was trained for {}, this training is for {}."
     return [said.format(then, this) for then, this, differs in differing if differs]

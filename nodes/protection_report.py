@@ -129,7 +129,7 @@ class ProtectionReport(io.ComfyNode):
     ) -> io.NodeOutput:
         """Return the report as text and as JSON, and where its page is; `measured` are the schema's other inputs."""
         whole_budget(budget[0])
-        befores, afters = split_pictures(original), _protected_pictures(protected, file)
+        befores, (afters, alphas) = split_pictures(original), _protected_pictures(protected, file, info)
         names = [each.name for each in info] if info else []
         entries = _entries(befores, afters, names, file or [])
         rows = gallery[0] if gallery else ()
@@ -143,24 +143,34 @@ class ProtectionReport(io.ComfyNode):
             **_losses(measured),
             **model_and_settings(measured),
         )
-        alphas = [each.alpha for each in info] if info and len(info) == len(afters) else [None] * len(afters)
-        small = [thumbnails(*each[:2], budget[0], each[2]) for each in zip(befores, afters, alphas, strict=True)]
+        shown = zip(befores, afters, alphas, strict=True)
+        small = [thumbnails(before, after, budget[0], alpha) for before, after, alpha in shown]
         saved = _save(found, small, rows, filename_prefix[0])
         where = f"Saved as {saved} and .json in the output folder"
-        shown = f"{where}, with the model and all settings.\n\n{in_words(found, settings=False)}"
+        told = f"{where}, with the model and all settings.\n\n{in_words(found, settings=False)}"
         return io.NodeOutput(
-            f"{where}.\n\n{in_words(found)}", as_json(found), saved, ui=report({"report": saved}, shown)
+            f"{where}.\n\n{in_words(found)}", as_json(found), saved, ui=report({"report": saved}, told)
         )
 
 
-def _protected_pictures(protected: Sequence[Tensor], files: Sequence[str] | None) -> list[Levels]:
-    """Return the saved files as their readers see them, or what the graph holds if none were given."""
+def _protected_pictures(
+    protected: Sequence[Tensor], files: Sequence[str] | None, infos: Sequence[PictureInfo] | None
+) -> tuple[list[Levels], list[Tensor | None]]:
+    """Return the saved files as their readers see them, or what the graph holds if none were given; and their alpha."""
     in_graph = split_pictures(protected)
     if not files:
-        return in_graph
+        told = infos if infos and len(infos) == len(in_graph) else [None] * len(in_graph)
+        return in_graph, [_alpha_of(*each) for each in zip(in_graph, told, strict=True)]
     if len(files) != len(in_graph):
         raise MismatchError(f"There are {len(files)} files for {len(in_graph)} protected pictures: give one for each.")
-    return [load_picture(_file(name)[0]).as_batch() for name in files]
+    loaded = [load_picture(_file(name)[0]) for name in files]
+    return [each.as_batch() for each in loaded], [each.alpha for each in loaded]
+
+
+def _alpha_of(levels: Levels, info: PictureInfo | None) -> Tensor | None:
+    """Return the alpha of the original file, where the picture is as large as that still."""
+    alpha = None if info is None else info.alpha
+    return alpha if alpha is not None and alpha.shape == levels.shape[-2:] else None
 
 
 def _entries(

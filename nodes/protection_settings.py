@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from ..ldu.wording import one_line
 from .host import file_name, is_demo, tag_model, training_resolution
 from .types import RefinedWith, TrainedRho
 
@@ -29,13 +30,13 @@ def about_rho(rho: TrainedRho | None) -> Settings:
     if rho is None:
         return {}
     card = rho.card
-    told = {f"training: {name}": value for name, value in card.training.items() if _can_be_told(value)}
+    told = {f"training: {one_line(name)}": _told(value) for name, value in card.training.items() if _can_be_told(value)}
     return {
-        "ρ trained for": f"{card.model_family}, fingerprint {card.model_hash}",
+        "ρ trained for": one_line(f"{card.model_family}, fingerprint {card.model_hash}"),
         "k": card.k_steps,
         "depth": card.depth,
         "budget in training": card.budget_levels,
-        "prompt": card.prompt,
+        "prompt": one_line(card.prompt),
         "training: purifiers": NOT_TOLD,  # unless its card names them
         **told,
     }
@@ -44,6 +45,10 @@ def about_rho(rho: TrainedRho | None) -> Settings:
 def _can_be_told(value: object) -> bool:
     """Tell whether a report can hold what a card says of a training: losses are many, and a stranger's may be NaN."""
     return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _told(value: Any) -> Any:  # noqa: ANN401
+    return one_line(value) if isinstance(value, str) else value
 
 
 def _about_pixels(refined: RefinedWith | None) -> Settings:

@@ -27,6 +27,7 @@ from .host import (
     differentiable_clip,
     latent_shape,
     normal,
+    require_for_loss,
     tag_model,
     training_memory,
     training_resolution,
@@ -216,6 +217,8 @@ def _train(given: _Given, pictures: list[Levels], masks: list[Mask | None], tell
         )
     if published:
         require_no_purifiers(given.purifiers or ())
+    for condition in (given.conditioning, given.walk_conditioning):
+        require_for_loss(condition or [])
     model, tag = given.model, tag_model(given.model)
     side = training_resolution(model)
     net = _start(given.rho, model, tag, published=published)

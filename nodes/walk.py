@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.trajectory import denoise, invert
+from ..ldu.wording import one_line
 from .estimate import say_few_steps
 from .host import (
     WatchedDenoiser,
@@ -225,7 +226,7 @@ def say_trained_for(rho: TrainedRho) -> str:
     card = rho.card
     how = "; as published, for a walk without record and one decode" if rho.as_published else ""
     walk = f"k {card.k_steps}, depth {card.depth:g}"
-    return f"trained for “{card.prompt}”, {walk}, budget {card.budget_levels:g} levels{how}"
+    return f"trained for “{one_line(card.prompt)}”, {walk}, budget {card.budget_levels:g} levels{how}"
 
 
 def _about(rho: TrainedRho, tag: ZTag) -> str:

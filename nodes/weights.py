@@ -1,12 +1,11 @@
 """rho files and the demo checkpoint."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
 
-from ..ldu.checkpoint import RhoCard, load_rho, save_rho
+from ..ldu.checkpoint import load_rho, save_rho
 from ..ldu.errors import BadFileError
 from ..ldu.wording import one_line
 from .files import fingerprint_of
@@ -71,18 +70,10 @@ class LoadRho(io.ComfyNode):
         """Return the rho."""
         path = _require_rho(file)
         net, card = load_rho(path)
-        card = _in_lines(card)
-        walk = f"{card.model_family}, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels"
-        shown = report({}, f"{path.name}\n{card.prompt}\n{walk}")
+        family, prompt = one_line(card.model_family), one_line(card.prompt)
+        walk = f"{family}, k {card.k_steps}, depth {card.depth:g}, budget {card.budget_levels:g} levels"
+        shown = report({}, f"{path.name}\n{prompt}\n{walk}")
         return io.NodeOutput(TrainedRho(under_manager(net), card), ui=shown)
-
-
-def _in_lines(card: RhoCard) -> RhoCard:
-    """Return a card whose texts are short lines: it comes from strangers, and all of it can come into a report."""
-    told = {
-        one_line(name): one_line(value) if isinstance(value, str) else value for name, value in card.training.items()
-    }
-    return replace(card, model_family=one_line(card.model_family), prompt=one_line(card.prompt), training=told)
 
 
 def _find_rho(file: str) -> Path | None:

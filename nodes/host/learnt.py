@@ -6,10 +6,10 @@ Learning again gives other last bits on a GPU; a training that was named after t
 from typing import Any
 
 from ...ldu.fingerprint import fingerprint_condition
-from .described import describe
+from .attached import name_attached
 
 _LEARNT = "ldu_learnt"
-_OBJECTS = ("control", "hooks", "gligen", "unclip_conditioning")  # which are no tensors, numbers and texts
+_OBJECTS = ("control", "hooks", "gligen")  # of which a digest of numbers knows nothing
 _WAY = 1  # of learning; to be counted up when the same source gives another word
 
 
@@ -30,5 +30,5 @@ def name_condition(conditioning: list[Any]) -> str:
 def _source(tensor: Any, rest: dict[str, Any]) -> list[Any]:  # noqa: ANN401
     own = {key: value for key, value in rest.items() if key != _LEARNT}
     name, _, numbers = rest.get(_LEARNT, "").partition(" ")
-    objects = [each for key in _OBJECTS if (each := describe(own.get(key)))]
-    return [name if numbers == fingerprint_condition([tensor, own]) else [tensor, own], *objects]
+    numbered = name if numbers == fingerprint_condition([tensor, own]) else [tensor, own]
+    return [numbered, name_attached([own.get(key) for key in _OBJECTS])]

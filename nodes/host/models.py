@@ -18,7 +18,7 @@ from ...ldu.errors import MismatchError, UnsupportedModelError
 from ...ldu.fingerprint import fingerprint_weights
 from ...ldu.schedule import NoiseSchedule
 from ..types import ModelTag
-from .described import describe
+from .attached import name_attached
 
 _FINGERPRINTS: WeakKeyDictionary[nn.Module, dict[Any, str]] = WeakKeyDictionary()  # by the host's name of the patches
 _FEW_STEP_WORDS = ("turbo", "lightning", "lcm", "hyper-sd", "hypersd", "schnell", "distill")
@@ -90,20 +90,18 @@ def tag_model(model: Any) -> ModelTag:  # noqa: ANN401
 
 def fingerprint(model: Any) -> str:  # noqa: ANN401
     """Return a digest of a MODEL's weights and patches, computed once for each loaded model and set of patches."""
-    known, told = _FINGERPRINTS.setdefault(model.model, {}), _attached(model)
-    name = model.patches_uuid, told
-    if name not in known:
-        attached = [(told, torch.empty(0))] if told else []
-        known[name] = fingerprint_weights([*_unpatched_weights(model), *_patches(model), *attached])
-    return known[name]
+    known = _FINGERPRINTS.setdefault(model.model, {})
+    if model.patches_uuid not in known:
+        known[model.patches_uuid] = fingerprint_weights([*_unpatched_weights(model), *_patches(model)])
+    return known[model.patches_uuid]
 
 
-def _attached(model: Any) -> str:  # noqa: ANN401
-    """Return a digest of what changes a MODEL's answers beside its weights (FreeU, IPAdapter, a bypassing LoRA)."""
+def name_of(model: Any) -> str:  # noqa: ANN401
+    """Return a name of all that a MODEL answers by: its fingerprint, and what is attached (FreeU, a bypassing LoRA)."""
     options = model.model_options
     parts = [options.get("transformer_options"), options.get("model_function_wrapper")]
-    parts += [getattr(model, name, None) for name in ("wrappers", "injections", "attachments")]
-    return describe(parts)
+    attached = name_attached([*parts, *(getattr(model, name, None) for name in ("wrappers", "injections"))])
+    return f"{fingerprint(model)} {attached}".rstrip()
 
 
 def _unpatched_weights(model: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401
@@ -166,8 +164,8 @@ def require_condition(model: Any, conditioning: list[Any]) -> None:  # noqa: ANN
 def require_for_loss(conditioning: list[Any]) -> None:
     """Raise unless a CONDITIONING holds for all of a latent, at every noise level, and is the prompt's alone.
 
-    A batch of a loss has many noise levels, of which the host asks a range for the first; and what a ControlNet, a
-    hook or GLIGEN adds is neither loaded nor open for gradients where one trains.
+    A batch of a loss has many noise levels, and the host looks at the first to see whether a range holds; what a
+    ControlNet, a hook or GLIGEN adds is neither loaded nor open for gradients where one trains.
 
     Raises:
         UnsupportedModelError: naming what it brings.
@@ -178,8 +176,8 @@ def require_for_loss(conditioning: list[Any]) -> None:
             found.append("a range of timesteps")
         if found:
             raise UnsupportedModelError(
-                f"A loss is measured under a prompt alone, but this condition also brings {' and '.join(found)}: "
-                "connect what CLIP Text Encode or Textual Inversion gives."
+                f"Losses and trainings take prompts alone, but a condition also brings {' and '.join(found)}: connect "
+                "what CLIP Text Encode or Textual Inversion gives."
             )
 
 

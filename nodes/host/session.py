@@ -16,7 +16,7 @@ from torch import Tensor
 from ...ldu.shapes import Latent, PerSample
 from .learnt import name_condition
 from .memory import compute_in_wide_range, differentiable, intermediate_device, make_normal, require_full_load
-from .models import fingerprint, read_schedule, require_condition, require_for_loss
+from .models import name_of, read_schedule, require_condition, require_for_loss
 from .progress import stop_if_asked
 from .vae import HostAutoencoder, require_vae, training_room
 
@@ -60,7 +60,7 @@ class HostSession:
         self.patcher, self.options, self.trains = patcher, options, trains
         self.inner, self.device = patcher.model, patcher.load_device
         self.schedule = read_schedule(patcher)
-        self.key = fingerprint(patcher)
+        self.key = name_of(patcher)
         self.evaluations = 0
 
     def bind(self, conditioning: list[Any]) -> HostDenoiser:

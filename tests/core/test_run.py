@@ -86,6 +86,8 @@ class TestCommandLine:
         told = capsys.readouterr().err
         assert "is the name of a file here, and would be taken for an option" in told
         assert "\x1b" not in told
+        assert door.main(["protect", "--", name, "me.png"]) == 1  # behind it nothing is an option
+        assert "me.png" in capsys.readouterr().err
 
     def test_the_report_never_takes_the_pictures_place(self, tmp_path, capsys):
         photo = make_file(tmp_path / "me.png")

@@ -1,6 +1,8 @@
 """Thief's Gallery and Protection Report in a real ComfyUI."""
 
+import base64
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -151,6 +153,23 @@ def test_files_that_were_protected_before_are_hashed_where_they_lie(host, write_
     assert told["pictures"][0]["sha256"] == hashlib.sha256((folder / "a.png").read_bytes()).hexdigest()
     assert "no longer holds" not in text
     assert "no longer holds for this file" in write_report(photo(), images[1], file=files[1:])[0]
+
+
+def test_the_report_hides_what_is_transparent_in_the_saved_file_or_the_original(host, write_report):
+    picture, paper = (photo()[0] * 255).round().byte().numpy(), (248, 247, 243)
+    hidden = np.dstack([picture, np.zeros_like(picture[..., :1])])
+    Image.fromarray(hidden).save(host.base / "output" / "erased.png")
+    (host.base / "input" / "erased.png").write_bytes((host.base / "output" / "erased.png").read_bytes())
+    info = host.classes["LDU_LoadPicture"].execute("erased.png").args[2]
+
+    def shown(page):
+        coded = page.read_text("utf-8").split("base64,")[1].split('"')[0]
+        return Image.open(io.BytesIO(base64.b64decode(coded))).convert("RGB").getpixel((4, 4))
+
+    for given in ({"file": ["erased.png"]}, {"info": info}):
+        assert np.allclose(shown(write_report(photo(), photo(), **given)[2]), paper, atol=3)
+    smaller = photo(height=32)
+    assert not np.allclose(shown(write_report(smaller, smaller, info=info)[2]), paper, atol=3)
 
 
 def test_the_report_measures_flat_areas_on_their_own(write_report):

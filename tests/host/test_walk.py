@@ -152,24 +152,35 @@ def test_a_lora_patched_model_walks_and_is_another_model_to_rho(nodes):
     assert again["ldu"] == plain["ldu"]
 
 
-def test_what_other_packs_attach_to_a_model_makes_it_another_one(nodes):
+def test_what_other_packs_attach_to_a_model_has_corrections_of_its_own(nodes):
+    """With those of the plain model the picture would not come back."""
     model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
-    plain, record, _ = walk(nodes, model, latent, condition)
-    freed = [FreeU_V2.execute(model, b1=strength, b2=1.4, s1=0.9, s2=0.2).args[0] for strength in (1.3, 1.5, 1.3)]
-    names = [walk(nodes, each, latent, condition)[0]["ldu"].model.fingerprint for each in freed]
-    assert names[0] == names[2]
-    assert len({plain["ldu"].model.fingerprint, *names}) == 3
-    # Its corrections are its own: with those of the plain model the picture would not come back.
-    back = denoised(nodes, freed[0], moved(plain, 1e-7), record, condition)
+    z_T, record, _ = walk(nodes, model, latent, condition)
+    freed = FreeU_V2.execute(model, b1=1.3, b2=1.4, s1=0.9, s2=0.2).args[0]
+    back = denoised(nodes, freed, moved(z_T, 1e-7), record, condition)
     assert 0.18215 * (back - latent["samples"]).abs().max() < 1e-4
 
 
-def test_another_attention_kernel_or_compiled_code_is_the_same_model(nodes):
-    model, condition, latent = tiny.model("sd1"), tiny.conditioning("sd1"), tiny.latents()
-    plain, _, _ = walk(nodes, model, latent, condition)
+def test_what_is_attached_is_named_by_which_objects_it_is_and_not_by_their_state(host):
+    name_of, model = host.module("nodes.host.models").name_of, tiny.model("sd1")
     faster = model.clone()
     faster.model_options["transformer_options"]["optimized_attention_override"] = lambda func, *a, **k: func(*a, **k)
-    assert walk(nodes, faster, latent, condition)[0]["ldu"] == plain["ldu"]
+    assert name_of(faster) == name_of(model) == host.module("nodes.host").fingerprint(model)
+
+    def patched(state):
+        other = model.clone()
+        other.set_model_unet_function_wrapper(lambda apply, args: state.append(1))
+        return other
+
+    state = []
+    one, another = patched(state), patched(state)
+    before = name_of(one)
+    state.append(1)
+    assert name_of(one) == name_of(one.clone()) == before
+    assert len({before, name_of(another), name_of(model)}) == 3
+    name_attached = host.module("nodes.host.attached").name_attached
+    named = {name_attached([lambda: None]) for _ in range(50)}  # one after the other at one address
+    assert len(named) == 50
 
 
 def test_weights_that_no_state_dict_gives_are_found_where_they_lie(host, monkeypatch):
@@ -184,14 +195,10 @@ def test_weights_that_no_state_dict_gives_are_found_where_they_lie(host, monkeyp
 def test_a_condition_is_named_by_its_control_too(host):
     name = host.module("nodes.host.learnt").name_condition
     (tensor, rest), *_ = tiny.conditioning("sd1")
-
-    def under(hint, strength):
-        control = ControlBase()
-        control.cond_hint_original, control.strength = torch.full((1, 3, 8, 8), hint), strength
-        return name([[tensor, {**rest, "control": control}]])
-
-    assert under(0.5, 1.0) == under(0.5, 1.0)
-    assert len({name([[tensor, rest]]), under(0.5, 1.0), under(0.6, 1.0), under(0.5, 0.4)}) == 4
+    control = [ControlBase() for _ in range(2)]
+    names = [name([[tensor, {**rest, "control": each}]]) for each in (*control, control[0])]
+    assert names[0] == names[2] != names[1]
+    assert name([[tensor, rest]]) not in names
 
 
 def test_a_batch_walks_as_its_pictures_do_alone(nodes):
