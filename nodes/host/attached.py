@@ -1,15 +1,18 @@
 """Names for what other packs attach to a MODEL or a condition: objects that change its answers and tell nothing of how.
 
-An object's name is a number that it keeps for as long as it lives and that no other one gets in this process. So the
-same objects are known again, and other ones cost some evaluations at most.
+An object's name is a number that it keeps for as long as it lives and that no other one gets, in this process or in
+another. So the same objects are known again, and other ones cost some evaluations at most; an unfinished training goes
+on as long as ComfyUI runs.
 """
 
+import secrets
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
 _SAME_ANSWERS = ("optimized_attention_override", "torch.compile")  # attention's kernel, and compiled code
+_PROCESS = secrets.token_hex(8)  # an unfinished training is kept under its model's name longer than this runs
 _numbers = count(1)
 _known: dict[int, tuple[Callable[[], Any], int]] = {}  # by the object's address, which another one can have later
 
@@ -32,7 +35,7 @@ def _parts(value: Any) -> Iterator[str]:  # noqa: ANN401
         for part in value:
             yield from _parts(part)
     else:
-        yield f"object {_number(value)}"
+        yield f"object {_PROCESS} {_number(value)}"
 
 
 def _number(value: Any) -> int:  # noqa: ANN401
