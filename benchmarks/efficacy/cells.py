@@ -46,9 +46,10 @@ ROOM: dict[str, float] = dict.fromkeys(
 """Times the budget of EQUAL for methods that need it: steps along the slope go further than signed ones in some places,
 well beyond the root mean square that the PSNR leaves (12.8 levels, two fifths of this budget)."""
 
-WIDE = ("z0_contrast_control", "ldu_published")
-"""Others that take no signed steps either: the field's suite has them with the room of ours, too. Enlarged to the
-PSNR of EQUAL within its budget, half of what they change lies at the limit."""
+WIDE = ("z0_contrast_control", "ldu_published", "sds_minus")
+"""Others that the field's suite has with the room of ours, too. The first two take no signed steps either: enlarged to
+the PSNR of EQUAL within its budget, half of what they change lies at the limit. The last one gained by it on tuning
+people (`tuned`)."""
 
 SWEEP = (15, 50, 100, 150, 250)
 """Timesteps of 1000 to which DiffPure diffuses, as the paper's own sweep has them."""
