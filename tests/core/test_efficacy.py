@@ -79,7 +79,7 @@ def test_the_cells_of_a_suite_differ_and_their_files_too():
         assert len({cell.name for cell in cells}) == len(set(cells)) == len(cells)
 
 
-def test_others_that_take_no_signed_steps_are_measured_with_the_room_of_ours_too():
+def test_others_whom_room_serves_are_measured_with_that_of_ours_too():
     found = {(cell.method, cell.budget_levels, cell.psnr_db) for cell in plan.field(METHODS, people=1)}
     assert {(method, room, 26.0) for method in plan.WIDE for room in (16.0, 32.0)} <= found
 
