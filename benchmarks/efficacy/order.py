@@ -9,6 +9,7 @@ here), FID the distance to clean pictures (high = protected).
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import correlation, fmean
 
+from benchmarks.efficacy.cells import at_equal_psnr
 from benchmarks.efficacy.tables import Result
 
 PUBLISHED = {
@@ -32,7 +33,8 @@ def found_here(results: Sequence[Result]) -> dict[str, tuple[float, float]]:
     met: dict[str, dict[int, Result]] = {}
     for r in results:
         cell = r.cell
-        if cell.thief == THIEF and cell.purifier == "none" and cell.share == 1 and cell.psnr_db:
+        usual = (cell.budget_levels, cell.psnr_db) == at_equal_psnr(cell.method)  # a method can be there tuned, too
+        if cell.thief == THIEF and cell.purifier == "none" and cell.share == 1 and usual:
             met.setdefault(cell.method, {})[cell.person] = r
     there = {name: met[name] for name in PUBLISHED if name in met}
     people = set.intersection(*map(set, there.values())) if len(there) >= ENOUGH else set[int]()

@@ -879,6 +879,10 @@ def test_the_published_order_is_told_beside_this_one(lab):
     found = order.found_here(read(lab, cells))
     assert [row[2] for row in order.rows(found)] == ["0.00 (1)", "0.10 (2)", "0.20 (3)", "0.30 (4)"]
     assert "1.00 by identity, 1.00 by the Fréchet" in order.agreement(found)
+    other = [replace(cell, budget_levels=2 * cell.budget_levels) for cell in cells]
+    for cell in other:
+        write(lab, cell, 0.9, 10)
+    assert order.found_here(read(lab, [*cells, *other])) == found  # with another room they are no part of it
     for rank, cell in enumerate(cells):
         write(lab, cell, -0.1 * rank)
     assert "-1.00 by identity" in order.agreement(order.found_here(read(lab, cells)))
