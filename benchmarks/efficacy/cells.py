@@ -198,6 +198,12 @@ def mismatch(people: int = 4) -> list[Cell]:
     return _crossed(MISMATCHED, (OURS[0], *TOWARDS, BEST_BASELINES[0]), ("none",), people)
 
 
+def words(people: int = 4) -> list[Cell]:
+    """Return the cells of thieves who learn a word and nothing else: ours and the field's best."""
+    thieves = ("TI", "TI x4", "TI x4, mismatch")
+    return _crossed(thieves, (OURS[0], *TOWARDS, *BEST_BASELINES), ("none",), people)
+
+
 def budgets(people: int = 4) -> list[Cell]:
     """Return the cells of ours and the field's best three at ever larger budgets, as visible as each leaves them."""
     whole = _crossed(("DreamBooth",), (OURS[0], *TOWARDS, *BEST_BASELINES), ("none",), people)
@@ -217,6 +223,7 @@ OF_FEW = {
     "transfer": transfer,
     "mixtures": mixtures,
     "mismatch": mismatch,
+    "words": words,
     "budgets": budgets,
 }
 """Suites of a few people and chosen methods."""
@@ -246,8 +253,7 @@ def full(methods: Iterable[str], purifiers: Sequence[str], people: int = 20) -> 
     """
     after = [cell for cell in purified(purifiers, people) if cell.thief == "DreamBooth"]
     few = [cell for suite in OF_FEW.values() for cell in suite(FEW)]
-    tokens = _crossed(("TI", "TI x4, mismatch"), (OURS[0], BEST_BASELINES[0]), ("none",), FEW)
-    return list(dict.fromkeys([*_all_methods(list(methods), people), *after, *few, *tokens]))
+    return list(dict.fromkeys([*_all_methods(list(methods), people), *after, *few]))
 
 
 def _all_methods(methods: list[str], people: int) -> Iterator[Cell]:

@@ -106,9 +106,8 @@ def test_a_command_takes_of_a_suite_what_it_names_and_refuses_what_is_not_there(
     )
     assert {(cell.method, cell.thief) for cell in chosen(cells, options)} == {(CLEAN, "LoRA"), ("aspl", "LoRA")}
     for name, suite in plan.OF_FEW.items():
-        asked_for = asked(
-            suite=name, methods="ldu_protect", thieves="DreamBooth, mismatch" if name == "mismatch" else "DreamBooth"
-        )
+        thief = {"mismatch": "DreamBooth, mismatch", "words": "TI x4, mismatch"}.get(name, "DreamBooth")
+        asked_for = asked(suite=name, methods="ldu_protect", thieves=thief)
         assert {cell.method for cell in chosen(suite(2), asked_for)} == {CLEAN, "ldu_protect"}
     options.methods = "aspl,apsl"
     with pytest.raises(SystemExit, match=r"^Suite field has no method apsl; it has advdm, aspl, clean\.$"):
