@@ -57,7 +57,7 @@ class TokenEncoder:
 
     def encode(self, token: Tensor) -> list[Any]:
         """Return the CONDITIONING of the prompt with this token embedding, (vectors, width)."""
-        marker = choose_marker(f"{self.prompt} {self.prompt.lower()}", self._is_one_token)  # CLIP knows no case
+        marker = choose_marker(self.prompt, self._is_one_token)
         marked = self.clip.tokenize(self.prompt.replace(PLACEHOLDER, marker))
         plain = self.clip.tokenize(self.prompt.replace(PLACEHOLDER, self._word))
         learnt = self.split(token)

@@ -45,7 +45,8 @@ SETTINGS = "benchmarks/efficacy/methods.py"
 BESIDE = (
     *("ldu/evidence", "ldu/picture.py", "ldu/report.py", "ldu/wording.py", "ldu/saved_file.py", "ldu/naming.py"),
     *("ldu/flatness.py", "ldu/platform_check.py", "ldu/statistics.py", "ldu/whole_file.py"),
-    *("ldu/published.py", "ldu/target.py"),
+    *("ldu/published.py", "ldu/target.py", "ldu/attacks/prompt.py"),
+    *("ldu/checkpoint.py", "ldu/training_state.py", "ldu/fingerprint.py"),
 )
 """What lies among it and decides nothing."""
 

@@ -23,12 +23,12 @@ def require_placeholder(prompt: str, placeholder: str = PLACEHOLDER) -> None:
 
 
 def choose_marker(prompt: str, is_one_token: Callable[[str], bool]) -> str:
-    """Return a word that the prompt does not hold and that the tokenizer keeps in one piece.
+    """Return a word that the prompt does not hold in any case and that the tokenizer keeps in one piece.
 
     Raises:
         UnsupportedModelError: the tokenizer cuts all of them.
     """
-    free = (word for word in MARKERS if word not in prompt and is_one_token(word))
+    free = (word for word in MARKERS if word not in prompt.lower() and is_one_token(word))  # CLIP knows no case
     marker = next(free, None)
     if marker is None:
         raise UnsupportedModelError(
