@@ -119,7 +119,8 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
         place = base / "output" / SAVE_IN
         there = set() if order.force else link_existing(job.target, place)
         delivery = Delivery(place, job.target.joinpath, order.force, links=True, known=there)
-        with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
+        log = keeping_log(order.keep_log, base, force=order.force)
+        with log, serving(host, base, cpu=cpu, locked=True) as server:
             device = device_name(server)
             entry = delivery.run(server, graph)
     told, sample = told_by_nodes(entry, graph, 0), _losses(entry, graph)

@@ -1,7 +1,7 @@
 """A private folder for one run: copies of the photos, ComfyUI's own folders, logs; gone when the run ends.
 
-Only this user can look inside, but while ComfyUI runs there every account of this computer can ask it. A run that was
-killed outright cannot tidy up; the next run does it, for each folder carries a lock that dies with its owner.
+Only this user can look inside, and ComfyUI answers to the run alone. A run that was killed outright cannot tidy up; the
+next run does it, for each folder carries a lock that dies with its owner.
 """
 
 import os

@@ -86,7 +86,8 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Repo
         names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
         graph = prepare_graph(names, order, base)
         delivery = Delivery(base / "output" / SAVE_IN, lambda name: jobs[_number(name)].target, order.force)
-        with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
+        log = keeping_log(order.keep_log, base, force=order.force)
+        with log, serving(host, base, cpu=cpu, locked=True) as server:
             device = device_name(server)
             entry = delivery.run(server, graph)
         if len(delivery.known) < len(jobs):

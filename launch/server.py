@@ -1,12 +1,13 @@
 """Starts a ComfyUI server for one run, hands it a graph, and makes sure that it ends.
 
 It listens on 127.0.0.1 only, keeps everything in the base directory it is given, asks nothing of the internet and
-loads no other node pack.
+loads no other node pack; where it works for one command alone, it answers to nobody else.
 """
 
 import http.client
 import json
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import LaunchError
+from launch.child import TOKEN
 from launch.console import clock, last_line, status_line
 from launch.host import UTF8, Host
 from launch.private import remove, undisturbed
@@ -43,11 +45,12 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, known by its port."""
+    """A running server, known by its port, and the token that it wants to hear; "" = it answers to everybody."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    token: str = ""
 
     @property
     def address(self) -> str:
@@ -61,7 +64,7 @@ class Server:
             LaunchError: The server refuses; the message is its own.
         """
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            headers = {"Content-Type": "application/json"}
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
             method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
             connection.request(method, path, content, headers)
             answer = connection.getresponse()
@@ -81,7 +84,7 @@ class Server:
             LaunchError: The graph was refused, a node failed, or the server ended.
         """
         client = uuid.uuid4().hex
-        events = messages(self.port, client)
+        events = messages(self.port, client, self.token)
         next(events)  # the channel stands once the first message is there
         job = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
         try:
@@ -133,16 +136,31 @@ class Server:
 
 @contextmanager
 def serving(
-    host: Host, base: Path, *, cpu: bool, port: int | None = None, options: tuple[str, ...] = ()
+    host: Host,
+    base: Path,
+    *,
+    cpu: bool,
+    port: int | None = None,
+    options: tuple[str, ...] = (),
+    locked: bool = False,
 ) -> Iterator[Server]:
     """Start ComfyUI on the base directory `base`, wait until it answers, and stop it however the block ends.
+
+    Args:
+        host: The ComfyUI.
+        base: Where its folders are.
+        cpu: Whether it shall leave a GPU alone.
+        port: Where it listens; None = at a free one.
+        options: Of its command line, beside the usual ones.
+        locked: Whether it answers to this process alone, and to no other account or program of this computer.
 
     Raises:
         LaunchError: It does not start.
     """
     if port is not None:
         _require_free(port)
-    server = _start(host, base, port or _free_port(), [*OPTIONS, *options, *(["--cpu"] if cpu else [])])
+    token = secrets.token_urlsafe() if locked else ""
+    server = _start(host, base, port or _free_port(), [*OPTIONS, *options, *(["--cpu"] if cpu else [])], token)
     try:
         _wait_until_it_answers(server)
         yield server
@@ -199,7 +217,7 @@ def _require_free(port: int) -> None:
         raise LaunchError(f"Another program answers at port {port}: choose another, or leave --port out.")
 
 
-def _start(host: Host, base: Path, port: int, options: list[str]) -> Server:
+def _start(host: Host, base: Path, port: int, options: list[str], token: str) -> Server:
     folders = [f"--base-directory={base}", f"--database-url=sqlite:///{base / 'user' / 'comfyui.db'}", f"--port={port}"]
     log = base / "server.log"
     scratch = base / "scratch"
@@ -211,11 +229,11 @@ def _start(host: Host, base: Path, port: int, options: list[str]) -> Server:
             stdout=sink,
             stderr=subprocess.STDOUT,
             cwd=host.comfyui,
-            env=_environment(scratch),
+            env=_environment(scratch) | ({TOKEN: token} if token else {}),
             start_new_session=os.name != "nt",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
-    return Server(process, port, log)
+    return Server(process, port, log, token)
 
 
 def _environment(scratch: Path) -> dict[str, str]:

@@ -154,7 +154,8 @@ def stress(order: StressOrder, host: Host) -> None:
             bring_face_network(host, base)
         elif identity == NOBODY:
             say("Nobody compares faces: what the thieves draw will be shown, not measured (--identity insightface).")
-        with keeping_log(order.keep_log, base, force=order.force), serving(host, base, cpu=cpu) as server:
+        log = keeping_log(order.keep_log, base, force=order.force)
+        with log, serving(host, base, cpu=cpu, locked=True) as server:
             entry = run_with_progress(server, graph)
             tell(_said(entry, graph))  # first: what cannot be saved after hours of work was said at least
             keep(results(entry, graph, base / "output"), order)

@@ -12,10 +12,10 @@ TEXT, CLOSE = 1, 8
 LENGTH_BYTES = {126: 2, 127: 8}
 
 
-def messages(port: int, client_id: str, *, tick: float = 1.0) -> Iterator[dict[str, Any] | None]:
+def messages(port: int, client_id: str, token: str = "", *, tick: float = 1.0) -> Iterator[dict[str, Any] | None]:
     """Yield each JSON message, and None whenever `tick` seconds went by without one; end when the server hangs up."""
     with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as connection:
-        received = _shake_hands(connection, port, client_id)
+        received = _shake_hands(connection, port, client_id, token)
         connection.settimeout(tick)
         while True:
             while (frame := take_frame(received)) is not None:
@@ -49,11 +49,12 @@ def take_frame(received: bytearray) -> tuple[int, bytes] | None:
     return frame
 
 
-def _shake_hands(connection: socket.socket, port: int, client_id: str) -> bytearray:
+def _shake_hands(connection: socket.socket, port: int, client_id: str, token: str) -> bytearray:
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
         f"GET /ws?clientId={client_id} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n"
     )
     connection.sendall(request.encode())
     answer = bytearray()

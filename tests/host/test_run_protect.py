@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -21,6 +22,7 @@ from launch.private import PREFIX, private_folder
 from launch.result import DEMO_WARNING, KEYS
 from launch.server import serving
 from launch.setup import present_host
+from launch.websocket import messages
 
 from .own_pack import copy_code, own_pack
 
@@ -53,7 +55,7 @@ def place():
 
 @pytest.fixture(scope="module")
 def server(place):
-    with serving(HOST, place, cpu=True) as running:
+    with serving(HOST, place, cpu=True, locked=True) as running:
         yield running
 
 
@@ -110,6 +112,18 @@ def test_only_this_machine_can_reach_the_server(server):
     listening = psutil.Process(server.process.pid).net_connections("inet")
     places = {each.laddr for each in listening if each.status == psutil.CONN_LISTEN}
     assert places == {("127.0.0.1", server.port)}
+
+
+def test_another_account_of_this_machine_gets_no_answer(server):
+    for token in ("", "guessed"):
+        other = replace(server, token=token)
+        for path, body in (("/history", None), ("/system_stats", None), ("/prompt", {"prompt": stock_graph()})):
+            with pytest.raises(LaunchError, match="refused"):
+                other.ask(path, body)
+        with pytest.raises(ConnectionError):
+            next(messages(server.port, "other", token))
+    told = psutil.Process(server.process.pid)
+    assert not any(server.token in word for word in told.cmdline())
 
 
 def test_nothing_is_left_when_the_block_ends(tmp_path):
