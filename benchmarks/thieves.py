@@ -1,9 +1,11 @@
-"""The thieves: Textual Inversion, DreamBooth and LoRA on somebody's pictures, as the field runs them.
+"""The thieves: Textual Inversion, prompt tuning, DreamBooth and LoRA on somebody's pictures, as the field runs them.
 
-All three minimise the model's own noise-prediction loss on the latents of the pictures that they have:
-    TI           over the embedding of a new word, everything else frozen       (Gal et al. 2023, eq. 2)
-    DreamBooth   over UNet and text encoder, with prior preservation            (Ruiz et al. 2023, eq. 2)
-    LoRA         over low-rank additions to the UNet's attention                (Hu et al. 2022, section 4)
+All of them minimise the model's own noise-prediction loss on the latents of the pictures that they have:
+    TI             over the embedding of a new word, everything else frozen     (Gal et al. 2023, eq. 2)
+    Prompt tuning  over all that the UNet reads of a prompt, everything else frozen
+                                                   (Kawar et al. 2023, Imagic, section 3.2, text embedding optimization)
+    DreamBooth     over UNet and text encoder, with prior preservation          (Ruiz et al. 2023, eq. 2)
+    LoRA           over low-rank additions to the UNet's attention              (Hu et al. 2022, section 4)
 
 Steps and learning rates of `DEMO` are the smallest that succeed on clean pictures of the demo world; a real checkpoint
 takes those of the field (`REAL`). Each has a second setting that differs in all that a protection may have counted on,
@@ -33,7 +35,7 @@ class Thief:
     """How a thief works.
 
     Args:
-        kind: TI, DreamBooth or LoRA.
+        kind: TI, Prompt tuning, DreamBooth or LoRA.
         steps: optimiser steps.
         learning_rate: of AdamW.
         batch: draws of a picture, t and noise per step.
@@ -80,6 +82,7 @@ DESCRIBED = "a photo of a person with S*"
 DEMO = {
     "TI": Thief("TI", 200, 5e-2, prompt=DESCRIBED),
     "TI x4": Thief("TI", 200, 2e-2, vectors=4),
+    "Prompt tuning": Thief("Prompt tuning", 300, 2e-2, prompt=DESCRIBED),
     "DreamBooth": Thief("DreamBooth", 100, 3e-4, prompt=DESCRIBED),
     "LoRA": Thief("LoRA", 150, 3e-3, rank=8, prompt=DESCRIBED),
 }
@@ -87,13 +90,15 @@ DEMO = {
 REAL = {
     "TI": Thief("TI", 3000, 2e-3),
     "TI x4": Thief("TI", 3000, 2e-3, vectors=4),
+    "Prompt tuning": Thief("Prompt tuning", 500, 1e-3),
     "DreamBooth": Thief("DreamBooth", 1000, 5e-7, batch=1, prior_batch=1),
     "LoRA": Thief("LoRA", 500, 1e-4, batch=1),
 }
 """As the field runs them on Stable Diffusion.
 
-Source: TI and LoRA, examples/textual_inversion and examples/dreambooth/README.md of diffusers; DreamBooth,
-VinAIResearch/Anti-DreamBooth scripts/train_dreambooth_alone.sh.
+Source: TI and LoRA, examples/textual_inversion and examples/dreambooth/README.md of diffusers; prompt tuning,
+examples/community/imagic_stable_diffusion.py there; DreamBooth, VinAIResearch/Anti-DreamBooth
+scripts/train_dreambooth_alone.sh.
 """
 MISMATCH = {
     "prompt": "portrait of S* person",
@@ -145,6 +150,23 @@ def textual_inversion(world: World, sets: Tensor, thief: Thief, *, generator: to
         loss = _loss(world, condition, z_0, thief, generator, [thief.batch] * len(sets)).sum() / thief.batch
         descent.step(loss)
     return token.detach()
+
+
+def prompt_tuning(world: World, x: Tensor, thief: Thief, *, generator: torch.Generator) -> Tensor:
+    """Return what the UNet shall read in the prompt's place, (1, 77, width), learnt from pictures x (n, 3, h, w).
+
+    It starts from the prompt with the initial word, and is bound to no word: it has more room than TI's.
+    """
+    z_0 = _latents(world, x, thief)
+    with torch.no_grad():
+        condition = world.condition([thief.prompt.replace("S*", thief.initial)])
+    condition = condition.float().requires_grad_()
+    descent = _Descent([condition], thief, weight_decay=0)
+    for _ in range(thief.steps):
+        drawn = _draw(z_0, thief.batch, generator)
+        loss = _loss(world, condition.expand(thief.batch, -1, -1), drawn, thief, generator, [thief.batch])
+        descent.step(loss.mean())
+    return condition.detach()
 
 
 def dreambooth(world: World, x: Tensor, prior: Tensor, thief: Thief, *, generator: torch.Generator) -> World:
@@ -212,6 +234,9 @@ def _learnt(
         return
     for x in sets:
         generator = torch.Generator().manual_seed(seed)
+        if thief.kind == "Prompt tuning":
+            yield world, prompt_tuning(world, x, thief, generator=generator).expand(len(prompts), -1, -1)
+            continue
         if thief.kind == "DreamBooth":
             theirs = dreambooth(world, x, prior, thief, generator=generator)
         else:

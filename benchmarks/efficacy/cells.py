@@ -199,8 +199,8 @@ def mismatch(people: int = 4) -> list[Cell]:
 
 
 def words(people: int = 4) -> list[Cell]:
-    """Return the cells of thieves who learn a word and nothing else: ours and the field's best."""
-    thieves = ("TI", "TI x4", "TI x4, mismatch")
+    """Return the cells of thieves who leave the model as it is: ours and the field's best."""
+    thieves = ("TI", "TI x4", "TI x4, mismatch", "Prompt tuning", "Prompt tuning, mismatch")
     return _crossed(thieves, (OURS[0], *TOWARDS, *BEST_BASELINES), ("none",), people)
 
 

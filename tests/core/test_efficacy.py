@@ -208,10 +208,26 @@ def test_every_person_of_a_batch_learns_from_all_noise_levels(monkeypatch):
     assert abs(first - second) < 0.3  # they lie 4 apart where the batch as a whole is spread over the noise levels
 
 
+def test_prompt_tuning_learns_what_the_unet_reads_and_leaves_the_model_as_it_is():
+    world, thief = make_world(32), thieves.Thief("Prompt tuning", 40, 5e-2)
+    before = {name: weight.clone() for name, weight in world.unet.state_dict().items()}
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    learnt = thieves.prompt_tuning(world, x, thief, generator=torch.Generator().manual_seed(0))
+    start = world.condition([thief.prompt.replace("S*", thief.initial)])
+    assert learnt.shape == start.shape
+    z_0 = world.encode(x)
+    under = [
+        thieves._loss(world, each.expand(2, -1, -1), z_0, thief, torch.Generator().manual_seed(2), [2]).mean()
+        for each in (learnt, start)
+    ]
+    assert under[0] < under[1]
+    assert all(torch.equal(weight, before[name]) for name, weight in world.unet.state_dict().items())
+
+
 def test_a_thief_of_the_second_setting_differs_in_all_that_a_protection_may_count_on():
     for demo in (True, False):
         found = thieves.thieves_for(demo=demo)
-        for name in ("TI", "TI x4", "DreamBooth", "LoRA"):
+        for name in ("TI", "TI x4", "Prompt tuning", "DreamBooth", "LoRA"):
             own, other = asdict(found[name]), asdict(found[f"{name}, mismatch"])
             assert {key for key in own if own[key] != other[key]} == set(thieves.MISMATCH)
 
@@ -219,7 +235,7 @@ def test_a_thief_of_the_second_setting_differs_in_all_that_a_protection_may_coun
 def test_a_thief_of_the_third_setting_differs_in_the_model_alone():
     for demo in (True, False):
         found = thieves.thieves_for(demo=demo)
-        for name in ("TI", "TI x4", "DreamBooth", "LoRA"):
+        for name in ("TI", "TI x4", "Prompt tuning", "DreamBooth", "LoRA"):
             assert found[name + thieves.ELSEWHERE] == replace(found[name], elsewhere=True)
 
 
