@@ -217,7 +217,7 @@ def _require_free(port: int) -> None:
         raise LaunchError(f"Another program answers at port {port}: choose another, or leave --port out.")
 
 
-def _start(host: Host, base: Path, port: int, options: list[str], token: str) -> Server:
+def _start(host: Host, base: Path, port: int, options: list[str], token: str = "") -> Server:
     folders = [f"--base-directory={base}", f"--database-url=sqlite:///{base / 'user' / 'comfyui.db'}", f"--port={port}"]
     log = base / "server.log"
     scratch = base / "scratch"
