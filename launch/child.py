@@ -4,8 +4,6 @@ The parent holds the other end of standard input and writes nothing to it; when 
 Where it leaves a token in the environment, a server of the program answers to nobody who does not say it.
 """
 
-import functools
-import hmac
 import os
 import runpy
 import sys
@@ -57,31 +55,13 @@ def let_the_system_end_it_too() -> None:
         fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC)
 
 
-def answer_only_to(token: str) -> None:
-    """Have the web applications of this process refuse every request that does not say the token."""
-    from aiohttp import web
-
-    @web.middleware
-    async def door(request, handler):  # noqa: ANN001, ANN202  (aiohttp is the host's)
-        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), f"Bearer {token}".encode()):
-            raise web.HTTPUnauthorized(text="This ComfyUI works for one command alone.")
-        return await handler(request)
-
-    usual = web.Application.__init__
-
-    @functools.wraps(usual)
-    def with_door(self, *given, middlewares=(), **options) -> None:  # noqa: ANN001, ANN002, ANN003
-        usual(self, *given, middlewares=(door, *middlewares), **options)
-
-    web.Application.__init__ = with_door
-
-
 if __name__ == "__main__":
     let_the_system_end_it_too()
     threading.Thread(target=end_with_parent, daemon=True).start()  # also sees an end that came before
     program = Path(sys.argv[1])
     sys.argv = sys.argv[1:]
     sys.path[:] = [str(program.parent), *(path for path in sys.path if Path(path) != Path(__file__).parent)]
-    if said := os.environ.pop(TOKEN, ""):
-        answer_only_to(said)
+    if token := os.environ.pop(TOKEN, ""):
+        guard = Path(__file__).with_name("inside") / "guard.py"
+        runpy.run_path(str(guard))["answer_only_to"](token)
     runpy.run_path(str(program), run_name="__main__")

@@ -25,7 +25,7 @@ from launch.graph import (
 )
 from launch.host import Host, probe
 from launch.private import link_file, link_model, private_folder
-from launch.protect import OF_CHECKPOINTS, ProtectOrder, device_name, keeping_log, measure
+from launch.protect import OF_CHECKPOINTS, ProtectOrder, device_name, measure, serving_alone
 from launch.result import (
     DEMO,
     JUDGE,
@@ -37,7 +37,6 @@ from launch.result import (
     told_by,
     told_by_nodes,
 )
-from launch.server import serving
 from ldu.naming import ENDINGS
 from ldu.wording import DEMO_WARNING, SAVED, THERE, say_bytes
 
@@ -119,8 +118,7 @@ def protect_folder(job: Job, order: ProtectOrder, host: Host) -> FolderReport:
         place = base / "output" / SAVE_IN
         there = set() if order.force else link_existing(job.target, place)
         delivery = Delivery(place, job.target.joinpath, order.force, links=True, known=there)
-        log = keeping_log(order.keep_log, base, force=order.force)
-        with log, serving(host, base, cpu=cpu, locked=True) as server:
+        with serving_alone(order, host, base, cpu=cpu) as server:
             device = device_name(server)
             entry = delivery.run(server, graph)
     told, sample = told_by_nodes(entry, graph, 0), _losses(entry, graph)

@@ -86,8 +86,7 @@ def protect(jobs: list[Job], order: ProtectOrder, host: Host) -> list[tuple[Repo
         names = [_copy_picture(number, job.source, base / "input") for number, job in enumerate(jobs)]
         graph = prepare_graph(names, order, base)
         delivery = Delivery(base / "output" / SAVE_IN, lambda name: jobs[_number(name)].target, order.force)
-        log = keeping_log(order.keep_log, base, force=order.force)
-        with log, serving(host, base, cpu=cpu, locked=True) as server:
+        with serving_alone(order, host, base, cpu=cpu) as server:
             device = device_name(server)
             entry = delivery.run(server, graph)
         if len(delivery.known) < len(jobs):
@@ -129,13 +128,14 @@ def _copy_picture(number: int, source: Path, folder: Path) -> str:
 
 
 @contextmanager
-def keeping_log(target: Path | None, base: Path, *, force: bool) -> Iterator[None]:
-    """Save the server's log however the block ends, if somebody wants it."""
+def serving_alone(order: Order, host: Host, base: Path, *, cpu: bool) -> Iterator[Server]:
+    """Run ComfyUI for this command alone, and save its log however the block ends, if somebody wants it."""
     try:
-        yield
+        with serving(host, base, cpu=cpu, locked=True) as server:
+            yield server
     finally:
-        if target:
-            deliver((base / "server.log").read_bytes(), target, force=force)
+        if order.keep_log:
+            deliver((base / "server.log").read_bytes(), order.keep_log, force=order.force)
 
 
 def device_name(server: Server) -> str:

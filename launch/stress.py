@@ -29,9 +29,8 @@ from launch.host import Host, probe, require_packages
 from launch.options import IDENTITIES
 from launch.private import link_folder, link_model, private_folder
 from launch.progress import run_with_progress
-from launch.protect import TRAINING_OF_CHECKPOINTS, Order, keeping_log, measure
+from launch.protect import TRAINING_OF_CHECKPOINTS, Order, measure, serving_alone
 from launch.result import told_by
-from launch.server import serving
 from ldu.naming import LONGEST_NAME, MARK, is_picture, protected_names, shortened
 
 WORKFLOW = "stress_test"
@@ -154,8 +153,7 @@ def stress(order: StressOrder, host: Host) -> None:
             bring_face_network(host, base)
         elif identity == NOBODY:
             say("Nobody compares faces: what the thieves draw will be shown, not measured (--identity insightface).")
-        log = keeping_log(order.keep_log, base, force=order.force)
-        with log, serving(host, base, cpu=cpu, locked=True) as server:
+        with serving_alone(order, host, base, cpu=cpu) as server:
             entry = run_with_progress(server, graph)
             tell(_said(entry, graph))  # first: what cannot be saved after hours of work was said at least
             keep(results(entry, graph, base / "output"), order)

@@ -17,7 +17,7 @@ from .made_files import make_comfyui, make_file, make_safetensors
 
 
 def test_the_door_needs_nothing_but_the_standard_library():
-    # All of ldu that the door may read, held to the same rule. launch/child.py runs in ComfyUI, which has aiohttp.
+    # All of ldu that the door may read, held to the same rule.
     shared = ("ldu.wording", "ldu.naming", "ldu.whole_file", "ldu.errors")
     files_of_ldu = [PACK / f"{name.replace('.', '/')}.py" for name in (*shared, "ldu.__init__")]
     sources = [PACK / "run.py", PACK / "install.py", *(PACK / "launch").glob("*.py"), *files_of_ldu]
@@ -35,7 +35,7 @@ def test_the_door_needs_nothing_but_the_standard_library():
         )
     }
     # pip carries a reader of TOML for Python 3.10
-    assert imported - {"aiohttp"} - set(sys.stdlib_module_names) <= {"launch", *shared, "pip", "tomllib", "_winapi"}
+    assert imported - set(sys.stdlib_module_names) <= {"launch", *shared, "pip", "tomllib", "_winapi"}
 
 
 class TestCommandLine:

@@ -197,7 +197,7 @@ class TestStress:
             Image.new("RGB", (16, 16)).save(file)
         Image.new("RGB", (16, 8)).save(order.protected[1])
         monkeypatch.setattr(stress, "probe", lambda _: False)
-        monkeypatch.setattr(stress, "serving", lambda *_, **__: pytest.fail("it was started"))
+        monkeypatch.setattr(stress, "serving_alone", lambda *_, **__: pytest.fail("it was started"))
         with pytest.raises(LaunchError, match=re.escape("d.png is 16 x 8 pixels but b.png is 16 x 16")):
             stress.stress(order, host.Host(Path(sys.executable), tmp_path))
 
