@@ -199,9 +199,12 @@ def mismatch(people: int = 4) -> list[Cell]:
 
 
 def words(people: int = 4) -> list[Cell]:
-    """Return the cells of thieves who leave the model as it is: ours and the field's best."""
-    thieves = ("TI", "TI x4", "TI x4, mismatch", "Prompt tuning", "Prompt tuning, mismatch")
-    return _crossed(thieves, (OURS[0], *TOWARDS, *BEST_BASELINES), ("none",), people)
+    """Return the cells of thieves who leave the model as it is: ours and the field's, the best after purifiers, too."""
+    learns_most = "Prompt tuning"
+    thieves = ("TI", "TI x4", "TI x4, mismatch", learns_most, f"{learns_most}, mismatch")
+    best = (OURS[0], *TOWARDS, *BEST_BASELINES)
+    after = _crossed((learns_most,), best, TELLING, people)
+    return [*_crossed(thieves, (*best, *OTHER_BASELINES), ("none",), people), *after]
 
 
 def budgets(people: int = 4) -> list[Cell]:
