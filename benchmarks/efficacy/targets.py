@@ -109,9 +109,11 @@ def _at_the_worst(thief: str, results: Sequence[Result], ours: str) -> Iterator[
         _, its, own = (fmean(r.identity for r in each) for each in zip(*triples, strict=True))
         apart = differences(triples, MEASURES[0])
         low, _ = bootstrap_interval(apart)
+        after = purifiers - {"none"}
         measured = f"ours {own:.2f}, it {its:.2f}, difference {with_interval(apart)}"
-        reached = "no" if low <= 0 else "yes" if len(purifiers) > PURIFIERS else MISSING  # "none" is one of them
-        asked = f"the worst of {len(purifiers)} purifiers, none among them, better than {label}'s"
+        reached = "no" if low <= 0 else "yes" if len(after) >= PURIFIERS else MISSING
+        unpurified = "without a purifier and " if after < purifiers else ""
+        asked = f"the worst {unpurified}after {len(after)} of them, better than {label}'s"
         yield [asked, thief, "identity", str(len(triples)), measured, reached]
     if not found:
         yield ["the worst of all purifiers better than anyone's", thief, "identity", "-", "", MISSING]

@@ -580,10 +580,13 @@ def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
     assert said.startswith("0.39 [0.39, 0.40], then 0.29 [0.29, 0.30]; beyond 50% of it 0.10 ")
     assert verdict == "yes"
     assert found["leads or ties advdm 10 after 2 purifiers"][1] == "not measured"
-    said, verdict = found["the worst of 2 purifiers, none among them, better than advdm 10's"]
+    said, verdict = found["the worst without a purifier and after 1 of them, better than advdm 10's"]
     assert (said[:24], verdict) == ("ours 0.30, it 0.50, diff", "not measured")
     jpeg = {("jpeg 75", person): (0.7, 0.5, 0.3) for person in (0, 1)}
-    assert reached(lead | half | jpeg)["the worst of 3 purifiers, none among them, better than advdm 10's"][1] == "yes"
+    assert (
+        reached(lead | half | jpeg)["the worst without a purifier and after 2 of them, better than advdm 10's"][1]
+        == "yes"
+    )
 
     lost = {("diffpure 150", person): (0.6, 0.4, 0.6) for person in (0, 1)}
     jpeg = {("jpeg 75", person): (0.7, 0.5 + person / 5, 0.6) for person in (0, 1)}
@@ -591,7 +594,7 @@ def test_a_target_is_reached_missed_or_not_measured(lab, monkeypatch):
     assert found["half of the effect after DiffPure 150 (ldu 10)"][1] == "no"
     said = "leads after 0, ties after 1, trails after 1"
     assert found["leads or ties advdm 10 after 2 purifiers"] == (said, "no")
-    assert found["the worst of 3 purifiers, none among them, better than advdm 10's"][1] == "no"
+    assert found["the worst without a purifier and after 2 of them, better than advdm 10's"][1] == "no"
 
 
 def test_a_rho_for_everybody_is_trained_once_and_each_picture_costs_what_applying_one_does(people, tmp_path):
