@@ -15,8 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # an embedded Python, 
 from launch import PACK
 from launch.host import NEEDED, OLDEST, dotted, host_version, wanted_version
 
-OLDEST_PYTHON = (3, 10)
-
 
 def complaints(base: Path | None) -> list[str]:
     """Return one sentence for each thing that is missing or too old.
@@ -26,8 +24,6 @@ def complaints(base: Path | None) -> list[str]:
     """
     lacking = [name for name in NEEDED if not find_spec(name)]
     found = [f"{', '.join(lacking)} missing: install what ComfyUI's requirements.txt lists."] if lacking else []
-    if sys.version_info < OLDEST_PYTHON:
-        found.append(f"Python {dotted(OLDEST_PYTHON)} or newer is needed.")
     old = [package for package, oldest in OLDEST.items() if installed(package) and installed(package) < oldest]
     found += [f"{package} {dotted(OLDEST[package])} or newer is needed." for package in old]
     if base is None:

@@ -21,14 +21,14 @@ class Delivery:
 
     Attributes:
         place: The private folder; its pictures appear whole, for unfinished files do not end like one.
-        target_of: Tells where a file goes by its path inside that folder.
+        target_of: Tells where a file goes by its path inside that folder; None if it stays.
         force: Whether existing files may be replaced.
         links: Whether a link takes the place of what was handed over, which a large folder would otherwise hold twice.
         known: What lies there already, or was handed over.
     """
 
     place: Path
-    target_of: Callable[[Path], Path]
+    target_of: Callable[[Path], Path | None]
     force: bool
     links: bool = False
     known: set[Path] = field(default_factory=set)
@@ -60,9 +60,11 @@ class Delivery:
         failed: list[LaunchError] = []
         for file in sorted(self.place.rglob("*")):
             name = file.relative_to(self.place)
-            if file.is_file() and is_picture(file.name) and name not in self.known:
+            if not file.is_file() or not is_picture(file.name) or name in self.known:
+                continue
+            if target := self.target_of(name):
                 try:
-                    self._hand_over(file, self.target_of(name))
+                    self._hand_over(file, target)
                     self.known.add(name)
                 except LaunchError as error:
                     failed.append(error)

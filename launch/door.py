@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import signal
+from contextlib import suppress
 from itertools import starmap
 from pathlib import Path
 from typing import Any, NoReturn
@@ -61,7 +62,8 @@ def _leave_when_told_to() -> None:
 
 
 def _leave(*_: object) -> NoReturn:
-    say("Stopped.")
+    with suppress(OSError):  # of a terminal that was closed
+        say("Stopped.")
     raise SystemExit(TERMINATED)
 
 
@@ -78,7 +80,7 @@ def _protect(options: argparse.Namespace) -> int:
         if seems_protected(job.source)
     ]
     warned += _about_rho(options)
-    if any(job.source.parent == job.target.parent for job in jobs):
+    if any(job.source.parent.resolve() == job.target.parent.resolve() for job in jobs):
         warned.append(say_beside("original", "the protected file"))
     tell("\n\n".join([*starmap(in_words, told), "\n".join([*warned, MEASURED, UNPUBLISH])]))
     _keep_report(options, reports[0] if len(reports) == 1 else reports)

@@ -43,7 +43,10 @@ def plan(images: list[Path], out: str | None, *, force: bool, ending: str = ".pn
     """
     for image in images:
         if not image.is_file():
-            raise LaunchError(f"There is no picture at {image}: check the name.")
+            advice = (
+                "check the name" if "*" not in image.name else "a * stands for nothing here, name them or their folder"
+            )
+            raise LaunchError(f"There is no picture at {image}: {advice}.")
     jobs = [Job(image, _target(image, out, several=len(images) > 1, ending=ending)) for image in images]
     require_distinct([job.target for job in jobs])
     for job in jobs:

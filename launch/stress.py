@@ -12,6 +12,7 @@ from typing import Any
 
 from launch import LaunchError
 from launch.console import say, tell
+from launch.delivery import Delivery
 from launch.files import as_on_disk, deliver, require_distinct, require_free
 from launch.graph import (
     SAVER,
@@ -28,7 +29,6 @@ from launch.graph import (
 from launch.host import Host, probe, require_packages
 from launch.options import IDENTITIES
 from launch.private import link_folder, link_model, private_folder
-from launch.progress import run_with_progress
 from launch.protect import TRAINING_OF_CHECKPOINTS, Order, measure, serving_alone
 from launch.result import told_by
 from ldu.naming import LONGEST_NAME, MARK, is_picture, protected_names, shortened
@@ -153,10 +153,13 @@ def stress(order: StressOrder, host: Host) -> None:
             bring_face_network(host, base)
         elif identity == NOBODY:
             say("Nobody compares faces: what the thieves draw will be shown, not measured (--identity insightface).")
+        output, made = base / "output", set() if order.protected else {*map(Path, _names_of_made(order.originals))}
+        protected = Delivery(output, lambda name: order.out / name if name in made else None, order.force)
         with serving_alone(order, host, base, cpu=cpu) as server:
-            entry = run_with_progress(server, graph)
+            entry = protected.run(server, graph)
             tell(_said(entry, graph))  # first: what cannot be saved after hours of work was said at least
-            keep(results(entry, graph, base / "output"), order)
+            found = results(entry, graph, output)
+            keep({name: file for name, file in found.items() if file.relative_to(output) not in protected.known}, order)
 
 
 def keep(found: Mapping[str, Path], order: StressOrder) -> None:

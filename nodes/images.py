@@ -59,11 +59,10 @@ def as_a_thief_loads_it(levels: Levels, side: int) -> Resized:
 
 def split_pictures(image: Sequence[Tensor]) -> list[Levels]:
     """Return the pictures of a list of IMAGEs one by one, (1, 3, h, w) in whole levels and outside inference mode."""
-    levels = [to_levels(batch, "image") for batch in image]
-    if not levels:
+    if not image:
         raise BadImageError("At least one picture is needed, but the list is empty: connect one.")
     with torch.inference_mode(False):
-        return [picture[None].clone() for batch in levels for picture in batch]
+        return [picture[None].clone() for batch in image for picture in to_levels(batch, "image")]
 
 
 def require_one_size(original: Tensor, protected: Tensor, advice: str) -> None:

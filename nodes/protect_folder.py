@@ -11,7 +11,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..ldu.errors import BadFileError, BadImageError, NonFiniteError
+from ..ldu.errors import BadFileError, BadImageError, MismatchError, NonFiniteError, UnsupportedModelError
 from ..ldu.flatness import measure_flat, say_small
 from ..ldu.metrics import max_abs_levels
 from ..ldu.naming import MARK, say_links
@@ -24,7 +24,15 @@ from .estimate import GOES_ON, Pace, Teller, say_few_steps
 from .files import fingerprint_of
 from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, open_picture, say_there, tasks
 from .folder_walk import FolderWalk
-from .host import as_a_part, is_demo, progress_bar, stop_if_asked, training_resolution
+from .host import (
+    as_a_part,
+    is_demo,
+    is_further_of_a_list,
+    progress_bar,
+    require_vae,
+    stop_if_asked,
+    training_resolution,
+)
 from .images import require_one_mask, to_image
 from .inputs import budget_input, format_input, quality_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_inside_input, folder_is_there, input_folders, no_picture, stamps
@@ -35,6 +43,10 @@ from .walk_checks import require_trained_with_record
 from .wording import ALIASES, CATEGORY, MODEL_TOOLTIP, VAE_TOOLTIP, aloud, report
 
 SHOWN = 8  # pictures on the node
+ONE_OF_EACH = (
+    "Protect Folder works on a whole folder at once, but a list came into one of its inputs, such as the masks of Load "
+    "Picture Folder: connect one mask, one ρ and one personalization, or protect each picture by the single nodes."
+)
 
 
 class ProtectFolder(io.ComfyNode):
@@ -133,7 +145,13 @@ class ProtectFolder(io.ComfyNode):
         rho: TrainedRho | None = None,
         **connected: object,
     ) -> list[str]:
-        """Ask for rho and the personalization, and with them for their training, only if there is something to do."""
+        """Ask for rho and the personalization, and with them for their training, only if there is something to do.
+
+        Raises:
+            MismatchError: if a list came into an input, for whose first item the whole folder would be protected.
+        """
+        if is_further_of_a_list():
+            raise MismatchError(ONE_OF_EACH)
         form = FileFormat(file_format)
         missing = (task for task in tasks(folder, save_in, file_format) if not task.target.exists())
         if not any(can_be_done(task, form, model) for task in missing):
@@ -164,6 +182,7 @@ class ProtectFolder(io.ComfyNode):
         if mask is not None:
             require_one_mask(mask)
         if rho is not None:
+            require_vae(vae, model)
             require_trained_with_record(rho)
         todo = tasks(folder, save_in, file_format)
         if not todo:
@@ -212,18 +231,21 @@ def _example(done: list[Outcome]) -> tuple[Tensor, Tensor]:
 
 def _work_through(todo: list[Task], walk: FolderWalk, writer: Writer) -> list[Outcome]:
     """Do one task after the other; stops at once when the user cancels."""
-    outcomes, bar, teller = [], progress_bar(len(todo)), Teller()
+    outcomes: list[Outcome] = []
+    bar, teller = progress_bar(len(todo)), Teller()
     pace = Pace(teller, sum(not task.target.exists() for task in todo), GOES_ON, "picture")
     for number, task in enumerate(todo, 1):
         stop_if_asked()
-        outcomes.append(_outcome(task, walk, writer, teller))
+        fits = any(outcome.kind == SAVED for outcome in outcomes)
+        outcomes.append(_outcome(task, walk, writer, teller, fits))
         bar.update_absolute(number)
         if outcomes[-1].kind != THERE:
             pace.tick()
     return outcomes
 
 
-def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller) -> Outcome:
+def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller, fits: bool) -> Outcome:
+    """Do one task; `fits` says that the models did another picture, so that this one alone can be what does not fit."""
     if task.target.exists():
         return say_there(task, walk.budget, writer.form)
     try:
@@ -239,6 +261,10 @@ def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller) -> Ou
         task.target.parent.mkdir(parents=True, exist_ok=True)
         written = writer.write(task.target, protected, picture.info, picture.as_batch())
     except (BadImageError, NonFiniteError) as error:
+        return Outcome(task, LEFT_OUT, str(error), notable=True)
+    except UnsupportedModelError as error:  # such as a long picture beside which the whole model has no room
+        if not fits:
+            raise
         return Outcome(task, LEFT_OUT, str(error), notable=True)
     change, visible = max_abs_levels(picture.as_batch(), written.seen), _visible(walk, picture, written.seen)
     said = " ".join([f"up to {change} of 255 levels changed.", *written.said, *visible])

@@ -15,6 +15,7 @@ from ..ldu.train import Purifier, Surrogate
 from .host import (
     HostSession,
     default_conditioning,
+    encoding_session,
     latent_shape,
     normal,
     require_vae,
@@ -58,7 +59,7 @@ class HostModels:
                 )
             if recipe.needs:
                 require_vae(self._vae, self._model)
-            if model_too:
+            if "latent" in recipe.needs:
                 default_conditioning(self._model, self._conditioning)
 
     @contextmanager
@@ -67,17 +68,22 @@ class HostModels:
         here = torch.device("cpu")
         if not recipe.needs:
             yield Tools(), here
-        elif not recipe.gradient and "latent" not in recipe.needs:
+            return
+        if not recipe.gradient and "latent" not in recipe.needs:
             yield Tools(SamplingAutoencoder(self._vae)), here
-        else:
-            count, _, height, width = shape
-            latents = latent_shape(self._model, width + 7, height + 7, count)  # purifiers pad to multiples of 8
-            bound = default_conditioning(self._model, self._conditioning)
-            with self._session(recipe.gradient, bound, latents) as (session, coder):
-                bound = normal(bound) if recipe.gradient else bound
-                denoising = DiffusionModel(session.bind(bound), session.schedule, coder)
-                yield Tools(coder, denoising), session.device
-                self.evaluations += session.evaluations
+            return
+        count, _, height, width = shape
+        latents = latent_shape(self._model, width + 7, height + 7, count)  # purifiers pad to multiples of 8
+        if "latent" not in recipe.needs:  # gradients, through the VAE alone
+            with encoding_session(self._model, self._vae, latents) as (session, coder):
+                yield Tools(coder), session.device
+            return
+        bound = default_conditioning(self._model, self._conditioning)
+        with self._session(recipe.gradient, bound, latents) as (session, coder):
+            bound = normal(bound) if recipe.gradient else bound
+            denoising = DiffusionModel(session.bind(bound), session.schedule, coder)
+            yield Tools(coder, denoising), session.device
+            self.evaluations += session.evaluations
 
     @contextmanager
     def _session(self, gradient: bool, bound: list[Any], latents: Sequence[int]) -> Iterator[tuple[HostSession, Any]]:

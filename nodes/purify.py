@@ -26,6 +26,7 @@ from .wording import ALIASES, CATEGORY, report
 
 ONE_BY_ONE, AS_A_CHAIN = "one by one", "as a chain"
 WHOLE = 1000  # units of progress for each recipe
+WIDEST_MEDIAN = 9  # pixels; Pillow's takes 5 s a megapixel there and 430 s at 99, and lets nothing else run meanwhile
 HERE: frozenset[Need] = frozenset({"autoencoder", "latent"})
 SUITE = """none
 jpeg 75
@@ -225,6 +226,11 @@ def _read(text: str, suits: Callable[[Recipe], None]) -> list[Recipe]:
     recipes = parse(text)
     for recipe in recipes:
         suits(recipe)
+        if any(link.name == "median" and link.high > WIDEST_MEDIAN for link in recipe.links):
+            raise BadValueError(
+                f"The purifier {str(recipe)!r} would hold up all of ComfyUI for minutes, Cancel too: take a median of "
+                f"at most {WIDEST_MEDIAN} pixels."
+            )
         if lacking := sorted(recipe.needs - HERE):
             wanted = WORDS[lacking[0]]
             raise BadValueError(f"The purifier {str(recipe)!r} needs {wanted}, which no node gives: leave it out.")

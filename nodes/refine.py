@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ldu.attacks.purify.recipe import Recipe
-from ..ldu.budget import to_working_size, working_size
+from ..ldu.budget import compose, to_working_size, working_size
 from ..ldu.errors import BadValueError, MismatchError, NonFiniteError
 from ..ldu.losses import expected_loss
 from ..ldu.model import Denoiser
@@ -191,6 +191,12 @@ class RefinePixels(io.ComfyNode):
         shape = latent_shape(model, *size, config.draws)
         # a strength of 0 asks for the picture as it is
         stays = [not alone and torch.equal(*pair) for pair in zip(originals, shifted, strict=True)]
+        taken = replace(config, refine_steps=0) if all(stays) else config
+        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, target is not None)
+        remarks = of_each([_AS_IT_IS if stay and steps else "" for stay in stays])
+        if not taken.refine_steps:  # for which no model need be loaded
+            kept = [compose(one, after - one, budget) for one, after in zip(originals, shifted, strict=True)]
+            return _output(kept, done_with, 0, steps, remarks)
         teller = Teller()
         by_loss, by_vae = (training_memory, training_session), (encoding_memory, encoding_session)
         memory, opened = by_loss if target is None else by_vae
@@ -213,11 +219,14 @@ class RefinePixels(io.ComfyNode):
                 here = None if own is None else own.to(session.device)
                 refinement = way.begin(number, one.to(session.device), after.to(session.device), here)
                 refined.append(_refined(refinement, config, pace))
-        numbers = {"nfe": {"refine": session.evaluations}, "refine_steps": steps}
-        taken = replace(config, refine_steps=0) if all(stays) else config
-        done_with = RefinedWith(taken, name_all(purifiers), mask is not None, target is not None)
-        said = [*of_each([_AS_IT_IS if stay and steps else "" for stay in stays]), pace.took]
-        return io.NodeOutput(to_image(torch.cat(refined)), done_with, ui=report(numbers, "\n".join(said)))
+        return _output(refined, done_with, session.evaluations, steps, [*remarks, pace.took])
+
+
+def _output(
+    refined: Sequence[Levels], done_with: RefinedWith, evaluations: int, steps: int, said: Sequence[str]
+) -> io.NodeOutput:
+    numbers = {"nfe": {"refine": evaluations}, "refine_steps": steps}
+    return io.NodeOutput(to_image(torch.cat(list(refined))), done_with, ui=report(numbers, "\n".join(said)))
 
 
 @dataclass(frozen=True)

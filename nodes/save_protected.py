@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from ..ldu.wording import DEMO_WARNING, MEASURED, UNPUBLISH
-from .host import may_embed_metadata, nothing
+from .host import may_embed_metadata, nothing, sources
 from .images import to_image, to_levels
 from .inputs import format_input, quality_input
 from .output_names import is_taken, require_inside_output
@@ -32,6 +33,7 @@ GAP = "Nothing of it goes on to the nodes behind, and a Protection Report on a l
 NO_INFO = PictureInfo("picture.png", "RGB", 0, 0)  # of a picture that nobody tells about
 EMBEDDED = "Prompt and workflow are in the file, as metadata asks: whoever gets it can read how it was made."
 NOT_EMBEDDED = "metadata embedded nothing, for ComfyUI was started with --disable-metadata."
+NOT_IN_A_PNG = "metadata embedded nothing, for only a png holds it: choose that format, or switch metadata off."
 NUMBERED_TOOLTIP = (
     "On: a number behind the name, so that each file is a new one. Off: the name alone, for folders; what is there "
     "already stays and is not made again, and a picture that the format cannot hold is named and left out. Needs info, "
@@ -105,9 +107,9 @@ class SaveProtected(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, numbered: bool | None = True, **_: object) -> float:
+    def fingerprint_inputs(cls, numbered: bool | None = True, **_: object) -> str:
         """Look each time, without numbers, which files are there."""
-        return 0.0 if numbered else float("nan")
+        return "" if numbered else token_hex(8)  # not NaN: the host puts it into the prompt, and NaN is no JSON
 
     @classmethod
     def check_lazy_status(
@@ -157,7 +159,7 @@ class SaveProtected(io.ComfyNode):
         `image` may be None, for nobody asked for it.
         """
         writer = Writer(FileFormat(file_format, quality), platform_check)
-        further = _say_undone(metadata, platform_check, original)
+        further = _say_undone(metadata, platform_check, original, writer.form)
         if _is_made_with_demo(cls.hidden):
             further.append(DEMO_WARNING)
         if not numbered:
@@ -241,10 +243,13 @@ def _originals(original: Tensor | None, pictures: Levels) -> list[Levels] | list
     return list(befores.split(1))
 
 
-def _say_undone(metadata: bool, platform_check: bool, original: Tensor | None) -> list[str]:
+def _say_undone(metadata: bool, platform_check: bool, original: Tensor | None, form: FileFormat) -> list[str]:
     """Say which wishes could not be met."""
     unchecked = [UNCHECKED] if platform_check and original is None else []
-    return [*unchecked, NOT_EMBEDDED] if metadata and not may_embed_metadata() else unchecked
+    if not metadata:
+        return unchecked
+    lacking = NOT_EMBEDDED if not may_embed_metadata() else "" if form.keeps_levels else NOT_IN_A_PNG
+    return [*unchecked, lacking] if lacking else unchecked
 
 
 def _is_made_with_demo(hidden: Any) -> bool:  # noqa: ANN401
@@ -255,7 +260,7 @@ def _is_made_with_demo(hidden: Any) -> bool:  # noqa: ANN401
         number = above.pop()
         if number in prompt and number not in seen:
             seen.add(number)
-            above += [value[0] for value in prompt[number]["inputs"].values() if isinstance(value, list) and value]
+            above += sources(prompt[number]["inputs"])
     return any(prompt[number]["class_type"] == DEMO_LOADER for number in seen)
 
 

@@ -225,6 +225,10 @@ def _train(given: _Given, pictures: list[Levels], masks: list[Mask | None], tell
     sizes = [working_size(picture.shape[-1], picture.shape[-2], side) for picture in pictures]
     shape = latent_shape(model, *max(sizes, key=lambda size: size[0] * size[1]), config.draws)
     clip, patcher = _clip_to_train_through(given), under_manager(net)
+    if given.conditioning is None and clip is None:
+        raise BadValueError(
+            "Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP."
+        )
     prompt = personalizer.prompt if personalizer else given.prompt
     teller.remarks = remarks(model, pictures, masks, side, config)
     if published:
@@ -309,10 +313,6 @@ def _personalization(
     """Return the adversary's conditioning, learnt here if none is given."""
     if given.conditioning is not None:
         return normal(given.conditioning)
-    if clip is None:
-        raise BadValueError(
-            "Train ρ needs something to train against: connect a conditioning from Textual Inversion, or a CLIP."
-        )
     latents = encode_views(coder, pictures, side, session.device)
     words = given.prompt, given.initial_word
     return fit_personalizer(*words, clip, session, latents, given.seed, teller).conditioning

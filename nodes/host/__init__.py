@@ -2,6 +2,7 @@
 
 from .demo import is_demo, load_demo
 from .flags import may_embed_metadata
+from .graph import nothing, sources
 from .learnt import as_learnt
 from .memory import differentiable_clip, intermediate_device, load_whole, new_patcher, normal, under_manager
 from .models import (
@@ -15,12 +16,12 @@ from .models import (
     tag_model,
     training_resolution,
 )
-from .nothing import nothing
 from .progress import (
     Interrupted,
     WatchedDenoiser,
     as_a_part,
     is_a_part,
+    is_further_of_a_list,
     preview,
     progress_bar,
     say_on_node,
@@ -57,6 +58,7 @@ __all__ = [
     "intermediate_device",
     "is_a_part",
     "is_demo",
+    "is_further_of_a_list",
     "latent_shape",
     "load_demo",
     "load_whole",
@@ -71,6 +73,7 @@ __all__ = [
     "require_vae",
     "sampling_session",
     "say_on_node",
+    "sources",
     "stop_if_asked",
     "tag_model",
     "training_memory",

@@ -9,7 +9,7 @@ from ...ldu.fingerprint import fingerprint_condition
 from .attached import name_attached
 
 _LEARNT = "ldu_learnt"
-_OBJECTS = ("control", "hooks", "gligen")  # of which a digest of numbers knows nothing
+_OBJECTS = ("control", "hooks", "gligen", "unclip_conditioning")  # of which a digest of numbers knows nothing
 _WAY = 1  # of learning; to be counted up when the same source gives another word
 
 

@@ -49,6 +49,12 @@ def is_a_part() -> bool:
     return _part_of_something.get()
 
 
+def is_further_of_a_list() -> bool:
+    """Tell whether the host runs a node once more, for another item of a list that came into it."""
+    at_work = get_executing_context()
+    return at_work is not None and bool(at_work.list_index)
+
+
 def preview(levels: Levels) -> tuple[str, Image.Image, int]:
     """Return the first of some pictures in whole levels as the host's preview tuple."""
     picture = Image.fromarray(levels[0].movedim(0, -1).round().byte().cpu().numpy())

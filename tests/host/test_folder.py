@@ -177,6 +177,23 @@ def test_one_mask_is_resized_to_every_picture_and_what_it_spares_keeps_its_level
         assert not change[:, -width // 3 :].any()
 
 
+def test_masks_of_a_list_are_refused_where_the_first_would_serve_for_all_pictures(host, folder, run_prompt):
+    models = {"model": ["demo", 0], "vae": ["demo", 2]}
+    training = {"image": ["album", 0], "prompt": "S*", "initial_word": "person", "budget": 6.0, "k": 2, "depth": 0.2}
+    training |= {"steps": 1, "learning_rate": 0.01, "batch": 1, "seed": 0}
+    training |= {"visibility": 0.5, "patience": 0, "refit_every": 0}
+    given = {"rho": ["rho", 0], "mask": ["album", 1], "folder": "album", "file_format": "png"}
+    graph = {
+        "demo": {"class_type": "LDU_LoadDemoCheckpoint", "inputs": {}},
+        "album": {"class_type": "LDU_LoadPictureFolder", "inputs": {"folder": "album"}},
+        "rho": {"class_type": "LDU_TrainRho", "inputs": {**models, **training}},  # never asked for
+        "work": {"class_type": "LDU_ProtectFolder", "inputs": {**models, **SETTINGS, **given}},
+    }
+    with pytest.raises(AssertionError, match="a list came into one of its inputs"):
+        run_prompt(graph)
+    assert not (host.base / "output" / "album_protected").exists()
+
+
 def test_an_original_in_the_place_of_its_protected_version_is_not_taken_for_one(host, folder, run):
     saved(host, "b.png").parent.mkdir()
     shutil.copyfile(folder / "b.png", saved(host, "b.png"))
@@ -218,19 +235,35 @@ def test_rho_is_not_asked_for_because_of_a_picture_of_a_shape_that_cannot_be_don
     assert [picture["outcome"] for picture in told] == ["there already"] * 3 + ["left out"]
 
 
-def test_a_picture_that_overflows_the_model_is_left_out_and_the_others_are_made(host, folder, run, monkeypatch):
+def fail_on(monkeypatch, host, name, error):
+    """Let protecting one picture raise an error."""
     walk = host.module("nodes.folder_walk").FolderWalk
     protect = walk.protect
 
-    def overflows(self, picture):
-        if picture.info.name == "b.png":
-            raise host.module("ldu.errors").NonFiniteError("It is not finite.")
+    def fails(self, picture):
+        if picture.info.name == name:
+            raise error
         return protect(self, picture)
 
-    monkeypatch.setattr(walk, "protect", overflows)
+    monkeypatch.setattr(walk, "protect", fails)
+
+
+@pytest.mark.parametrize("error", ["NonFiniteError", "UnsupportedModelError"])
+def test_a_picture_that_is_too_much_for_the_model_is_left_out_and_the_others_are_made(
+    host, folder, run, monkeypatch, error, errors
+):
+    fail_on(monkeypatch, host, "b.png", getattr(errors, error)("It is too much."))
     _, told = run()
-    assert [(each["outcome"], each["said"]) for each in told][1] == ("left out", "It is not finite.")
+    assert [(each["outcome"], each["said"]) for each in told][1] == ("left out", "It is too much.")
     assert [each["outcome"] for each in told] == ["saved", "left out", "saved"]
+
+
+def test_a_model_that_does_not_fit_for_the_first_picture_is_not_loaded_for_each_of_the_others(
+    host, folder, run, monkeypatch, errors
+):
+    fail_on(monkeypatch, host, "a.jpg", errors.UnsupportedModelError("Only a part fits."))
+    with pytest.raises(errors.UnsupportedModelError, match="Only a part fits"):
+        run()
 
 
 def test_rho_is_not_asked_for_because_of_a_file_that_cannot_be_done(host, folder, run):

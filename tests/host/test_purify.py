@@ -106,6 +106,13 @@ def test_impress_brings_the_picture_nearer_to_what_the_vae_reproduces(host, puri
     assert miss(purify(image, "impress 30", **models).args[0][0]) < miss(image)
 
 
+def test_impress_leaves_the_diffusion_model_where_it_is_and_needs_no_condition(host, purify, monkeypatch):
+    tools, never = host.module("nodes.purifier_models"), lambda *_: pytest.fail("the diffusion model was loaded")
+    monkeypatch.setattr(tools, "training_session", never)
+    monkeypatch.setattr(tools, "sampling_session", never)
+    purify(picture(), "impress 2", model=tiny.model("sdxl"), vae=tiny.vae("sdxl"))
+
+
 @pytest.mark.parametrize(
     ("purifiers", "message"),
     [
@@ -115,6 +122,7 @@ def test_impress_brings_the_picture_nearer_to_what_the_vae_reproduces(host, puri
         ("jpeg 60..95", "only training can draw"),
         ("gridpure 2", "no node gives"),
         ("jpeg 75 + upscale 0.1", "no node gives"),
+        ("jpeg 75 + median 11", "at most 9 pixels"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused_before_and_when_it_runs(host, purify, purifiers, message):
@@ -224,7 +232,8 @@ def test_rho_trains_against_purifiers_with_gradients_that_arrive(train, text):
 
 def test_what_cannot_be_trained_against_is_refused(host):
     node = host.classes["LDU_TrainingPurifiers"]
-    for text, message in (("impress 100", "cannot be trained against"), ("gridpure", "no node gives")):
+    refused = ("impress 100", "cannot be trained against"), ("gridpure", "no node gives"), ("median 3..11", "at most 9")
+    for text, message in refused:
         assert message in node.validate_inputs(purifiers=text)
         with pytest.raises(host.module("ldu.errors").BadValueError, match=message):
             node.execute(text)

@@ -50,7 +50,10 @@ def test_each_picture_of_a_batch_moves_within_the_budget(parts, refine, family):
     assert json.loads(out.ui["ldu"][0])["nfe"] == {"refine": 2 * 3 * 2 + TRIED}
 
 
-def test_a_picture_without_a_shift_and_one_without_steps_stay_as_they_are(parts, refine):
+def test_a_picture_without_a_shift_and_one_without_steps_stay_as_they_are_and_load_nothing(
+    host, parts, refine, monkeypatch
+):
+    monkeypatch.setattr(host.module("nodes.refine"), "training_session", lambda *_: pytest.fail("a model was loaded"))
     original = picture()
     assert torch.equal(refine(parts["sd1"], original, original).args[0], original)
     after = shifted(original)

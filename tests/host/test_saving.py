@@ -1,5 +1,6 @@
 """What Save Protected says of a file, and what it gives on."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,7 +62,7 @@ def test_a_platform_check_without_the_original_says_what_it_needs(call):
 def test_a_picture_that_the_demo_model_made_is_said_to_be(call, host, monkeypatch, loader, warns):
     prompt = {
         "1": {"class_type": "LDU_LoadDemoCheckpoint", "inputs": {}},  # connected with nothing
-        "2": {"class_type": loader, "inputs": {"ckpt_name": "a.safetensors"}},
+        "2": {"class_type": loader, "inputs": {"ckpt_name": "a.safetensors", "boxes": [{"x": 1}]}},  # no link
         "3:4": {"class_type": "LDU_RefinePixels", "inputs": {"model": ["2", 0], "image": ["3:4", 0], "steps": 9}},
         "5": {"class_type": "LDU_SaveProtected", "inputs": {"image": ["3:4", 0]}},
     }
@@ -82,6 +83,27 @@ def test_metadata_that_comfyui_was_told_not_to_write_is_said_to_be_missing(call,
     said = [call("LDU_SaveProtected", metadata=wanted, **given).ui["text"][0] for wanted in (True, False)]
     assert ["--disable-metadata" in each for each in said] == [forbidden, False]
     assert ["Prompt and workflow are in the file" in each for each in said] == [not forbidden, False]
+
+
+@pytest.mark.parametrize(("file_format", "holds_none"), [("png", False), ("jpeg", True), ("webp", True)])
+def test_metadata_that_the_format_does_not_hold_is_said_to_be_missing(call, host, monkeypatch, file_format, holds_none):
+    monkeypatch.setattr(host.classes["LDU_SaveProtected"], "hidden", SimpleNamespace(prompt={}, extra_pnginfo=None))
+    given = {"image": random_image(1, 40, 40, 3), "filename_prefix": "told", "file_format": file_format}
+    said = [call("LDU_SaveProtected", metadata=wanted, **given).ui["text"][0] for wanted in (True, False)]
+    assert ["only a png holds it" in each for each in said] == [holds_none, False]
+
+
+def test_the_prompt_in_a_file_that_is_saved_without_numbers_is_json(run_prompt):
+    saving = {"image": ["1", 0], "info": ["1", 2], "original": ["1", 0], "metadata": True, "numbered": False}
+    graph = {
+        "1": {"class_type": "LDU_LoadPicture", "inputs": {"image": "as_json.png"}},
+        "2": {"class_type": "LDU_SaveProtected", "inputs": {**saving, "filename_prefix": "%name%_saved"}},
+    }
+    put_input("as_json.png", colours(40, 40))
+    run_prompt(graph)
+    with Image.open(Path(folder("output"), "as_json_saved.png")) as file:
+        prompt = json.loads(file.info["prompt"], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert set(prompt) == {"1", "2"}
 
 
 def test_a_picture_that_was_saved_as_protected_is_recognised_when_it_is_loaded(call):

@@ -2,7 +2,7 @@
 
 import torch
 
-from .bench import Bench, Case, picture, rho
+from .bench import Bench, Case, model, picture, rho, vae
 
 
 def protect(folder: str = "no_pictures", **given):
@@ -10,7 +10,7 @@ def protect(folder: str = "no_pictures", **given):
 
     def attempt(b: Bench):
         b.put(b.host.base / "input" / "no_pictures" / "notes.txt", b"no picture")
-        usual = {"model": None, "vae": None, "rho": rho(b), "folder": folder}
+        usual = {"model": model(), "vae": vae(), "rho": rho(b), "folder": folder}
         return b.node("LDU_ProtectFolder", **{**usual, **given})
 
     return attempt

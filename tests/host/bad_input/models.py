@@ -59,7 +59,8 @@ def judge(**given):
 
 def refine(**given):
     def attempt(b: Bench):
-        usual = {"model": model(), "vae": vae(), "conditioning": condition(), "image": GOOD, "original": GOOD}
+        shifted = {"image": (GOOD + 1 / 255).clamp(max=1), "original": GOOD}
+        usual = {"model": model(), "vae": vae(), "conditioning": condition(), **shifted}
         changed = {k: v() if callable(v) else v for k, v in given.items()}
         return b.node("LDU_RefinePixels", **{**usual, "steps": 1, **changed})
 
