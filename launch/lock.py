@@ -28,10 +28,15 @@ def try_lock(path: Path) -> int | None:
     """Return a descriptor that holds the lock until it is closed, or None when somebody else holds it.
 
     Raises:
-        LaunchError: Files cannot be locked there, as on some network drives.
+        LaunchError: Files cannot be written or locked there, as on some network drives.
     """
     no_link = getattr(os, "O_NOFOLLOW", 0)  # in a folder that all may write to it could lead anywhere
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | no_link, 0o600)
+    except OSError as error:
+        raise LaunchError(
+            f"No file can be written in {path.parent} ({error.strerror}): name another folder in LDU_CACHE."
+        ) from error
     try:
         _grab(descriptor)
     except OSError as error:

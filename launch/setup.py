@@ -52,17 +52,29 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "comfyui-ldu"
 
 
+def cache_folder(*inside: str) -> Path:
+    """Return the cache folder, or one in it, made for this account alone where it is not there yet.
+
+    Raises:
+        LaunchError: It cannot be made.
+    """
+    folder = cache_root().joinpath(*inside)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaunchError(
+            f"No folder can be made at {folder} ({error.strerror}): name another in LDU_CACHE."
+        ) from error
+    return folder
+
+
 def prepare(*, for_tests: bool = False) -> Host:
     """Return the ComfyUI in the cache folder, set up first where that is still to do.
 
     Raises:
         LaunchError: A step failed; its message says which, and where its log is.
     """
-    root = cache_root()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LaunchError(f"No folder can be made at {root} ({error.strerror}): name another in LDU_CACHE.") from error
+    root = cache_folder()
     host = Host(python_in(root / "venv"), root / "ComfyUI")
     with locked(root / "lock", lambda: say("Another set-up is running; waiting for it.")):
         for left in root.glob(f"{SCRATCH}*"):  # by a set-up that was killed; there is but one at a time

@@ -10,7 +10,7 @@ from launch.host import Host, probe
 from launch.lock import try_lock
 from launch.private import lay_out, link_file
 from launch.server import serving
-from launch.setup import cache_root
+from launch.setup import cache_folder
 
 PROTECT_WORKFLOW = "/?template=protect&source=ldu"
 SAMPLES = PACK / "workflows" / "samples"
@@ -23,8 +23,7 @@ def serve(host: Host, *, cpu: bool, port: int | None, checkpoint: Path | None = 
     Raises:
         LaunchError: It runs already, does not start, or there is another checkpoint of that name.
     """
-    base = cache_root() / "ui"
-    base.mkdir(parents=True, exist_ok=True)
+    base = cache_folder("ui")
     lock = try_lock(base / "lock")
     if lock is None:  # two of them would tidy each other's files away
         raise LaunchError("It runs already, in another terminal: use that one, or end it with Ctrl-C first.")

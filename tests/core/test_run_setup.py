@@ -230,6 +230,15 @@ def test_a_lock_is_waited_for_and_then_taken(tmp_path):
         assert waited == [1]
 
 
+def test_a_cache_folder_in_which_nothing_can_be_written_is_named_with_the_way_out(tmp_path, monkeypatch):
+    with pytest.raises(LaunchError, match=r"No file can be written in .*: name another folder in LDU_CACHE"):
+        lock.try_lock(tmp_path / "gone" / "lock")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LDU_CACHE", str(tmp_path / "file"))
+    with pytest.raises(LaunchError, match=r"No folder can be made at .*: name another in LDU_CACHE"):
+        setup.cache_folder("ui")
+
+
 def test_a_disk_that_cannot_lock_files_is_not_taken_for_a_lock_that_another_holds(tmp_path, monkeypatch):
     def fail(_):
         raise OSError(errno.ENOSYS, "Function not implemented")

@@ -65,13 +65,13 @@ def test_a_server_that_ends_by_itself_is_no_success(tmp_path, monkeypatch):
     ended = SimpleNamespace(address="", log=log, wait=lambda: None)
     monkeypatch.setattr(ui, "serving", lambda *_, **__: contextlib.nullcontext(ended))
     monkeypatch.setattr(ui, "probe", lambda _: False)
-    monkeypatch.setattr(ui, "cache_root", lambda: tmp_path)
+    monkeypatch.setenv("LDU_CACHE", str(tmp_path))
     with pytest.raises(LaunchError, match=r"^ComfyUI ended by itself; its last words: no room \(all of them: "):
         ui.serve(None, cpu=True, port=None)
 
 
 def test_a_second_one_is_refused_while_the_first_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(ui, "cache_root", lambda: tmp_path)
+    monkeypatch.setenv("LDU_CACHE", str(tmp_path))
     (tmp_path / "ui").mkdir()
     first = try_lock(tmp_path / "ui" / "lock")
     with pytest.raises(LaunchError, match="It runs already"):
