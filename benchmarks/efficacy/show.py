@@ -25,6 +25,7 @@ def show(lab: Lab, results: list[Result], about: str, ours: str) -> None:
         print_table(HEAD, rows)
         texts.append("\n".join([title, *(" | ".join(row) for row in rows)]))
     show_survival(results, ours)
+    show_effects(results, ours)
     show_mixtures(results, ours)
     show_transfer(results)
     show_order(results)
@@ -53,8 +54,15 @@ def show_survival(results: list[Result], ours: str) -> None:
         print("\n".join(["", *(f"- {sentence}" for sentence in survival.verdicts(of_thief, ours))]))
         print(f"\n**{thief}: each person after the purifier that helped the thief most, of those that both met**\n")
         print_table(survival.WORST_HEAD, survival.worst_rows(of_thief, ours))
-        print(f"\n**{thief}: what {ours} takes beside clean pictures, and of whom**\n")
-        print_table(survival.EFFECT_HEAD, survival.effect_rows(of_thief, ours))
+
+
+def show_effects(results: list[Result], ours: str) -> None:
+    """Print what ours takes from each thief, and of whom."""
+    whole = [r for r in results if r.cell.share == 1]
+    for thief in sorted({r.cell.thief for r in whole}):
+        if rows := list(survival.effect_rows([r for r in whole if r.cell.thief == thief], ours)):
+            print(f"\n**{thief}: what {ours} takes beside clean pictures, and of whom**\n")
+            print_table(survival.EFFECT_HEAD, rows)
 
 
 def show_mixtures(results: list[Result], ours: str) -> None:
