@@ -8,8 +8,8 @@ UNPUBLISH = (
 )
 
 MEASURED = (
-    "On thieves: in the demo world Protect showed no effect at a budget of 10 levels and some at 32, which one plainly "
-    "sees. On Stable Diffusion nobody has measured it (docs/efficacy.md)."
+    "On thieves: in the demo world Protect kept neither DreamBooth nor a LoRA off at a budget of 10 levels, and both "
+    "in part at 32, which one plainly sees. On Stable Diffusion nobody has measured it (docs/efficacy.md)."
 )
 
 SAVED, THERE, LEFT_OUT = "saved", "there already", "left out"  # what became of a picture of a folder

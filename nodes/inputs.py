@@ -7,7 +7,7 @@ from ..ldu.naming import ENDINGS
 USUAL_BUDGET = "4 to 10 hardly show in photographs, more may, and flat areas first"
 _BUDGET = (
     f"Largest change of a value, in levels of 255, rounded down; {USUAL_BUDGET}. In the demo world, with Refine in "
-    "Pixels, 10 showed no effect on thieves; 32 kept both off in part and was plainly seen."
+    "Pixels, 10 kept neither DreamBooth nor a LoRA off; 32 kept both off in part and was plainly seen."
 )
 _FORMAT = (
     "png keeps every level, and with them the budget. jpeg and webp are smaller and change the values again: then the "
