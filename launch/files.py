@@ -43,9 +43,8 @@ def plan(images: list[Path], out: str | None, *, force: bool, ending: str = ".pn
     """
     for image in images:
         if not image.is_file():
-            advice = (
-                "check the name" if "*" not in image.name else "a * stands for nothing here, name them or their folder"
-            )
+            star = "*" in image.name  # which shells under Windows leave as it is
+            advice = "a * stands for nothing here, name them or their folder" if star else "check the name"
             raise LaunchError(f"There is no picture at {image}: {advice}.")
     jobs = [Job(image, _target(image, out, several=len(images) > 1, ending=ending)) for image in images]
     require_distinct([job.target for job in jobs])
