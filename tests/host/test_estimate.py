@@ -107,11 +107,11 @@ def test_memory_and_time_are_told_before_the_first_step_and_what_is_left_after_i
     assert re.fullmatch(r"3 steps in \d+ s\.", said), "what is shown in the end"
 
 
-@pytest.mark.parametrize("node", ["LDU_TextualInversion", "LDU_RefinePixels"])
-def test_nothing_is_tried_where_no_step_will_be_taken(host, tmp_path, heard, node):
+@pytest.mark.parametrize(("node", "of_memory"), [("LDU_TextualInversion", 1), ("LDU_RefinePixels", 0)])
+def test_nothing_is_tried_where_no_step_will_be_taken(host, tmp_path, heard, node, of_memory):
     ui = Bench(host, tmp_path).node(node, **work(node, 0)).ui
     assert sum(json.loads(ui["ldu"][0])["nfe"].values()) == 0
-    assert len(heard) == 1
+    assert len(heard) == of_memory  # refining loads nothing then
 
 
 def test_train_says_how_long_the_word_takes_that_it_learns_itself(train, heard):
