@@ -23,7 +23,7 @@ from benchmarks import thieves
 from benchmarks.baselines import Method
 from benchmarks.baselines.cost import Cost
 from benchmarks.efficacy import cells as plan
-from benchmarks.efficacy import code, costs, curve, estimate, order, perceptual, survival, targets, transferred
+from benchmarks.efficacy import code, costs, curve, estimate, in_docs, order, perceptual, survival, targets, transferred
 from benchmarks.efficacy import kept as ledger
 from benchmarks.efficacy import lab as laboratory
 from benchmarks.efficacy.__main__ import chosen, kept_suite
@@ -751,6 +751,28 @@ def test_what_is_measured_anew_takes_the_place_of_what_former_code_made(lab, mon
         assert ledger.keep(name, {lab.path(cell).stem: lab.found(cell)}) == 1
     (found,) = ledger.kept(name).values()
     assert found["effect"]["identity"] == 0.4
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what is kept is a CPU's")
+def test_the_tables_of_the_documents_are_what_their_commands_print(capsys):
+    assert in_docs.main([]) == 0, capsys.readouterr().out
+    same = int(capsys.readouterr().out.split()[0])
+    assert same > 450  # of some 540: a title or a head that changes loses its table
+
+
+def test_a_row_that_is_printed_otherwise_is_found(monkeypatch):
+    monkeypatch.setattr(
+        in_docs, "_printed", lambda _: {("DreamBooth, purifier: none", "method", "n", "advdm", "4"): "| new |"}
+    )
+    document = """    python -m benchmarks.efficacy --suite field
+
+**DreamBooth, purifier: none, four people**
+
+| method | n |
+| --- | --- |
+| advdm | 4 |
+| advdm | 8 |"""
+    assert list(in_docs.printed_rows(document.splitlines())) == [(6, "| new |")]
 
 
 def test_what_is_kept_can_be_printed_without_naming_it(lab, monkeypatch, capsys):
