@@ -19,9 +19,9 @@ from unittest.mock import patch
 
 from benchmarks.efficacy import __main__ as command_line
 from benchmarks.efficacy import show
-from launch import PACK
+from benchmarks.table import ROOT
 
-DOCUMENTS = tuple(PACK / "docs" / f"efficacy_{name}.md" for name in ("methods", "purifiers", "decoy", "tried"))
+DOCUMENTS = tuple(ROOT / "docs" / f"efficacy_{name}.md" for name in ("methods", "purifiers", "decoy", "tried"))
 COMMAND = "    python -m benchmarks.efficacy "
 NAMING = ("asked of ours", "thief", "by", "n", "purifier", "other", "method", "ours", "effect on", "pictures protected")
 """Columns that say what a row is of, where its table has them."""
@@ -82,8 +82,9 @@ def printed_rows(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
             commands = [*(commands if lines[number - 1].startswith(COMMAND) else ()), line.strip()]
         elif number in tables:
             for row, key in _rows(lines, number, tables[number], _title(lines, number)):
-                found = [_printed(command).get(key) for command in commands]
-                yield from ((row, printed) for printed in [*filter(None, found)][:1])
+                printed = next((found for command in commands if (found := _printed(command).get(key))), None)
+                if printed:
+                    yield row, printed
 
 
 def main(given: Sequence[str] | None = None) -> int:
