@@ -77,8 +77,10 @@ class LoadPicture(io.ComfyNode):
         return f"There is no picture {image!r} in the input folder: put it there, or choose another one."
 
     @classmethod
-    def fingerprint_inputs(cls, image: str) -> str:
+    def fingerprint_inputs(cls, image: str | None) -> str:
         """Load again when the file's content has changed."""
+        if image is None:
+            return fingerprint_of_linked()
         return fingerprint_of(Path(folder_paths.get_annotated_filepath(image)).read_bytes())
 
     @classmethod
@@ -104,6 +106,12 @@ def fingerprint_of(value: object) -> str:
     """
     content = value if isinstance(value, bytes) else repr(value).encode()
     return hashlib.blake2b(content, key=_KEY, digest_size=16).hexdigest()
+
+
+def fingerprint_of_linked() -> str:
+    """Return what changes when any file of the input folder does: which one a linked input means is not known yet."""
+    files = [path for path in Path(folder_paths.get_input_directory()).rglob("*") if path.is_file()]
+    return fingerprint_of(sorted((path.as_posix(), path.stat().st_mtime_ns) for path in files))
 
 
 def transparency(picture: Picture) -> Tensor:

@@ -12,7 +12,7 @@ from ..ldu.budget import resize_mask, to_working_size
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import is_picture, protected_names, say_links
 from ..ldu.picture import PictureInfo, load_picture
-from .files import TRANSPARENT_TOOLTIP, fingerprint_of, in_input_folder, transparency
+from .files import TRANSPARENT_TOOLTIP, fingerprint_of, fingerprint_of_linked, in_input_folder, transparency
 from .host import progress_bar, stop_if_asked, training_resolution
 from .images import to_image
 from .known_pictures import note
@@ -99,8 +99,10 @@ class LoadPictureFolder(io.ComfyNode):
         return folder_is_there(folder)
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, number: int | None = 0, **_: object) -> str:
+    def fingerprint_inputs(cls, folder: str | None, number: int | None = 0, **_: object) -> str:
         """Load again when a file came, went or changed; of a picture by its number, when that one or its name did."""
+        if folder is None:
+            return fingerprint_of_linked()
         found = stamps(folder)
         if not number:
             return fingerprint_of(found)

@@ -6,6 +6,7 @@ time is in memory, however many the folder holds, and a run that was stopped goe
 
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -19,7 +20,7 @@ from ..ldu.picture import Picture, load_picture
 from ..ldu.refine import RefineConfig
 from ..ldu.saved_file import FileFormat
 from ..ldu.shapes import Levels
-from ..ldu.wording import DEMO_WARNING, LEFT_OUT, SAVED, THERE
+from ..ldu.wording import DEMO_WARNING, LEFT_OUT, SAVED
 from .estimate import GOES_ON, Pace, Teller, say_few_steps
 from .files import fingerprint_of
 from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, open_picture, say_there, tasks
@@ -131,8 +132,10 @@ class ProtectFolder(io.ComfyNode):
         return folder_is_there(folder)
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, save_in: str, file_format: str, **_: object) -> str:
-        """Work again when a picture came, went or changed, or when a saved one is gone."""
+    def fingerprint_inputs(cls, folder: str | None, save_in: str | None, file_format: str | None, **_: object) -> str:
+        """Work again when a picture came, went or changed, or when a saved one is gone; where one is linked, look."""
+        if folder is None or save_in is None or file_format is None:
+            return token_hex(8)
         return fingerprint_of((stamps(folder), [task.target.exists() for task in tasks(folder, save_in, file_format)]))
 
     @classmethod
@@ -236,10 +239,10 @@ def _work_through(todo: list[Task], walk: FolderWalk, writer: Writer) -> list[Ou
     pace = Pace(teller, sum(not task.target.exists() for task in todo), GOES_ON, "picture")
     for number, task in enumerate(todo, 1):
         stop_if_asked()
-        fits = any(outcome.kind == SAVED for outcome in outcomes)
+        fits, counted = any(outcome.kind == SAVED for outcome in outcomes), not task.target.exists()
         outcomes.append(_outcome(task, walk, writer, teller, fits))
         bar.update_absolute(number)
-        if outcomes[-1].kind != THERE:
+        if counted:
             pace.tick()
     return outcomes
 

@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..ldu.attacks.prompt import PLACEHOLDER, choose_marker, require_placeholder
 from ..ldu.errors import BadValueError, UnsupportedModelError
+from .host import copies_kept
 
 
 class TokenEncoder:
@@ -67,8 +68,7 @@ class TokenEncoder:
             else plain[key]
             for key, chunks in marked.items()
         }
-        # CLIP's layers add in place to tensors that autograd has saved
-        with torch.autograd.graph.saved_tensors_hooks(_copy_unless_weight, lambda saved: saved):
+        with copies_kept():  # CLIP's layers add in place
             encoded = self.clip.encode_from_tokens(tokens, return_pooled=True, return_dict=True)
         condition = encoded.pop("cond")
         return [[condition, encoded]]
@@ -111,7 +111,3 @@ def _apart(prompt: str) -> str:
     """Return the prompt with spaces round an S* that touches letters, which would make one word with it."""
     placeholder = re.escape(PLACEHOLDER)
     return re.sub(rf"(?<=\w)(?={placeholder})|(?<={placeholder})(?=\w)", " ", prompt)
-
-
-def _copy_unless_weight(saved: Tensor) -> Tensor:
-    return saved if isinstance(saved, nn.Parameter) else saved.clone()

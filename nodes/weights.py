@@ -1,5 +1,6 @@
 """rho files and the demo checkpoint."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import folder_paths
@@ -60,10 +61,10 @@ class LoadRho(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> str:
-        """Load again when the file was written anew, or when there is a newer one."""
-        path = _require_rho(file)
-        return fingerprint_of((path, path.stat().st_mtime_ns))
+    def fingerprint_inputs(cls, file: str | None) -> str:
+        """Load again when the file was written anew, or when there is a newer one; where it is linked, of any."""
+        paths = _rho_files() if file is None else [_require_rho(file)]
+        return fingerprint_of([(path, path.stat().st_mtime_ns) for path in paths])
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
@@ -78,9 +79,14 @@ class LoadRho(io.ComfyNode):
 
 def _find_rho(file: str) -> Path | None:
     """Return the path of a rho by its name in the list, or of the one written last; None if there is none."""
-    names = folder_paths.get_filename_list("ldu") if file == NEWEST else [file]
-    paths = [Path(path) for name in names if (path := folder_paths.get_full_path("ldu", name))]
+    paths = _rho_files() if file == NEWEST else _rho_files([file])
     return max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def _rho_files(names: Iterable[str] | None = None) -> list[Path]:
+    """Return where the named rhos lie, those that are there; without names all."""
+    names = folder_paths.get_filename_list("ldu") if names is None else names
+    return [Path(path) for name in names if (path := folder_paths.get_full_path("ldu", name))]
 
 
 def _require_rho(file: str) -> Path:

@@ -4,7 +4,15 @@ from .demo import is_demo, load_demo
 from .flags import may_embed_metadata
 from .graph import nothing, sources
 from .learnt import as_learnt
-from .memory import differentiable_clip, intermediate_device, load_whole, new_patcher, normal, under_manager
+from .memory import (
+    copies_kept,
+    differentiable_clip,
+    intermediate_device,
+    load_whole,
+    new_patcher,
+    normal,
+    under_manager,
+)
 from .models import (
     default_conditioning,
     few_step_kind,
@@ -47,6 +55,7 @@ __all__ = [
     "WatchedDenoiser",
     "as_a_part",
     "as_learnt",
+    "copies_kept",
     "default_conditioning",
     "differentiable_clip",
     "differentiable_copies",

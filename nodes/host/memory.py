@@ -4,6 +4,7 @@ The host's loaders run in inference mode, so its weights are tensors that autogr
 page weights out behind autograd's back.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import comfy.model_management as mm
@@ -84,6 +85,18 @@ def require_full_load(patcher: Any) -> None:  # noqa: ANN401
         raise UnsupportedModelError(
             f"Training needs {whole}, but only a part fits: close other programs, or start ComfyUI with --cpu."
         )
+
+
+def copies_kept() -> AbstractContextManager[object]:
+    """Have autograd save copies: some layers of the host add in place to what it has saved for the backward pass.
+
+    The innermost context counts, so gradient checkpointing around this one saves no memory.
+    """
+    return torch.autograd.graph.saved_tensors_hooks(_copy_unless_weight, lambda saved: saved)
+
+
+def _copy_unless_weight(saved: Tensor) -> Tensor:
+    return saved if isinstance(saved, nn.Parameter) else saved.clone()
 
 
 def make_normal(module: nn.Module) -> None:

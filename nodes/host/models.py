@@ -11,11 +11,13 @@ from weakref import WeakKeyDictionary
 
 import comfy.model_sampling as sampling
 import torch
+from comfy.ldm.modules.diffusionmodules.mmdit import MMDiT
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.model_base import SD21UNCLIP
 from torch import Tensor, nn
 
 from ...ldu.errors import MismatchError, UnsupportedModelError
-from ...ldu.fingerprint import fingerprint_weights
+from ...ldu.fingerprint import fingerprint_condition, fingerprint_weights
 from ...ldu.schedule import NoiseSchedule
 from ..types import ModelTag
 from .attached import name_attached
@@ -97,11 +99,13 @@ def fingerprint(model: Any) -> str:  # noqa: ANN401
 
 
 def name_of(model: Any) -> str:  # noqa: ANN401
-    """Return a name of all that a MODEL answers by: its fingerprint, and what is attached (FreeU, a bypassing LoRA)."""
-    options = model.model_options
+    """Return a name of all that a MODEL answers by: its fingerprint, its sampling, and what is attached (FreeU)."""
+    options, schedule = model.model_options, read_schedule(model)
+    kinds = [kind.__name__ for kind in type(model.get_model_object("model_sampling")).__mro__]
+    noise = fingerprint_condition([kinds, schedule.sigmas])
     parts = [options.get("transformer_options"), options.get("model_function_wrapper")]
     attached = name_attached([*parts, *(getattr(model, name, None) for name in ("wrappers", "injections"))])
-    return f"{fingerprint(model)} {attached}".rstrip()
+    return f"{fingerprint(model)} {noise} {attached}".rstrip()
 
 
 def _unpatched_weights(model: Any) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401
@@ -131,6 +135,11 @@ def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401
             yield from _tensors(item)
     elif hasattr(value, "weights"):
         yield from _tensors(value.weights)
+
+
+def adds_in_place(model: Any) -> bool:  # noqa: ANN401
+    """Return whether layers may add in place to what autograd has saved, as FLUX's do and SD's to SD3's do not."""
+    return not isinstance(model.model.diffusion_model, UNetModel | MMDiT)
 
 
 def latent_shape(model: Any, width: int, height: int, batch: int) -> tuple[int, int, int, int]:  # noqa: ANN401

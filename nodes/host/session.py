@@ -1,7 +1,7 @@
 """A MODEL that the host has loaded and prepared, as the core's denoiser port: with or without gradients."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from typing import Any
 
@@ -15,12 +15,20 @@ from torch import Tensor
 
 from ...ldu.shapes import Latent, PerSample
 from .learnt import name_condition
-from .memory import compute_in_wide_range, differentiable, intermediate_device, make_normal, require_full_load
-from .models import name_of, read_schedule, require_condition, require_for_loss
+from .memory import (
+    compute_in_wide_range,
+    copies_kept,
+    differentiable,
+    intermediate_device,
+    make_normal,
+    require_full_load,
+)
+from .models import adds_in_place, name_of, read_schedule, require_condition, require_for_loss
 from .progress import stop_if_asked
 from .vae import HostAutoencoder, require_vae, training_room
 
 _TRAINING_ROOM = 8  # activations of one checkpointed training step, in units of the host's own inference estimate
+_SIDE_BY_SIDE = 3  # evaluations of a step at the usual k of 2, all kept where checkpointing cannot help
 
 
 class HostDenoiser:
@@ -40,7 +48,8 @@ class HostDenoiser:
         stop_if_asked()
         self._session.evaluations += z.shape[0]
         inner, options = self._session.inner, self._session.options
-        return comfy.samplers.calc_cond_batch(inner, [self._condition(z)], z, sigma, options)[0]
+        with copies_kept() if self._session.adds_in_place else nullcontext():
+            return comfy.samplers.calc_cond_batch(inner, [self._condition(z)], z, sigma, options)[0]
 
     def _condition(self, z: Latent) -> list[Any]:
         """Return the conditioning as the model wants it for latents of this size."""
@@ -61,6 +70,7 @@ class HostSession:
         self.inner, self.device = patcher.model, patcher.load_device
         self.schedule = read_schedule(patcher)
         self.key = name_of(patcher)
+        self.adds_in_place = trains and adds_in_place(patcher)
         self.evaluations = 0
 
     def bind(self, conditioning: list[Any]) -> HostDenoiser:
@@ -88,13 +98,15 @@ def sampling_session(model: Any, conditioning: list[Any], shape: Sequence[int]) 
     """Prepare a MODEL as the host's samplers do, for evaluations without gradient."""
     require_condition(model.model, conditioning)
     options = comfy.model_patcher.create_model_options_clone(model.model_options)
-    conds = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}
-    comfy.sampler_helpers.prepare_model_patcher(model, conds, options)
-    _, conds, extra = comfy.sampler_helpers.prepare_sampling(model, list(shape), conds, options)
-    model.pre_run()
+    conds, extra = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}, []
     try:
+        comfy.sampler_helpers.prepare_model_patcher(model, conds, options)
+        _, conds, extra = comfy.sampler_helpers.prepare_sampling(model, list(shape), conds, options)
+        comfy.samplers.cast_to_load_options(options, device=model.load_device, dtype=model.model_dtype())
+        model.pre_run()
         yield HostSession(model, options)
     finally:
+        comfy.samplers.cast_to_load_options(options, device=model.offload_device)
         model.cleanup()
         comfy.sampler_helpers.cleanup_models(conds, extra)
         model.restore_hook_patches()
@@ -102,7 +114,8 @@ def sampling_session(model: Any, conditioning: list[Any], shape: Sequence[int]) 
 
 def working_memory(model: Any, vae: Any, shape: Sequence[int]) -> float:  # noqa: ANN401
     """Return the bytes that a training step wants beside the weights, its latent batch being of this shape."""
-    return _TRAINING_ROOM * model.model.memory_required(list(shape)) + training_room(vae, shape)
+    room = _TRAINING_ROOM * (_SIDE_BY_SIDE if adds_in_place(model) else 1)
+    return room * model.model.memory_required(list(shape)) + training_room(vae, shape)
 
 
 def training_memory(
@@ -161,15 +174,17 @@ def training_session(
         options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention_with_backward
         text = [] if clip is None else [clip.patcher]  # made by `differentiable_clip`
         _load([patcher, vae_patcher, *text], working_memory(model, vae, shape) + kept, extra)
-        was_training, mm.in_training = mm.in_training, True
-        patcher.pre_run()
+        comfy.samplers.cast_to_load_options(options, device=patcher.load_device, dtype=patcher.model_dtype())
+        was_training = mm.in_training
         try:
+            mm.in_training = True
+            patcher.pre_run()
             session = HostSession(patcher, options, trains=True)
             yield session, HostAutoencoder(vae, vae_patcher.model, session.inner, session.device)
         finally:
             mm.in_training = was_training
+            comfy.samplers.cast_to_load_options(options, device=patcher.offload_device)
             patcher.cleanup()
-            patcher.restore_hook_patches()
 
 
 @contextmanager

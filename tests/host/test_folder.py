@@ -313,13 +313,18 @@ def test_a_replaced_original_is_told_of_whatever_its_date_and_its_old_version_is
     assert target.read_bytes() == before
 
 
-def test_a_damaged_file_in_the_place_of_a_protected_version_is_told_of(host, folder, run):
+def test_a_damaged_file_in_the_place_of_a_protected_version_is_told_of(host, folder, run, monkeypatch):
     run()
     saved(host, "a.png").write_bytes(b"cut short")
+    saved(host, "b.png").unlink()
+    saved(host, "sub/c.png").unlink()
+    heard = []
+    monkeypatch.setattr(host.module("nodes.estimate"), "say_on_node", heard.append)
     output, told = run()
-    assert [picture["outcome"] for picture in told] == ["left out", "there already", "there already"]
+    assert [picture["outcome"] for picture in told] == ["left out", "saved", "saved"]
     assert "a.png is not a picture" in output.ui["text"][0]
     assert saved(host, "a.png").read_bytes() == b"cut short"
+    assert heard[0].startswith("1 picture to go"), "what is left out was none to be done"
 
 
 def test_a_changed_folder_and_a_lost_file_are_noticed(host, folder, run):

@@ -1,5 +1,6 @@
 """The picture nodes in a real ComfyUI."""
 
+import asyncio
 import hashlib
 import json
 import math
@@ -8,9 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import comfy.cli_args
+import execution
 import numpy as np
 import pytest
 import torch
+from comfy_execution.graph import DynamicPrompt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
@@ -78,6 +81,35 @@ def test_a_changed_file_is_loaded_again(host):
     assert node.fingerprint_inputs(image="changing.png") == before
     put_input("changing.png", 255 - colours())
     assert node.fingerprint_inputs(image="changing.png") != before
+
+
+LINKED = (
+    ("LDU_LoadPicture", "image"),
+    ("LDU_LoadPictureFolder", "folder"),
+    ("LDU_LoadRho", "file"),
+    *(("LDU_ProtectFolder", name) for name in ("folder", "save_in", "file_format")),
+)
+
+
+@pytest.mark.parametrize(("node", "linked"), LINKED)
+def test_with_a_name_from_another_node_the_host_can_still_tell_what_has_changed(host, node, linked):
+    """The host asks before it knows what comes: with an error it would do all work anew at each run."""
+    Path(folder("input"), "album").mkdir(exist_ok=True)
+    given = {"folder": "album", "save_in": "saved", "file_format": "png"} if node == "LDU_ProtectFolder" else {}
+
+    def known():
+        name = {"class_type": "PrimitiveString", "inputs": {"value": "album"}}
+        graph = {"name": name, "node": {"class_type": node, "inputs": {**given, linked: ["name", 0]}}}
+        return asyncio.run(execution.IsChangedCache("run", DynamicPrompt(graph), None).get("node"))
+
+    before = known()
+    assert isinstance(before, list)  # NaN after an error
+    if node == "LDU_ProtectFolder":  # which looks itself whether there is anything to do
+        assert known() != before
+        return
+    assert known() == before
+    put_input("album/new.png", colours(seed=len(linked)))
+    assert (known() == before) == (node == "LDU_LoadRho")
 
 
 def test_what_the_host_writes_into_pictures_to_know_a_changed_file_tells_nothing_of_it(host):

@@ -88,6 +88,21 @@ def test_purifiers_with_a_model_run_on_every_family_and_the_model_is_as_before(h
     assert torch.equal(again, output.args[0][2])
 
 
+def test_the_model_is_brought_back_after_the_vae_has_pushed_it_out(host, purify, monkeypatch):
+    """A GPU has room for one of the two; on a CPU what is asked of the host's memory manager tells."""
+    model, vae = tiny.model("sd1"), tiny.vae("sd1")
+    happened, load, denoiser = [], mm.load_models_gpu, host.module("nodes.host").HostDenoiser
+    encode, evaluate = vae.encode, denoiser.__call__
+    vae.encode = lambda pixels: happened.append("encode") or encode(pixels)
+    monkeypatch.setattr(denoiser, "__call__", lambda *given: happened.append("evaluate") or evaluate(*given))
+    monkeypatch.setattr(
+        mm, "load_models_gpu", lambda wanted, **rest: happened.append(wanted[0].model) or load(wanted, **rest)
+    )
+    purify(picture(), "diffpure 100 1", model=model, vae=vae)
+    between = happened[happened.index("encode") : happened.index("evaluate")]
+    assert between[-1] is model.model
+
+
 def test_gradients_and_the_hosts_own_way_give_the_same_diffpure(purify, models):
     """A chain with impress opens the model for gradients, everything else samples."""
     image = picture(48, 64)

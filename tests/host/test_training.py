@@ -206,8 +206,58 @@ class Bar:
         self._sent.append(preview)
 
 
-def test_a_flow_model_and_an_sd3_like_model_train_too(train):
-    for family in ("sd1-flow", "sd3"):
+def test_the_host_trains_while_a_session_is_open_and_not_after_it_whatever_fails(host, models, monkeypatch):
+    model, _, vae = models["sd1"]
+    opened = partial(host.module("nodes.host").training_session, model, vae, (1, 4, 8, 8))
+    with opened():
+        assert mm.in_training  # which keeps the host from kernels without a backward pass
+    assert not mm.in_training
+    assert model.model.current_patcher is None
+
+    def fails(_patcher):
+        raise RuntimeError("a callback of another pack")
+
+    monkeypatch.setattr(type(model), "pre_run", fails)
+    with pytest.raises(RuntimeError, match="another pack"), opened():
+        pass
+    assert not mm.in_training
+
+
+def test_weights_and_buffers_of_inference_mode_are_made_such_that_autograd_can_save_them(host):
+    with torch.inference_mode():
+        layer = torch.nn.Linear(2, 2)
+        layer.register_buffer("scale", torch.ones(2))
+    with torch.inference_mode(False):
+        host.module("nodes.host.memory").make_normal(layer)
+        given = torch.ones(2, requires_grad=True)
+        (layer(given) * layer.scale).sum().backward()
+    assert given.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_slopes_through_every_kind_of_model_are_those_of_its_answers(host, family):
+    """A finite difference in float32, with and without gradient checkpointing; FLUX adds in place to what is saved."""
+    model, vae, condition = tiny.model(family), tiny.vae(family), tiny.conditioning(family)
+    tiny.randomise(model.model.diffusion_model, 0)  # the last layer's, too: a damped one hides all others
+    shape = tiny.latents(family)["samples"].shape
+    with host.module("nodes.host").training_session(model, vae, shape) as (session, _):
+        generator = torch.Generator().manual_seed(3)
+        at, weights, way = (torch.randn(shape, generator=generator) for _ in range(3))
+        sigma = torch.full((1,), 0.5)
+        denoiser = session.bind(host.module("nodes.host").normal(condition))
+        recomputed = partial(host.module("ldu.trajectory").recomputed, denoiser)
+        with torch.no_grad():
+            step = 1e-2 / way.norm()
+            ends = [(denoiser(at + sign * step * way, sigma) * weights).double().sum() for sign in (1, -1)]
+        wanted = (ends[0] - ends[1]) / (2 * step)
+        for answer in (denoiser, recomputed):
+            z = at.clone().requires_grad_()
+            (slope,) = torch.autograd.grad((answer(z, sigma) * weights).sum(), z)
+            assert (slope * way).sum().item() == pytest.approx(wanted.item(), rel=1e-2)
+
+
+def test_flow_models_of_any_kind_train_too(train):
+    for family in ("sd1-flow", *tiny.WITHOUT_CLIP):
         model, vae, condition = tiny.model(family), tiny.vae(family), tiny.conditioning(family)
         rho, losses = train(model, vae, picture(), conditioning=condition, walk_conditioning=condition)
         assert rho.card.prediction == "flow"

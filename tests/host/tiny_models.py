@@ -54,7 +54,26 @@ MMDIT = {
     "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": WIDTH, "out_features": 128}},
 }
 TEXT = {"hidden_size": WIDTH, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 3}
-FAMILIES = ("sd1", "sd1-flow", "sd2-v", "sdxl", "sd3")
+FLUX = {
+    "image_model": "flux",
+    "guidance_embed": True,
+    "in_channels": 16,
+    "out_channels": 16,
+    "patch_size": 2,
+    "vec_in_dim": POOLED,
+    "context_in_dim": WIDTH,
+    "hidden_size": 64,
+    "mlp_ratio": 4.0,
+    "num_heads": 4,
+    "depth": 2,
+    "depth_single_blocks": 2,
+    "axes_dim": [4, 6, 6],
+    "theta": 10000,
+    "txt_ids_dims": [],
+    "qkv_bias": True,
+}
+WITHOUT_CLIP = ("sd3", "flux")  # whose encoders cannot be made small
+FAMILIES = ("sd1", "sd1-flow", "sd2-v", "sdxl", *WITHOUT_CLIP)
 
 
 def randomise(module, seed, damp=()):
@@ -84,6 +103,7 @@ def model(family, seed=0, dtype=torch.float32):
             ModelType.EPS,
         ),
         "sd3": (families.SD3, MMDIT, ModelType.FLOW),
+        "flux": (families.Flux, FLUX, ModelType.FLUX),
     }[family]
     built = kind(dict(config))
     built.set_inference_dtype(dtype, None)
@@ -127,13 +147,13 @@ def as_dynamic(patcher, again):
 def conditioning(family, seed=0):
     """A CONDITIONING that the family's model takes."""
     generator = torch.Generator().manual_seed(seed)
-    extra = {"pooled_output": torch.randn(1, POOLED, generator=generator)} if family in ("sdxl", "sd3") else {}
+    extra = {"pooled_output": torch.randn(1, POOLED, generator=generator)} if family in ("sdxl", *WITHOUT_CLIP) else {}
     return [[torch.randn(1, 77, WIDTH, generator=generator), extra]]
 
 
 def clip(family, seed=0):
-    """A CLIP whose output fits the family's model; None for sd3, whose encoders cannot be made small."""
-    if family == "sd3":
+    """A CLIP whose output fits the family's model; None for those WITHOUT_CLIP."""
+    if family in WITHOUT_CLIP:
         return None
     encoders = {
         "sd1": (comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel, {"clip_l_model_config": TEXT}),
@@ -159,7 +179,7 @@ def clip(family, seed=0):
 
 def vae(family="sd1", dtype=torch.float32, seed=0):
     """A VAE of the family's latent channels, f8, 4 M parameters."""
-    channels = 16 if family == "sd3" else 4
+    channels = 16 if family in WITHOUT_CLIP else 4
     shape = {
         "double_z": True,
         "z_channels": channels,
@@ -182,7 +202,7 @@ def vae(family="sd1", dtype=torch.float32, seed=0):
 
 def latents(family="sd1", batch=1):
     """LATENTs of pictures of 64 x 80 pixels, at the size that the family's VAE makes."""
-    channels = 16 if family == "sd3" else 4
+    channels = 16 if family in WITHOUT_CLIP else 4
     scale = 1 / 0.18215 if channels == 4 else 1.0
     return {"samples": scale * torch.randn(batch, channels, 8, 10, generator=torch.Generator().manual_seed(0))}
 
