@@ -35,6 +35,11 @@ from ldu.naming import ENDINGS, say_links
 from ldu.wording import MEASURED, UNPUBLISH, say_beside
 
 INTERRUPTED, TERMINATED = 130, 143
+ADVICE = (
+    MEASURED,
+    "To see what thieves learn from your pictures: python run.py stress, with the originals.",
+    UNPUBLISH,
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -82,7 +87,7 @@ def _protect(options: argparse.Namespace) -> int:
     warned += _about_rho(options)
     if any(job.source.parent.resolve() == job.target.parent.resolve() for job in jobs):
         warned.append(say_beside("original", "the protected file"))
-    tell("\n\n".join([*starmap(in_words, told), "\n".join([*warned, MEASURED, UNPUBLISH])]))
+    tell("\n\n".join([*starmap(in_words, told), "\n".join([*warned, *ADVICE])]))
     _keep_report(options, reports[0] if len(reports) == 1 else reports)
     return 0
 
@@ -99,7 +104,7 @@ def _protect_folder(options: argparse.Namespace) -> int:
     count = sum(seems_protected(path) for path in inputs)
     warned = [f"{count} of the pictures seem protected already, by their names or their folder's."] if count else []
     warned += [*say_links(job.source), *_about_rho(options)]
-    tell("\n\n".join([report.in_words(), "\n".join([*warned, MEASURED, UNPUBLISH])]))
+    tell("\n\n".join([report.in_words(), "\n".join([*warned, *ADVICE])]))
     _keep_report(options, report.as_dict())
     return 0
 

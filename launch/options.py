@@ -123,7 +123,7 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--quality", type=quality, help="of jpeg and webp, 1..100 (90)")
     method = parser.add_argument_group("method (defaults are the workflow's)")
     _add_budget(method)
-    method.add_argument("--strength", type=_number(-4, 4), help="of the shift (1)")
+    method.add_argument("--strength", type=_number(-4, 4), help="of the shift: 0 none, 1 as trained (1)")
     method.add_argument("--k", type=count, help="steps of the walk: 1, 2, 4 or 8 are usual")
     method.add_argument("--depth", type=_number(0.02, 1), help="how deep into the noise, 0.02..1")
     _add_training(method, refining="on the pixels; 0 = the shift alone, as with --rho")
@@ -134,7 +134,9 @@ def _add_protect(parser: argparse.ArgumentParser) -> None:
         "--decoy", action="store_true", help="people: move pixels to where a model sees somebody else; trains nothing"
     )
     models = _add_models(parser)
-    models.add_argument("--rho", type=path, metavar=WEIGHTS, help="a trained rho: the shift, no training")
+    models.add_argument(
+        "--rho", type=path, metavar=WEIGHTS, help="a trained ρ: no training, the shift alone, which does little"
+    )
     _add_host(parser)
 
 
@@ -172,12 +174,17 @@ def _add_kept(files: argparse._ArgumentGroup, *, report: str) -> None:
 
 
 def _add_budget(method: argparse._ArgumentGroup) -> None:
-    told = "largest change of a level (10, which hardly shows; an effect on thieves was seen at 32, which shows)"
+    told = "how far a colour value of 0..255 may move (10 hardly shows; 32, where an effect was seen, does)"
     method.add_argument("--budget", type=_number(0, 255), metavar="LEVELS", help=told)
 
 
 def _add_training(method: argparse._ArgumentGroup, *, refining: str) -> None:
-    method.add_argument("--train-steps", type=whole_number, metavar="STEPS", help="of ρ, which makes the shift")
+    method.add_argument(
+        "--train-steps",
+        type=whole_number,
+        metavar="STEPS",
+        help="of ρ, which makes the shift (60, 300 with your checkpoint)",
+    )
     method.add_argument("--refine-steps", type=whole_number, metavar="STEPS", help=refining)
 
 

@@ -94,7 +94,7 @@ def nothing_gained(found: Report) -> bool:
 def say_thief(losses: Report) -> str:
     """Say what the judge saw."""
     said = say_losses(losses["loss_before"], losses["loss_after"], losses["loss_random"])
-    return f"{said}; {NOT_SHOWN}" if nothing_gained(losses) else said
+    return f"{said}; {NOT_SHOWN}" if nothing_gained(losses) else f"{said}; higher is harder to learn: a sign, no proof"
 
 
 def told_by_nodes(entry: dict[str, Any], graph: Graph, number: int) -> Report:
@@ -148,4 +148,6 @@ def _visibility(report: Report) -> str:
     if report["psnr_db"] is None:
         return f"{changed}: the picture is the same, pixel for pixel"
     kept = "" if report["max_abs_levels"] <= report["budget_levels"] else f"; {NOT_KEPT}"
-    return f"{changed}, PSNR {report['psnr_db']:.1f} dB, SSIM {report['ssim']:.3f}{kept}"
+    return (
+        f"{changed}, PSNR {report['psnr_db']:.1f} dB (higher is nearer), SSIM {report['ssim']:.3f} (1 = the same){kept}"
+    )

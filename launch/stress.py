@@ -152,7 +152,9 @@ def stress(order: StressOrder, host: Host) -> None:
         if identity == INSIGHTFACE:
             bring_face_network(host, base)
         elif identity == NOBODY:
-            say("Nobody compares faces: what the thieves draw will be shown, not measured (--identity insightface).")
+            say(
+                "Nobody compares faces: what thieves draw is shown, not measured. For real faces: --identity insightface."
+            )
         output, made = base / "output", set() if order.protected else {*map(Path, _names_of_made(order.originals))}
         protected = Delivery(output, lambda name: order.out / name if name in made else None, order.force)
         with serving_alone(order, host, base, cpu=cpu) as server:
