@@ -153,7 +153,7 @@ def stress(order: StressOrder, host: Host) -> None:
             bring_face_network(host, base)
         elif identity == NOBODY:
             say(
-                "Nobody compares faces: what thieves draw is shown, not measured. For real faces: --identity insightface."
+                "Nobody compares faces: what thieves draw is shown. --identity insightface measures it, for real faces."
             )
         output, made = base / "output", set() if order.protected else {*map(Path, _names_of_made(order.originals))}
         protected = Delivery(output, lambda name: order.out / name if name in made else None, order.force)
