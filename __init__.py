@@ -1,4 +1,4 @@
-"""Latent Diffusion Unlearning (LDU) for ComfyUI: make pictures useless for unauthorized personalization."""
+"""Latent Diffusion Unlearning (LDU) for ComfyUI: make pictures harder to use for unauthorized personalization."""
 
 import re
 from typing import Any

@@ -13,7 +13,7 @@ from ..ldu.saved_file import say_expected
 from ..ldu.shapes import Levels, Mask
 from .host import training_resolution
 from .images import fit_mask, mask_of_each, to_image, to_levels, to_pixels
-from .inputs import budget_input
+from .inputs import budget_input, mask_input
 from .wording import ALIASES, BEFORE_TOOLTIP, CATEGORY, of_each, report
 
 # The host calls these class methods by the names of a node's inputs; its base class declares **kwargs.
@@ -46,7 +46,8 @@ class WorkingSize(io.ComfyNode):
                     min=0,
                     max=4096,
                     step=8,
-                    tooltip="Short side in pixels: 512 for SD1.x, 1024 for SDXL; 0 takes it from the model.",
+                    tooltip="Short side in pixels, 64 or more: 512 for SD1.x, 1024 for SDXL. 0 takes it from the "
+                    "model.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="At the working size, in whole levels.")],
@@ -81,11 +82,7 @@ class FitToBudget(io.ComfyNode):
                 io.Image.Input("clean", tooltip="VAE decode of the unshifted latent, at the working size."),
                 io.Image.Input("protected", tooltip="VAE decode of the protected latent, of the same size as clean."),
                 budget_input(),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Where to protect: 1 protects, 0 leaves the picture as it is. Resized to the original.",
-                ),
+                mask_input(),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The protected picture in whole levels.")],
         )
@@ -143,11 +140,7 @@ class Compare(io.ComfyNode):
                     step=1.0,
                     tooltip="How many times the difference is amplified before it is shown; 5 to 20 is usual.",
                 ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Where the picture was to be protected (1) and spared (0): both parts are measured.",
-                ),
+                mask_input(" Both parts are measured."),
             ],
             outputs=[
                 io.String.Output(

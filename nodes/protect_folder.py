@@ -35,7 +35,7 @@ from .host import (
     training_resolution,
 )
 from .images import require_one_mask, to_image
-from .inputs import budget_input, format_input, quality_input, seed_input, strength_input
+from .inputs import budget_input, format_input, mask_input, quality_input, seed_input, strength_input
 from .picture_folder import FOLDER_TOOLTIP, folder_inside_input, folder_is_there, input_folders, no_picture, stamps
 from .picture_writer import Writer
 from .types import RhoSocket, TrainedRho
@@ -88,12 +88,7 @@ class ProtectFolder(io.ComfyNode):
                 io.Conditioning.Input(
                     "conditioning", optional=True, tooltip="Condition of the walk, the same as ρ was trained with."
                 ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Where to protect: 1 protects, 0 leaves the pictures as they are. One mask for all, "
-                    "resized to each picture.",
-                ),
+                mask_input(" One mask serves all pictures."),
                 io.Conditioning.Input(
                     "personalization",
                     optional=True,

@@ -34,7 +34,7 @@ from .host import (
     training_session,
 )
 from .images import fit_mask, mask_of_each, require_one_size, split_pictures, to_image
-from .inputs import budget_input, seed_input
+from .inputs import budget_input, mask_input, seed_input
 from .purifier_models import name_all, to_train_against
 from .types import PurifiersSocket, RefinedSocket, RefinedWith
 from .walk_checks import require_latent
@@ -58,7 +58,7 @@ class RefinePixels(io.ComfyNode):
             display_name="Refine in Pixels",
             category=CATEGORY,
             search_aliases=[*ALIASES, "pgd", "advdm", "hybrid"],
-            description="Lets a thief learn somebody else, or spoilt pictures, by small steps on the pixels, within "
+            description="Makes a thief learn somebody else, or spoilt pictures, by small steps on the pixels, within "
             "the same budget and about as visible. Stronger than the shift alone. Connect the picture before the shift "
             "as original; one that the shift left unchanged is given back as it is. Without an original the image "
             "itself is refined.",
@@ -88,8 +88,8 @@ class RefinePixels(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     tooltip="Root mean square of the whole change (under a mask, of the part that may change) as a "
-                    "share of the budget, as in Train ρ: 0.3 to 0.6 is usual, lower looks cleaner. The change goes "
-                    "where it counts most. 0 = no such limit: all of the budget is used, everywhere.",
+                    "share of the budget, which it cannot pass: 0.3 to 0.7 is usual, lower looks cleaner. The change "
+                    "goes where it counts most. 0 = no such limit: all of the budget is used, everywhere.",
                 ),
                 io.Float.Input(
                     "flat_areas",
@@ -121,9 +121,7 @@ class RefinePixels(io.ComfyNode):
                     optional=True,
                     tooltip="What a thief may do first, from Purifiers for Training. Not with a target.",
                 ),
-                io.Mask.Input(
-                    "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
-                ),
+                mask_input(),
                 io.Conditioning.Input(
                     "walk_conditioning",
                     optional=True,

@@ -35,7 +35,7 @@ from .host import (
     under_manager,
 )
 from .images import fit_mask, mask_planes, require_one_or_each, split_pictures
-from .inputs import budget_input, seed_input
+from .inputs import budget_input, mask_input, seed_input
 from .loss_map import loss_map
 from .purifier_models import to_train_against
 from .token_fitting import encode_views, fit_personalizer, refit
@@ -44,6 +44,7 @@ from .types import ModelTag, Personalizer, PersonalizerSocket, PurifiersSocket, 
 from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, VAE_TOOLTIP, report
 
 _ONE_EACH = ("model", "vae", "clip", "conditioning", "personalizer", "rho", "walk_conditioning")  # may come as lists
+_FOR_CLIP = "For clip; unused when conditioning is connected."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +112,8 @@ class TrainRho(io.ComfyNode):
                     "conditioning", optional=True, tooltip="The personalization prompt, from Textual Inversion."
                 ),
                 io.Clip.Input("clip", optional=True, tooltip="Without a conditioning: learn the word S* here."),
-                io.String.Input("prompt", default="a photo of S* person", tooltip="For clip. Must hold S* once."),
-                io.String.Input("initial_word", default="person", tooltip="For clip: a coarse word to start from."),
+                io.String.Input("prompt", default="a photo of S* person", tooltip=f"{_FOR_CLIP} Must hold S* once."),
+                io.String.Input("initial_word", default="person", tooltip=f"{_FOR_CLIP} A coarse word to start from."),
                 budget_input(" Set it as in Fit to Budget."),
                 io.Int.Input("k", default=2, min=1, max=64, tooltip=K_TOOLTIP),
                 io.Float.Input("depth", default=0.25, min=0.02, max=1.0, step=0.01, tooltip=DEPTH_TOOLTIP),
@@ -121,7 +122,8 @@ class TrainRho(io.ComfyNode):
                     default=100,
                     min=0,
                     max=100000,
-                    tooltip="Optimiser steps, each 2k + 2 evaluations of the model per picture: 60 to 300 is usual.",
+                    tooltip="Optimiser steps, each 2k + 2 evaluations of the model per picture: 60 for the demo model, "
+                    "300 for Stable Diffusion.",
                 ),
                 io.Float.Input(
                     "learning_rate",
@@ -146,8 +148,8 @@ class TrainRho(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     advanced=True,
-                    tooltip="Target of the change before clipping: its root mean square as a share of the budget. "
-                    "0.3 to 0.7 is usual; lower looks cleaner.",
+                    tooltip="Target of the shift's change before it is cut to the budget (so it may be above 1): its "
+                    "root mean square as a share of the budget. 0.3 to 0.7 is usual; lower looks cleaner.",
                 ),
                 io.Int.Input(
                     "patience",
@@ -180,9 +182,7 @@ class TrainRho(io.ComfyNode):
                 PurifiersSocket.Input(
                     "purifiers", optional=True, tooltip="What a thief may do first, from Purifiers for Training."
                 ),
-                io.Mask.Input(
-                    "mask", optional=True, tooltip="Where to protect (white). Everywhere if nothing is connected."
-                ),
+                mask_input(),
                 RhoSocket.Input("rho", display_name="ρ", optional=True, tooltip="Continue from this ρ."),
                 io.Conditioning.Input(
                     "walk_conditioning", optional=True, tooltip="Condition of the walk, the same as for Invert to z_T."
