@@ -8,6 +8,8 @@ from pathspec import GitIgnoreSpec
 
 from launch import PACK
 from tools.export_locales import GRAPHS, LOCALES, NODES, SOURCE, TRANSLATIONS, compare, definitions, flatten, read
+from tools.nodes_table import HELP, TABLE
+from tools.nodes_table import page as nodes_page
 
 from .languages import KEPT_AS_THEY_ARE, OWN_SCRIPT
 
@@ -148,3 +150,10 @@ def test_words_and_pages_are_part_of_the_published_archive(schemas):
     wanted += [LOCALES / language / f"{kind}.json" for language in LANGUAGES for kind in (NODES, GRAPHS)]
     assert [file for file in wanted if left_out.match_file(file.relative_to(PACK).as_posix())] == []
     assert left_out.match_file("docs/benchmarks.md")
+
+
+def test_the_table_in_the_documentation_holds_every_node_and_blueprint_in_their_own_words(schemas):
+    table = TABLE.read_text("utf-8")
+    assert table == nodes_page(), "stale: run `python -m tools.nodes_table > docs/nodes.md`"
+    assert [name for name in schemas if f"({HELP}/{name}.md)" not in table] == []
+    assert [file.stem for file in PACK.glob("subgraphs/*.json") if f"| {file.stem} |" not in table] == []
