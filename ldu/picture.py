@@ -117,7 +117,8 @@ def load_picture(path: str | Path) -> Picture:
     path = Path(path)
     _require_file(path)
     try:
-        with Image.open(path, formats=_installed_formats()) as opened:
+        # By its name Pillow would map a plain TIFF into memory, and shear one that is to be turned by a quarter.
+        with path.open("rb") as file, Image.open(file, formats=_installed_formats()) as opened:
             return _decode(opened, path.name)
     except Image.DecompressionBombError as error:
         raise BadFileError(

@@ -183,12 +183,16 @@ def small_png(width, bits, colour, row, key=None):
 
 
 @pytest.mark.parametrize("orientation", range(10))
-def test_the_exif_orientation_is_applied(tmp_path, orientation):
+@pytest.mark.parametrize(
+    ("ending", "mode"), [("png", "RGB"), *(("tif", mode) for mode in ("RGB", "L", "P", "RGBA", "CMYK", "I;16"))]
+)
+def test_the_exif_orientation_is_applied(tmp_path, ending, mode, orientation):
+    deep = Image.fromarray(colours()[..., 0] * np.uint16(257))
+    image = deep if mode == "I;16" else Image.fromarray(colours()).convert(mode)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = saved(tmp_path / "a.png", Image.fromarray(colours()), exif=exif)
-    picture = load_picture(path)
-    upright = colours()
+    picture = load_picture(saved(tmp_path / f"a.{ending}", image, exif=exif))
+    upright = load_picture(saved(tmp_path / f"plain.{ending}", image)).levels.numpy()
     if orientation in (2, 4, 5, 7):
         upright = upright[:, ::-1]
     quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)

@@ -77,9 +77,9 @@ def test_a_picture_too_narrow_for_the_model_is_named_and_left_out(folder, load):
 
 def test_no_other_file_is_opened(folder, load, monkeypatch):
     opened, really = [], Image.open
-    monkeypatch.setattr(Image, "open", lambda path, *rest, **given: opened.append(path) or really(path, *rest, **given))
+    monkeypatch.setattr(Image, "open", lambda file, *rest, **given: opened.append(file) or really(file, *rest, **given))
     load(number=3)
-    assert opened == [folder / "c.png"]
+    assert [file.name for file in opened] == [str(folder / "c.png")]
 
 
 def test_a_picture_by_number_is_made_as_small_as_the_model_sees_it(folder, load):
