@@ -11,11 +11,12 @@ import folder_paths
 
 from ..ldu.budget import working_size
 from ..ldu.errors import BadFileError, BadImageError, BadValueError
-from ..ldu.naming import ENDINGS, protected_names
+from ..ldu.naming import protected_names
 from ..ldu.picture import Picture, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.wording import LEFT_OUT, MEASURED, SAVED, THERE, UNPUBLISH, say_bytes
 from .host import stop_if_asked, training_resolution
+from .output_names import is_taken
 from .picture_folder import folder_inside_input, pictures_in
 from .saved_before import LEFT_AS_IT_IS, say_doubt, say_original
 
@@ -57,14 +58,15 @@ def tasks(folder: str, save_in: str, file_format: str) -> list[Task]:
     """Return what there is to do; the same names whatever is done already.
 
     Raises:
-        BadValueError: if the pictures would be saved outside the output folder.
+        BadValueError: if the pictures would be saved outside the output folder, or in no format that there is.
     """
+    ending = FileFormat(file_format).ending
     root, output = folder_inside_input(folder), folder_paths.get_output_directory()
     target = Path(output, save_in.replace("%folder%", folder))
     if not folder_paths.is_within_directory(output, str(target)):
         raise BadValueError(f"The folder {save_in!r} leads out of the output folder; give a name inside it.")
     _require_folder(target, save_in)
-    names = protected_names(pictures_in(root), ENDINGS[file_format])
+    names = protected_names(pictures_in(root), ending)
     return [Task(name, root / name, target / protected) for name, protected in names.items()]
 
 
@@ -82,12 +84,49 @@ def open_picture(task: Task, form: FileFormat, model: Any) -> Picture:  # noqa: 
     """Return the picture of a task.
 
     Raises:
-        BadFileError, BadImageError: if it cannot be read, held by the format, or walked with the MODEL.
+        BadFileError, BadImageError: if it cannot be read, held by the format, saved, or walked with the MODEL.
     """
+    _require_place(task.target)
     picture = load_picture(task.source)
     require_holds(form, picture.info)
     working_size(picture.info.width, picture.info.height, training_resolution(model))
     return picture
+
+
+def _require_place(target: Path) -> None:
+    """Refuse a picture that cannot be saved in its own place, for which the others need not wait.
+
+    Raises:
+        BadFileError: with what is in the way.
+    """
+    folder, output = target.parent, folder_paths.get_output_directory()
+    if not folder_paths.is_within_directory(output, str(folder)):
+        raise BadFileError(
+            f"The folder {inside_output(folder)} is a link that leads out of the output folder: remove it, or save "
+            "elsewhere."
+        )
+    if any(is_taken(place) and not place.is_dir() for place in (folder, *folder.parents)):
+        raise BadFileError(
+            f"There is a file in the place of the folder {inside_output(folder)}: rename one of them, or save "
+            "elsewhere."
+        )
+    if is_taken(target):
+        raise BadFileError(f"{inside_output(target)} is a link that leads nowhere: remove it, or save elsewhere.")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that a picture is saved in.
+
+    Raises:
+        BadFileError: if the disk does not let it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadFileError(
+            f"The folder {inside_output(folder)} cannot be made ({error.strerror}): see to the output folder, or save "
+            "elsewhere."
+        ) from error
 
 
 def can_be_done(task: Task, form: FileFormat, model: Any) -> bool:  # noqa: ANN401

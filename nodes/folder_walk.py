@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..ldu.budget import working_size
+from ..ldu.errors import BadValueError
 from ..ldu.picture import Picture
 from ..ldu.refine import RefineConfig
 from ..ldu.shapes import Levels
@@ -38,8 +39,13 @@ class FolderWalk:
     evaluations: Counter[str] = field(default_factory=Counter)
 
     def protect(self, picture: Picture) -> Levels:
-        """Return the protected picture in whole levels."""
-        assert self.rho is not None  # `check_lazy_status` has asked for it
+        """Return the protected picture in whole levels.
+
+        Raises:
+            BadValueError: if nobody asked for rho, because there was nothing to do a moment ago.
+        """
+        if self.rho is None:
+            raise BadValueError("A saved picture was removed just now, while it was looked for: run again.")
         card, image = self.rho.card, to_image(picture.as_batch())
         (working,) = WorkingSize.execute(image, 0, self.model).args
         latent = {"samples": self.vae.encode(working)}

@@ -170,7 +170,10 @@ def folder_inside_input(folder: str) -> Path:
 
 
 def pictures_in(folder: Path) -> list[str]:
-    """Return the pictures of a folder and its sub-folders, sorted, as paths inside it; hidden ones are passed over."""
+    """Return the pictures of a folder and its sub-folders, sorted, as paths inside it; hidden ones are passed over.
+
+    A link to a file counts wherever it leads: run.py gives a folder to be protected in this way.
+    """
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and is_picture(path.name)]
     return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
 

@@ -23,7 +23,17 @@ from ..ldu.shapes import Levels
 from ..ldu.wording import DEMO_WARNING, LEFT_OUT, SAVED
 from .estimate import GOES_ON, Pace, Teller, say_few_steps
 from .files import fingerprint_of
-from .folder_tasks import Outcome, Task, can_be_done, in_words, inside_output, open_picture, say_there, tasks
+from .folder_tasks import (
+    Outcome,
+    Task,
+    can_be_done,
+    in_words,
+    inside_output,
+    make_folder,
+    open_picture,
+    say_there,
+    tasks,
+)
 from .folder_walk import FolderWalk
 from .host import (
     as_a_part,
@@ -256,7 +266,7 @@ def _outcome(task: Task, walk: FolderWalk, writer: Writer, teller: Teller, fits:
             teller.begin(*walk.memory(picture))
         with as_a_part():
             protected = walk.protect(picture)
-        task.target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(task.target.parent)
         written = writer.write(task.target, protected, picture.info, picture.as_batch())
     except (BadImageError, NonFiniteError) as error:
         return Outcome(task, LEFT_OUT, str(error), notable=True)

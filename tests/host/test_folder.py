@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -366,6 +367,68 @@ def test_what_rho_was_trained_for_and_where_the_change_may_be_seen_are_told(host
 def test_saving_outside_the_output_folder_is_refused(host, folder, run):
     with pytest.raises(host.module("ldu.errors").BadValueError, match="leads out of the output folder"):
         run(save_in="../elsewhere")
+
+
+def in_the_way(place, elsewhere):
+    place.parent.mkdir(parents=True)
+    place.write_text("no folder")
+
+
+def leading_out(place, elsewhere):
+    place.parent.mkdir(parents=True)
+    place.symlink_to(elsewhere)
+
+
+def leading_nowhere(place, elsewhere):
+    place.mkdir(parents=True)
+    (place / "c.png").symlink_to(elsewhere / "nowhere.png")
+
+
+@pytest.mark.parametrize(
+    ("blocked", "said"),
+    [
+        (in_the_way, "There is a file in the place of the folder album_protected/sub"),
+        (leading_out, "The folder album_protected/sub is a link that leads out of the output folder"),
+        (leading_nowhere, "album_protected/sub/c.png is a link that leads nowhere"),
+    ],
+)
+def test_a_picture_whose_place_is_blocked_is_left_out_before_any_work_on_it(host, folder, run, tmp_path, blocked, said):
+    blocked(saved(host, "sub"), tmp_path)
+    _, told = run()
+    assert [picture["outcome"] for picture in told] == ["saved", "saved", "left out"]
+    assert told[2]["said"].startswith(said)
+    assert list(tmp_path.iterdir()) == []
+    node, inputs = lazily(host, "png")
+    assert node.check_lazy_status(**inputs) == []
+
+
+def test_a_sub_folder_that_is_called_as_a_picture_will_be_keeps_no_other_from_being_made(host, folder, run):
+    (folder / "sub").rename(folder / "a.png")
+    _, told = run()
+    assert [(picture["name"], picture["outcome"]) for picture in told] == [
+        ("a.jpg", "saved"),
+        ("a.png/c.png", "left out"),
+        ("b.png", "saved"),
+    ]
+
+
+def test_a_folder_that_the_disk_does_not_let_be_made_is_told_of(host, folder, run, monkeypatch):
+    def forbid(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", forbid)
+    with pytest.raises(host.module("ldu.errors").BadFileError, match=r"album_protected cannot be made \(Permission"):
+        run()
+
+
+def test_a_saved_picture_that_goes_while_it_is_looked_for_is_told_of(host, folder, run):
+    with pytest.raises(host.module("ldu.errors").BadValueError, match="removed just now"):
+        host.classes["LDU_ProtectFolder"].execute(**lazily(host, "png")[1], vae=tiny.vae("sd1"))
+
+
+def test_a_format_that_there_is_not_is_refused(host, folder):
+    with pytest.raises(host.module("ldu.errors").BadValueError, match=r"saved as png, jpeg, webp .* but gif"):
+        host.classes["LDU_ProtectFolder"].execute(**lazily(host, "gif")[1], vae=tiny.vae("sd1"))
 
 
 def test_what_is_moved_away_as_soon_as_it_is_saved_is_no_loss(host, folder, run, monkeypatch):
