@@ -24,7 +24,8 @@ from .attached import name_attached
 
 _FINGERPRINTS: WeakKeyDictionary[nn.Module, dict[Any, str]] = WeakKeyDictionary()  # by the host's name of the patches
 _FEW_STEP_WORDS = ("turbo", "lightning", "lcm", "hyper-sd", "hypersd", "schnell", "distill")
-_NO_LOSS = {"control": "a ControlNet", "hooks": "hooks", "gligen": "GLIGEN", "area": "an area", "mask": "a mask"}
+_IN_PART = {"area": "an area", "mask": "a mask"}
+_NO_LOSS = {"control": "a ControlNet", "hooks": "hooks", "gligen": "GLIGEN", **_IN_PART}
 _LARGE = {"SDXL", "SDXLRefiner", "PixArtAlpha", "HunyuanDiT"}  # eps and v models trained at 1024 pixels, and their kin
 
 
@@ -179,14 +180,32 @@ def require_for_loss(conditioning: list[Any]) -> None:
     Raises:
         UnsupportedModelError: naming what it brings.
     """
+    _require_without(_NO_LOSS, conditioning, "Losses and trainings take prompts alone")
+
+
+def require_for_walk(conditioning: list[Any]) -> None:
+    """Raise unless a CONDITIONING holds for all of a latent, at every noise level.
+
+    Where none holds the host predicts 0, whatever the latent, and the record makes the clean picture of that: what was
+    shifted would come back unprotected.
+
+    Raises:
+        UnsupportedModelError: naming what it brings.
+    """
+    _require_without(_IN_PART, conditioning, "A walk takes conditions that hold everywhere")
+
+
+def _require_without(unfit: dict[str, str], conditioning: list[Any], rule: str) -> None:
     for _, extra in conditioning:
-        found = [name for key, name in _NO_LOSS.items() if extra.get(key) is not None]
+        found = [name for key, name in unfit.items() if extra.get(key) is not None]
+        if extra.get("strength", 1.0) == 0:
+            found.append("a strength of 0")
         if extra.get("start_percent", 0.0) > 0 or extra.get("end_percent", 1.0) < 1:
             found.append("a range of timesteps")
         if found:
             raise UnsupportedModelError(
-                f"Losses and trainings take prompts alone, but a condition also brings {' and '.join(found)}: connect "
-                "what CLIP Text Encode or Textual Inversion gives."
+                f"{rule}, but a condition also brings {' and '.join(found)}: connect what CLIP Text Encode or Textual "
+                "Inversion gives."
             )
 
 

@@ -23,7 +23,7 @@ from .memory import (
     make_normal,
     require_full_load,
 )
-from .models import adds_in_place, name_of, read_schedule, require_condition, require_for_loss
+from .models import adds_in_place, name_of, read_schedule, require_condition, require_for_loss, require_for_walk
 from .progress import stop_if_asked
 from .vae import HostAutoencoder, require_vae, training_room
 
@@ -97,6 +97,7 @@ class HostSession:
 def sampling_session(model: Any, conditioning: list[Any], shape: Sequence[int]) -> Iterator[HostSession]:  # noqa: ANN401
     """Prepare a MODEL as the host's samplers do, for evaluations without gradient."""
     require_condition(model.model, conditioning)
+    require_for_walk(conditioning)
     options = comfy.model_patcher.create_model_options_clone(model.model_options)
     conds, extra = {"positive": comfy.sampler_helpers.convert_cond(conditioning)}, []
     try:

@@ -565,6 +565,7 @@ def test_the_mask_reaches_training(models, train, host):
         ({"control": object()}, "a ControlNet"),
         ({"hooks": object()}, "hooks"),
         ({"start_percent": 0.0, "end_percent": 0.5}, "a range of timesteps"),
+        ({"strength": 0.0}, "a strength of 0"),
         ({"area": (8, 8, 0, 0), "mask": torch.ones(1, 8, 8)}, "an area and a mask"),
     ],
 )

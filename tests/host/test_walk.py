@@ -289,6 +289,27 @@ def test_parts_that_do_not_belong_together_are_refused(host, nodes):
         denoise(tiny.model("sd1-flow"), z_T, record, condition)
 
 
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ({"start_percent": 0.0, "end_percent": 0.2}, "a range of timesteps"),
+        ({"strength": 0.0}, "a strength of 0"),
+        ({"area": (4, 4, 0, 0)}, "an area"),
+        ({"mask": torch.ones(1, 8, 8)}, "a mask"),
+    ],
+)
+def test_a_condition_that_does_not_hold_everywhere_is_refused_on_both_ways(nodes, errors, extra, named):
+    """Where it does not hold, the record makes the clean picture of whatever came: nothing would be protected."""
+    model, ((tensor, rest),) = tiny.model("sd1"), tiny.conditioning("sd1")
+    condition = [[tensor, {**rest, **extra}]]
+    with pytest.raises(errors.UnsupportedModelError, match=f"everywhere, but a condition also brings {named}:"):
+        walk(nodes, model, tiny.latents(), condition)
+    whole = [[tensor, {**rest, "start_percent": 0.0, "end_percent": 1.0, "strength": 0.5}]]
+    z_T, record, _ = walk(nodes, model, tiny.latents(), whole)
+    with pytest.raises(errors.UnsupportedModelError, match=f"everywhere, but a condition also brings {named}:"):
+        denoised(nodes, model, moved(z_T), record, condition)
+
+
 def test_a_model_the_formula_does_not_cover_is_refused(host, nodes):
     import comfy.model_sampling as sampling
 
