@@ -121,7 +121,7 @@ def encode(levels: Tensor, info: PictureInfo, form: FileFormat) -> bytes:
 
 
 def say_file(path: Path, info: PictureInfo, form: FileFormat, original: Levels | None) -> list[str]:
-    """Say how large a saved file is and, of a lossy one, what became of the picture in it.
+    """Say how large a saved file is, how far from the original, and of a lossy one that no bound holds for it.
 
     Args:
         path: The saved file.
@@ -131,8 +131,9 @@ def say_file(path: Path, info: PictureInfo, form: FileFormat, original: Levels |
     """
     size = f"{form}, {say_bytes(path.stat().st_size)}"
     if form.keeps_levels:
+        change = "" if original is None else f"{_say_change(path, original)} "
         left_out = [] if fits_png(info.icc) else ["Its colour profile is left out: it is too large for a PNG."]
-        return [f"{size}. {_say_alternative(path, info, form.quality)}", *left_out]
+        return [f"{size}. {change}{_say_alternative(path, info, form.quality)}", *left_out]
     return [f"{size}. {say_loss(path, form, original)}"]
 
 
@@ -161,7 +162,7 @@ def say_loss(path: Path, form: FileFormat, original: Levels | None) -> str:
     warning = f"{form} changes the values again: the bound of the budget no longer holds for this file."
     if original is None:
         return f"{warning} How far it is from the original was not measured: connect the original."
-    return f"{warning} {measure_visibility(original, load_picture(path).as_batch())}"
+    return f"{warning} {_say_change(path, original)}"
 
 
 def pixel_digest(levels: Tensor) -> str:
@@ -180,6 +181,10 @@ def _png_size(levels: Levels) -> int:
     file = io.BytesIO()
     to_pillow(as_uint8(levels), None).save(file, format="PNG")
     return len(file.getvalue())
+
+
+def _say_change(path: Path, original: Levels) -> str:
+    return str(measure_visibility(original, load_picture(path).as_batch()))
 
 
 def _say_alternative(path: Path, info: PictureInfo, quality: int) -> str:

@@ -112,7 +112,17 @@ def test_of_a_png_its_size_and_that_of_a_jpeg_are_told(tmp_path):
     (said,) = say_file(png, info(), FileFormat("png", 80), None)
     assert f"PNG, {round(png.stat().st_size / 1000)} kB." in said
     assert f"As JPEG of quality 80 it would be about {round(jpeg.stat().st_size / 1000)} kB" in said
+    assert "Largest change" not in said
     assert "no longer holds" not in said
+
+
+def test_of_a_png_it_is_told_how_far_it_is_from_its_original_whatever_came_between(tmp_path):
+    path, original = tmp_path / "a.png", batch(levels())
+    save_picture(path, 255 - levels(), info(), FileFormat("png"))
+    (said,) = say_file(path, info(), FileFormat("png"), original)
+    change = max_abs_levels(original, load_picture(path).as_batch())
+    assert f"kB. Largest change {change} of 255 levels" in said
+    assert change > 200
 
 
 @pytest.mark.parametrize("form", [FileFormat("png"), FileFormat("jpeg", 90)], ids=str)
