@@ -22,6 +22,8 @@ from .types import HostRecord, RecordSocket, RhoSocket, TrainedRho, ZTag
 from .walk_checks import require_latent, require_rho_for, require_same_kind, require_z_T
 from .wording import ALIASES, CATEGORY, DEPTH_TOOLTIP, K_TOOLTIP, MODEL_TOOLTIP, report
 
+MASK_OF_LATENT = "The latent's mask is not looked at: connect it to mask of Fit to Budget and Refine in Pixels."
+
 
 class FixedNoise:
     """z_T as a NOISE that stock samplers add to an empty latent."""
@@ -106,7 +108,7 @@ class InvertToZT(io.ComfyNode):
         norms = " ".join(f"{c.square().mean().sqrt().item():.3g}" for c in reversed(record.corrections))
         text = f"z_T at sigma {sigmas[0]:.3g}, spread {record.z_T.std().item():.3f}\ncorrections, step by step: {norms}"
         numbers = {"nfe": {"protect": denoiser.evaluations}, "k_steps": k, "depth": depth}
-        remarks = say_few_steps(model)
+        remarks = [*say_few_steps(model), *([MASK_OF_LATENT] if "noise_mask" in latent else [])]
         return io.NodeOutput(
             z_T,
             HostRecord(record, samples, tag).on(home),

@@ -310,6 +310,16 @@ def test_a_condition_that_does_not_hold_everywhere_is_refused_on_both_ways(nodes
         denoised(nodes, model, moved(z_T), record, condition)
 
 
+def test_a_mask_of_the_latent_is_said_not_to_be_looked_at(host, nodes):
+    def said(latent):
+        return nodes["LDU_InvertToZT"].execute(tiny.model("sd1"), latent, 2, 0.5, 0, None).ui["text"][0]
+
+    latent = tiny.latents()
+    (masked,) = host.nodes.SetLatentNoiseMask().set_mask(latent, torch.ones(1, 64, 64))
+    assert "mask is not looked at" in said(masked)
+    assert "mask" not in said(latent)
+
+
 def test_a_model_the_formula_does_not_cover_is_refused(host, nodes):
     import comfy.model_sampling as sampling
 
