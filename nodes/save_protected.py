@@ -171,6 +171,8 @@ class SaveProtected(io.ComfyNode):
             raise BadValueError("A saved picture was removed just now, while it was looked for: run again.")
         pictures = to_levels(image, "picture to save")
         befores = _originals(original, pictures)
+        if info is not None and info.alpha is not None and len(pictures) > 1:
+            further.append(f"All {len(pictures)} pictures got the alpha of {info.name}.")
         info = info or replace(NO_INFO, width=pictures.shape[-1], height=pictures.shape[-2])
         paths, subfolder = (next_files if numbered else own_files)(filename_prefix, info, writer.form, pictures)
         texts = _workflow_texts(cls.hidden) if metadata and may_embed_metadata() else {}

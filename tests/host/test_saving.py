@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from .picture_files import colours, folder, put_input, random_image
@@ -41,6 +42,15 @@ def test_a_picture_with_the_longest_name_is_saved(call):
     (name,) = save(call, original, info=info)[0]
     assert name.startswith("x" * 150)
     assert name.endswith("_protected_00001_.png")
+
+
+def test_several_pictures_with_the_alpha_of_one_are_told_of(call):
+    put_input("glass.png", colours(40, 40, 4))
+    image, _, info = call("LDU_LoadPicture", image="glass.png").args
+    two = torch.cat([image, random_image(1, 40, 40, 3)])
+    assert "All 2 pictures got the alpha of glass.png." in save(call, two, info=info).ui["text"][0]
+    assert "got the alpha" not in save(call, image, info=info).ui["text"][0]
+    assert "got the alpha" not in save(call, two).ui["text"][0]
 
 
 def test_a_platforms_hand_is_shown_when_asked_for(call):
