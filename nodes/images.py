@@ -140,7 +140,7 @@ def _require_something(masks: Tensor) -> None:
 
 
 def _require_pictures(image: Tensor, what: str) -> None:
-    """Raise unless an IMAGE is a non-empty batch of finite RGB pictures of at least 8 x 8 pixels.
+    """Raise unless an IMAGE is a non-empty batch of RGB pictures of at least 8 x 8 pixels, black 0 and white 1.
 
     Raises:
         BadImageError: with what was expected and what came.
@@ -152,3 +152,9 @@ def _require_pictures(image: Tensor, what: str) -> None:
         )
     if not torch.isfinite(image).all():
         raise BadImageError(f"The {what} holds values that are infinite or not numbers: look at the node that made it.")
+    if not image.is_floating_point() or image.min() < -1 or image.max() > 2:  # an upscaler may overshoot
+        raise BadImageError(
+            f"The {what} must hold fractions from 0 (black) to 1 (white), but values from "
+            f"{image.min().item():g} to {image.max().item():g} came, as {image.dtype}: have the "
+            "node that made it divide by 255."
+        )

@@ -6,13 +6,13 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..ldu.budget import WHITE, fit_to_budget, to_working_size
-from ..ldu.errors import BadValueError, MismatchError
+from ..ldu.errors import BadValueError
 from ..ldu.flatness import hint, measure_flat
 from ..ldu.metrics import measure_visibility, say_where
 from ..ldu.saved_file import say_expected
 from ..ldu.shapes import Levels, Mask
 from .host import training_resolution
-from .images import fit_mask, mask_of_each, to_image, to_levels, to_pixels
+from .images import fit_mask, mask_of_each, require_one_size, to_image, to_levels, to_pixels
 from .inputs import budget_input, mask_input
 from .wording import ALIASES, BEFORE_TOOLTIP, CATEGORY, of_each, report
 
@@ -155,11 +155,7 @@ class Compare(io.ComfyNode):
     def execute(cls, original: Tensor, protected: Tensor, gain: float, mask: Tensor | None = None) -> io.NodeOutput:
         """Measure each pair and draw the amplified difference."""
         before, after = to_levels(original, "original"), to_levels(protected, "protected picture")
-        if before.shape != after.shape:
-            raise MismatchError(
-                f"The original is {_size(before)} but the protected picture {_size(after)}; "
-                "only pictures of one size can be compared: compare behind Fit to Budget, or resize one."
-            )
+        require_one_size(original, protected, "compare behind Fit to Budget, or resize one.")
         masks = mask_of_each(None if mask is None else fit_mask(mask, before), len(before))
         said = "\n".join(map(_say_change, before.split(1), after.split(1), masks))
         difference = to_image((UNCHANGED_GREY + gain * (after - before)).round().clamp(0, WHITE))
@@ -179,11 +175,6 @@ def _say_change(original: Levels, protected: Levels, mask: Mask | None) -> str:
 def _preview(image: Tensor) -> list[Any]:
     """Return the host's preview files of pictures; made without cls, so that no prompt goes into them."""
     return ui.PreviewImage(image).as_dict()["images"]
-
-
-def _size(levels: Levels) -> str:
-    count, _, height, width = levels.shape
-    return f"{count} of {width} x {height} pixels"
 
 
 NODES = [WorkingSize, FitToBudget, Compare]

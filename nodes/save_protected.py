@@ -11,14 +11,14 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..ldu.errors import BadFileError, BadImageError, BadValueError, MismatchError
+from ..ldu.errors import BadFileError, BadImageError, BadValueError
 from ..ldu.naming import MARK
 from ..ldu.picture import PictureInfo, load_picture
 from ..ldu.saved_file import FileFormat, require_holds
 from ..ldu.shapes import Levels
 from ..ldu.wording import DEMO_WARNING, MEASURED, UNPUBLISH
 from .host import may_embed_metadata, nothing, sources
-from .images import to_image, to_levels
+from .images import require_one_size, to_image, to_levels
 from .inputs import format_input, quality_input
 from .output_names import is_taken, require_inside_output
 from .picture_writer import Writer, Written, say_unprotected_beside
@@ -170,7 +170,7 @@ class SaveProtected(io.ComfyNode):
         if image is None:
             raise BadValueError("A saved picture was removed just now, while it was looked for: run again.")
         pictures = to_levels(image, "picture to save")
-        befores = _originals(original, pictures)
+        befores = _originals(original, image)
         if info is not None and info.alpha is not None and len(pictures) > 1:
             further.append(f"All {len(pictures)} pictures got the alpha of {info.name}.")
         info = info or replace(NO_INFO, width=pictures.shape[-1], height=pictures.shape[-2])
@@ -233,15 +233,11 @@ def _output(written: Sequence[Written], subfolder: str, further: Sequence[str] =
     )
 
 
-def _originals(original: Tensor | None, pictures: Levels) -> list[Levels] | list[None]:
+def _originals(original: Tensor | None, image: Tensor) -> list[Levels] | list[None]:
     if original is None:
-        return [None] * len(pictures)
+        return [None] * len(image)
     befores = to_levels(original, "original")
-    if befores.shape != pictures.shape:
-        raise MismatchError(
-            f"The original and the picture to save must have one size, but {tuple(original.shape)} and "
-            f"{tuple(pictures.movedim(1, -1).shape)} came: connect the one that Fit to Budget has."
-        )
+    require_one_size(original, image, "connect the one that Fit to Budget has.")
     return list(befores.split(1))
 
 

@@ -266,8 +266,12 @@ def test_decodes_that_do_not_belong_together_are_refused(call, errors, clean, pr
         torch.zeros(0, 16, 16, 3),
         torch.full((1, 16, 16, 3), math.nan),
         torch.full((1, 16, 16, 3), math.inf),
+        torch.full((1, 16, 16, 3), 255.0),
+        torch.full((1, 16, 16, 3), -2.0),
+        torch.ones(1, 16, 16, 3, dtype=torch.uint8),
+        torch.ones(1, 16, 16, 3, dtype=torch.bool),
     ],
-    ids=["one channel", "RGBA", "1x1", "empty batch", "NaN", "infinite"],
+    ids=["one channel", "RGBA", "1x1", "empty batch", "NaN", "infinite", "0..255", "below", "bytes", "yes or no"],
 )
 def test_an_image_that_is_no_rgb_picture_gets_one_sentence_from_every_node(call, errors, wrong):
     good = random_image(1, 16, 16, 3)
@@ -282,6 +286,13 @@ def test_an_image_that_is_no_rgb_picture_gets_one_sentence_from_every_node(call,
         with pytest.raises(errors.BadImageError) as caught:
             call(node_id, **inputs)
         assert "\n" not in str(caught.value)
+
+
+def test_what_an_upscaler_overshoots_is_cut_off(call):
+    over = torch.full((1, 16, 16, 3), 1.3)
+    over[:, :8] = -0.3
+    output = call("LDU_WorkingSize", image=over, short_side=64).args[0]
+    assert (output.min(), output.max()) == (0, 1)
 
 
 def test_compare_reports_and_draws_the_amplified_difference(call):
