@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -183,17 +184,13 @@ def _with_numbers(
     after = _one_each("losses", losses, [column for column in columns if column != CLEAN])
     if losses:
         after[CLEAN] = losses[0]
-    return tuple(
-        Attempt(
-            each.version,
-            each.similarity if not similarity else similarities[each.version],
-            _loss(after[each.version], each.version) if losses else None,
-            each.pictures,
-            None if similarity else each.faces,
-            None if similarity else each.interval,
+    if similarity:
+        attempts = tuple(
+            replace(each, similarity=similarities[each.version], faces=None, interval=None) for each in attempts
         )
-        for each in attempts
-    )
+    if losses:
+        attempts = tuple(replace(each, loss=_loss(after[each.version], each.version)) for each in attempts)
+    return attempts
 
 
 def _loss(losses: Losses, column: str) -> float:
