@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .errors import BadImageError, BadValueError
-from .metrics import measure_visibility
+from .metrics import max_abs_levels, measure_visibility
 from .naming import ENDINGS
 from .picture import PictureInfo, fits_png, load_picture, save_png, to_pillow
 from .shapes import Levels
@@ -131,7 +131,7 @@ def say_file(path: Path, info: PictureInfo, form: FileFormat, original: Levels |
     """
     size = f"{form}, {say_bytes(path.stat().st_size)}"
     if form.keeps_levels:
-        change = "" if original is None else f"{_say_change(path, original)} "
+        change = "" if original is None else f"Largest change {_largest_change(path, original)} of 255 levels. "
         left_out = [] if fits_png(info.icc) else ["Its colour profile is left out: it is too large for a PNG."]
         return [f"{size}. {change}{_say_alternative(path, info, form.quality)}", *left_out]
     return [f"{size}. {say_loss(path, form, original)}"]
@@ -162,7 +162,7 @@ def say_loss(path: Path, form: FileFormat, original: Levels | None) -> str:
     warning = f"{form} changes the values again: the bound of the budget no longer holds for this file."
     if original is None:
         return f"{warning} How far it is from the original was not measured: connect the original."
-    return f"{warning} {_say_change(path, original)}"
+    return f"{warning} {measure_visibility(original, load_picture(path).as_batch())}"
 
 
 def pixel_digest(levels: Tensor) -> str:
@@ -183,8 +183,8 @@ def _png_size(levels: Levels) -> int:
     return len(file.getvalue())
 
 
-def _say_change(path: Path, original: Levels) -> str:
-    return str(measure_visibility(original, load_picture(path).as_batch()))
+def _largest_change(path: Path, original: Levels) -> int:  # alone: an SSIM of a large photo takes gigabytes
+    return max_abs_levels(original, load_picture(path).as_batch())
 
 
 def _say_alternative(path: Path, info: PictureInfo, quality: int) -> str:
