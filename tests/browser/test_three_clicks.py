@@ -15,6 +15,9 @@ from tools.front_end import TEMPLATES, front_end
 SAMPLE = PACK / "workflows" / "samples" / "ldu_sample_portrait.png"
 BUDGET = 10  # levels, as in the workflow
 MOST = 3  # clicks
+PICTURED = """[...document.querySelectorAll("[data-testid^=template-workflow-]")]
+    .filter((card) => card.getBoundingClientRect().bottom <= innerHeight)
+    .every((card) => [...card.querySelectorAll("img")].some((picture) => picture.complete && picture.naturalWidth))"""
 
 pytestmark = pytest.mark.usefixtures("demo_checkpoint")
 
@@ -62,6 +65,7 @@ def test_three_clicks_lead_from_the_empty_canvas_to_the_saved_picture(
         hand = Hand()
         card = way(front, hand)
         card.wait_for()
+        front.page.wait_for_function(PICTURED)
         front.page.screenshot(path=album / f"{way.__name__}.png", animations="disabled")
         hand.click(card)
         front.wait_until("opened", "protect")
